@@ -1,0 +1,1 @@
+//! Typed calls: negotiation, data centres, migration, flood waits.

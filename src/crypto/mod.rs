@@ -1,0 +1,1 @@
+//! Ciphers, hashes, key derivation and number theory of MTProto: pure functions.

@@ -1,0 +1,37 @@
+//! `tdl`: a from-scratch MTProto client, as a library.
+//!
+//! The modules are floors: each may use those above it in this list and none below. Up to `mtproto` (and `sim`) nothing opens a socket,
+//! reads a clock or draws a random number by itself: bytes, clock readings and random sources are arguments.
+
+pub mod clock;
+pub mod ids;
+
+pub mod crypto;
+pub mod tl;
+
+pub mod trace;
+pub mod transport;
+
+pub mod mtproto;
+
+#[cfg(feature = "net")]
+pub mod net;
+
+#[cfg(feature = "net")]
+pub mod client;
+
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+
+#[cfg(feature = "store")]
+pub mod store;
+
+#[cfg(feature = "store")]
+pub mod account;
+#[cfg(feature = "store")]
+pub mod chat;
+#[cfg(feature = "store")]
+pub mod transfer;
+
+#[cfg(feature = "net")]
+pub mod debug;

@@ -1,0 +1,3 @@
+//! The `tdl` command.
+
+fn main() {}

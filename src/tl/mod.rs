@@ -1,0 +1,1 @@
+//! The TL language: wire format, schemas, generated types, dynamic objects.

@@ -1,0 +1,1 @@
+//! What can be observed of the protocol, as plain values.

@@ -1,0 +1,1 @@
+//! Framing codecs and wrappers as pure byte transformers.
