@@ -6,32 +6,11 @@
 pub mod clock;
 pub mod ids;
 
-pub mod crypto;
-pub mod tl;
 
-pub mod trace;
-pub mod transport;
 
-pub mod mtproto;
 
-#[cfg(feature = "net")]
-pub mod net;
 
-#[cfg(feature = "net")]
-pub mod client;
 
-#[cfg(feature = "sandbox")]
-pub mod sandbox;
 
-#[cfg(feature = "store")]
-pub mod store;
 
-#[cfg(feature = "store")]
-pub mod account;
-#[cfg(feature = "store")]
-pub mod chat;
-#[cfg(feature = "store")]
-pub mod transfer;
 
-#[cfg(feature = "net")]
-pub mod debug;

@@ -1,1 +1,0 @@
-//! Chats, messages and their export.

@@ -1,1 +1,0 @@
-//! Typed calls: negotiation, data centres, migration, flood waits.

@@ -1,1 +1,0 @@
-//! Ciphers, hashes, key derivation and number theory of MTProto: pure functions.

@@ -1,1 +1,0 @@
-//! The protocol core, sans-IO, for both roles.

@@ -1,1 +1,0 @@
-//! Sockets around the core.

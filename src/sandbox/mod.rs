@@ -1,1 +1,0 @@
-//! A local cluster of data centres.

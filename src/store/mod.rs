@@ -1,1 +1,0 @@
-//! Namespaces on disk.

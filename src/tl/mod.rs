@@ -1,1 +1,0 @@
-//! The TL language: wire format, schemas, generated types, dynamic objects.

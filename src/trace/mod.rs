@@ -1,1 +1,0 @@
-//! What can be observed of the protocol, as plain values.

@@ -1,1 +1,0 @@
-//! Framing codecs and wrappers as pure byte transformers.
