@@ -7,6 +7,7 @@ pub mod clock;
 pub mod ids;
 
 pub mod crypto;
+pub mod tl;
 
 
 

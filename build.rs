@@ -1,0 +1,34 @@
+//! Generates the types of the TL schemas into `OUT_DIR`.
+//!
+//! Parser and generator are the library's own modules, included by path.
+
+use std::error::Error;
+use std::path::Path;
+use std::{env, fs};
+
+// The build uses a part of what the modules offer.
+#[allow(dead_code, unused_imports, unreachable_pub)]
+#[path = "src/tl/codegen/mod.rs"]
+mod codegen;
+#[allow(dead_code, unused_imports, unreachable_pub)]
+#[path = "src/tl/schema/mod.rs"]
+mod schema;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for path in ["build.rs", "src/tl/codegen", "src/tl/schema", "tl-schema"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    let out = env::var("OUT_DIR")?;
+    let mut dispatch = String::new();
+    for name in ["mtproto", "api"] {
+        let file = format!("tl-schema/{name}.tl");
+        let parsed = schema::parse(&fs::read_to_string(&file)?).map_err(|e| format!("{file}: {e}"))?;
+        let root = format!("crate::tl::{name}");
+        let generated = codegen::generate(&parsed, &root).map_err(|e| format!("{file}: {e}"))?;
+        fs::write(Path::new(&out).join(format!("{name}.rs")), generated)?;
+        dispatch.push_str(&codegen::generate_dispatch(&parsed, &format!("tdl::tl::{name}")));
+    }
+    let table = format!("match id {{\n{dispatch}_ => return None,\n}}\n");
+    fs::write(Path::new(&out).join("tl_dispatch.rs"), table)?;
+    Ok(())
+}

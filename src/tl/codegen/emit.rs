@@ -1,0 +1,397 @@
+//! Writing the Rust text.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+
+use super::super::schema::{Definition, Kind, Param, Schema, Type, split_name};
+use super::layout::Layout;
+use super::{CodegenError, names};
+
+type Result<T> = std::result::Result<T, CodegenError>;
+
+/// Text by namespace; the empty one is the section itself.
+type Section<'a> = BTreeMap<&'a str, String>;
+
+pub(super) struct Emitter<'a> {
+    schema: &'a Schema,
+    root: &'a str,
+    layout: Layout<'a>,
+}
+
+impl<'a> Emitter<'a> {
+    pub(super) fn new(schema: &'a Schema, root: &'a str) -> Self {
+        Self { schema, root, layout: Layout::new(schema) }
+    }
+
+    pub(super) fn emit(&self) -> Result<String> {
+        let mut types = Section::new();
+        let mut functions = Section::new();
+        let mut taken = HashSet::new();
+        for definition in self.schema.definitions() {
+            let path = names::path(&definition.name);
+            if !taken.insert((definition.kind, path.clone())) {
+                return Err(CodegenError::NameClash { definition: definition.name.clone(), name: path });
+            }
+            let namespace = definition.split_name().0;
+            match (definition.kind, &definition.result) {
+                // `Bool` is `bool`, and known to the wire.
+                (Kind::Constructor, Type::Bool) => {}
+                (Kind::Constructor, Type::Boxed(_)) => self.constructor(definition, types.entry(namespace).or_default())?,
+                (Kind::Constructor, _) => return Err(unsupported(definition, &definition.result)),
+                (Kind::Function, _) => self.function(definition, functions.entry(namespace).or_default())?,
+            }
+        }
+        let mut enums = Section::new();
+        for name in self.schema.type_names() {
+            if name != "Bool" {
+                self.enumeration(name, enums.entry(split_name(name).0).or_default())?;
+            }
+        }
+        let mut out = String::new();
+        if let Some(layer) = self.schema.layer() {
+            let _ = writeln!(out, "/// The layer of this schema.\npub const LAYER: i32 = {layer};\n");
+        }
+        self.section(
+            &mut out,
+            "types",
+            "Constructors, each a struct. Their bytes are the fields alone, without an id.",
+            &types,
+        );
+        self.section(
+            &mut out,
+            "enums",
+            "Types, each an enum of its constructors. Their bytes begin with the constructor's id.",
+            &enums,
+        );
+        self.section(
+            &mut out,
+            "functions",
+            "Methods, each a struct of its arguments. Their bytes begin with the method's id.",
+            &functions,
+        );
+        Ok(out)
+    }
+
+    fn section(&self, out: &mut String, name: &str, doc: &str, section: &Section<'_>) {
+        let imports = format!("use crate::tl::generated as w; use {root}::{{enums as e, types as t}};\n", root = self.root);
+        let _ = write!(out, "/// {doc}\npub mod {name} {{\n{imports}");
+        for (namespace, text) in section {
+            if namespace.is_empty() {
+                out.push_str(text);
+            } else {
+                let _ =
+                    write!(out, "/// Namespace `{namespace}`.\npub mod {} {{\n{imports}{text}}}\n", names::module(namespace));
+            }
+        }
+        out.push_str("}\n");
+    }
+
+    /// Struct, reading and writing of a constructor.
+    fn constructor(&self, definition: &Definition, out: &mut String) -> Result<()> {
+        let name = names::camel(&definition.name);
+        self.structure(definition, &name, out)?;
+        let (read, write) = (self.read_fields(definition)?, self.write_fields(definition)?);
+        let (reader, writer) = if definition.params.is_empty() { ("_", "_") } else { ("r", "o") };
+        let _ = write!(
+            out,
+            "impl w::S for {name} {{ #[inline] fn serialize(&self, {writer}: &mut w::O) {{ {write} }} }}\n\
+             impl w::D for {name} {{ #[inline] fn deserialize({reader}: &mut w::R) -> w::Q<Self> {{ Ok({read}) }} }}\n\
+             impl w::I for {name} {{ const ID: u32 = {id:#010x}; const NAME: &'static str = {tl:?}; }}\n\
+             impl w::Debug for {name} {{ fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug_bare(self, f) }} }}\n\
+             impl PartialEq for {name} {{ fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n",
+            id = definition.id,
+            tl = definition.name,
+        );
+        Ok(())
+    }
+
+    /// Struct, reading, writing and result of a method.
+    fn function(&self, definition: &Definition, out: &mut String) -> Result<()> {
+        let name = names::camel(&definition.name);
+        self.structure(definition, &name, out)?;
+        let (read, write) = (self.read_fields(definition)?, self.write_fields(definition)?);
+        let id = definition.id;
+        let bounds = |bound: &str| match definition.generics.as_slice() {
+            [] => String::new(),
+            list => format!("<{}>", list.iter().map(|g| format!("{g}{bound}")).collect::<Vec<_>>().join(", ")),
+        };
+        let this = format!("{name}{}", bounds(""));
+        let returns = match &definition.result {
+            Type::Variable(variable) => format!("{variable}::Return"),
+            ty => self.rust_type(definition, ty)?,
+        };
+        let _ = write!(
+            out,
+            "impl{s} w::S for {this} {{ #[inline] fn serialize(&self, o: &mut w::O) {{ w::u32(o, {id:#010x}); {write} }} }}\n\
+             impl{d} w::D for {this} {{ #[inline] fn deserialize(r: &mut w::R) -> w::Q<Self> {{ w::id::<Self>(r)?; Ok({read}) }} }}\n\
+             impl{a} w::I for {this} {{ const ID: u32 = {id:#010x}; const NAME: &'static str = {tl:?}; }}\n\
+             impl{c} w::C for {this} {{ type Return = {returns}; }}\n\
+             impl{s} w::Debug for {this} {{ fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug(self, f) }} }}\n\
+             impl{s} PartialEq for {this} {{ fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n",
+            s = bounds(": w::S"),
+            d = bounds(": w::D"),
+            c = bounds(": w::C"),
+            a = bounds(""),
+            tl = definition.name,
+        );
+        Ok(())
+    }
+
+    fn structure(&self, definition: &Definition, name: &str, out: &mut String) -> Result<()> {
+        let derives = if self.layout.has_default(definition) { "Clone, Default" } else { "Clone" };
+        let generics = match definition.generics.as_slice() {
+            [] => String::new(),
+            list => format!("<{}>", list.join(", ")),
+        };
+        let _ = write!(out, "/// `{definition}`\n#[derive({derives})]\npub struct {name}{generics}");
+        if definition.params.is_empty() {
+            out.push_str(";\n");
+            return Ok(());
+        }
+        out.push_str(" {");
+        let mut taken = HashSet::new();
+        for param in definition.params.iter().filter(|p| p.ty != Type::Flags) {
+            let field = names::field(&param.name);
+            if !taken.insert(field.clone()) {
+                return Err(CodegenError::NameClash { definition: definition.name.clone(), name: field });
+            }
+            let ty = self.rust_type(definition, &param.ty)?;
+            let _ = match (&param.flag, &param.ty) {
+                (Some(_), Type::True) => write!(out, " pub {field}: bool,"),
+                (Some(_), _) => write!(out, " pub {field}: Option<{ty}>,"),
+                (None, Type::True) => return Err(unsupported(definition, &param.ty)),
+                (None, _) => write!(out, " pub {field}: {ty},"),
+            };
+        }
+        out.push_str(" }\n");
+        Ok(())
+    }
+
+    /// The enum of a type.
+    fn enumeration(&self, type_name: &str, out: &mut String) -> Result<()> {
+        let name = names::camel(type_name);
+        let recursive = self.layout.is_recursive(type_name);
+        let default = self.layout.default_variant(type_name);
+        let (mut variants, mut read, mut write, mut from) = (String::new(), String::new(), String::new(), String::new());
+        let mut list = Vec::new();
+        let mut taken = HashSet::new();
+        let mut default_body = String::new();
+        for definition in self.schema.constructors_of(type_name) {
+            let variant = names::variant(definition);
+            if !taken.insert(variant.clone()) {
+                return Err(CodegenError::NameClash { definition: definition.name.clone(), name: variant });
+            }
+            let (id, path) = (definition.id, format!("t::{}", names::path(&definition.name)));
+            list.push(format!("`{}`", definition.name));
+            let _ = writeln!(variants, "/// `{}`", definition.name);
+            let (into, wrap) = if definition.params.is_empty() {
+                let _ = writeln!(variants, "{variant},");
+                let _ = write!(read, "{id:#010x} => Self::{variant}, ");
+                let _ = write!(write, "Self::{variant} => w::u32(o, {id:#010x}), ");
+                ("_", format!("Self::{variant}"))
+            } else if self.layout.is_boxed(definition) {
+                let _ = writeln!(variants, "{variant}(Box<{path}>),");
+                let _ = write!(read, "{id:#010x} => Self::{variant}(w::d(r)?), ");
+                let _ = write!(write, "Self::{variant}(x) => w::object(o, {id:#010x}, &**x), ");
+                ("x", format!("Self::{variant}(Box::new(x))"))
+            } else {
+                let _ = writeln!(variants, "{variant}({path}),");
+                let _ = write!(read, "{id:#010x} => Self::{variant}(w::d(r)?), ");
+                let _ = write!(write, "Self::{variant}(x) => w::object(o, {id:#010x}, x), ");
+                ("x", format!("Self::{variant}(x)"))
+            };
+            if default == Some(id) {
+                let value = if definition.params.is_empty() { "" } else { "(Default::default())" };
+                default_body = format!("impl Default for {name} {{ fn default() -> Self {{ Self::{variant}{value} }} }}\n");
+            }
+            let _ = writeln!(from, "impl From<{path}> for {name} {{ fn from({into}: {path}) -> Self {{ {wrap} }} }}");
+        }
+        let (enter, leave) = if recursive { ("r.enter()?; ", "r.leave(); ") } else { ("", "") };
+        let result = if recursive {
+            format!("{enter}let x = match r.u32()? {{ {read}id => return Err(w::unknown(id, {type_name:?})) }}; {leave}Ok(x)")
+        } else {
+            format!("Ok(match r.u32()? {{ {read}id => return Err(w::unknown(id, {type_name:?})) }})")
+        };
+        let _ = write!(
+            out,
+            "/// `{type_name}`: {list}.\n#[derive(Clone)]\npub enum {name} {{\n{variants}}}\n\
+             impl w::S for {name} {{ #[inline] fn serialize(&self, o: &mut w::O) {{ match self {{ {write}}} }} }}\n\
+             impl w::D for {name} {{ #[inline] fn deserialize(r: &mut w::R) -> w::Q<Self> {{ {result} }} }}\n\
+             impl w::Debug for {name} {{ fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug(self, f) }} }}\n\
+             impl PartialEq for {name} {{ fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n\
+             {default_body}{from}",
+            list = list.join(", "),
+        );
+        Ok(())
+    }
+
+    /// A type in a field, without `Option`.
+    fn rust_type(&self, definition: &Definition, ty: &Type) -> Result<String> {
+        Ok(match ty {
+            Type::Flags => return Err(unsupported(definition, ty)),
+            Type::Int => "i32".to_owned(),
+            Type::Long => "i64".to_owned(),
+            Type::Double => "f64".to_owned(),
+            Type::Int128 => "[u8; 16]".to_owned(),
+            Type::Int256 => "[u8; 32]".to_owned(),
+            Type::String => "w::Str".to_owned(),
+            Type::Bytes => "w::Bytes".to_owned(),
+            Type::True | Type::Bool => "bool".to_owned(),
+            Type::Vector { item, .. } => {
+                // The type of the elements decides how they are read, so a vector without an id has no type of its own.
+                if matches!(**item, Type::Vector { bare: true, .. } | Type::True) {
+                    return Err(unsupported(definition, ty));
+                }
+                format!("Vec<{}>", self.rust_type(definition, item)?)
+            }
+            Type::Boxed(name) => {
+                if self.schema.constructors_of(name).next().is_none() {
+                    return Err(CodegenError::UnknownType { definition: definition.name.clone(), ty: name.clone() });
+                }
+                format!("e::{}", names::path(name))
+            }
+            Type::Bare(_) | Type::BareBoxed(_) => {
+                let target = self.layout.bare(ty);
+                let unknown = || CodegenError::UnknownType { definition: definition.name.clone(), ty: ty.to_string() };
+                format!("t::{}", names::path(&target.ok_or_else(unknown)?.name))
+            }
+            Type::Variable(name) | Type::Call(name) => name.clone(),
+        })
+    }
+
+    /// The expression that makes a struct out of what the reader has. Fields are read in the order they are written down here, which is
+    /// the order of the schema.
+    fn read_fields(&self, definition: &Definition) -> Result<String> {
+        if definition.params.is_empty() {
+            return Ok("Self".to_owned());
+        }
+        let flags: Vec<&str> = definition.params.iter().filter(|p| p.ty == Type::Flags).map(|p| p.name.as_str()).collect();
+        let mut before = String::new();
+        let mut fields = String::new();
+        // Flags that are read at the next field that reads anything.
+        let mut pending = String::new();
+        let mut seen = 0;
+        let mut reading = false;
+        for param in &definition.params {
+            if param.ty == Type::Flags {
+                if reading {
+                    let _ = write!(before, "let b{seen}; ");
+                    let _ = write!(pending, "b{seen} = r.u32()?; ");
+                } else {
+                    let _ = write!(before, "let b{seen} = r.u32()?; ");
+                }
+                seen += 1;
+                continue;
+            }
+            let expression = self.read(param, &flags)?;
+            reading |= !param.is_true_flag();
+            let field = names::field(&param.name);
+            let _ = if pending.is_empty() {
+                write!(fields, "{field}: {expression}, ")
+            } else {
+                write!(fields, "{field}: {{ {pending}{expression} }}, ")
+            };
+            pending.clear();
+        }
+        if !pending.is_empty() {
+            // Flags at the very end, on which nothing can depend.
+            return Ok(format!("{{ {before}let x = Self {{ {fields}}}; {pending}x }}"));
+        }
+        Ok(if before.is_empty() { format!("Self {{ {fields}}}") } else { format!("{{ {before}Self {{ {fields}}} }}") })
+    }
+
+    fn read(&self, param: &Param, flags: &[&str]) -> Result<String> {
+        let value = match &param.ty {
+            Type::Int => "r.i32()?",
+            Type::Long => "r.i64()?",
+            Type::Double => "r.f64()?",
+            Type::Int128 => "r.int128()?",
+            Type::Int256 => "r.int256()?",
+            Type::String => "r.string()?",
+            Type::Bytes => "r.bytes()?",
+            Type::Bool => "r.bool()?",
+            Type::Vector { bare: true, .. } => "r.bare_vector()?",
+            _ => "w::d(r)?",
+        };
+        Ok(match (&param.flag, &param.ty) {
+            (None, _) => value.to_owned(),
+            (Some(flag), ty) => {
+                let bit = format!("b{} & {:#x} != 0", index_of(flags, &flag.field), 1u32 << flag.bit);
+                if *ty == Type::True { bit } else { format!("if {bit} {{ Some({value}) }} else {{ None }}") }
+            }
+        })
+    }
+
+    fn write_fields(&self, definition: &Definition) -> Result<String> {
+        let flags: Vec<&str> = definition.params.iter().filter(|p| p.ty == Type::Flags).map(|p| p.name.as_str()).collect();
+        let mut out = String::new();
+        let mut seen = 0;
+        for param in &definition.params {
+            if param.ty == Type::Flags {
+                let _ = write!(out, "let b{seen}: u32 = {}; w::u32(o, b{seen}); ", flag_bits(definition, &param.name));
+                seen += 1;
+                continue;
+            }
+            if param.is_true_flag() {
+                continue;
+            }
+            let field = format!("self.{}", names::field(&param.name));
+            let write = |value: &str, by_ref: &str| match &param.ty {
+                Type::Int => format!("w::i32(o, {value})"),
+                Type::Long => format!("w::i64(o, {value})"),
+                Type::Vector { bare: true, .. } => format!("w::bare_vector(o, {by_ref})"),
+                _ => format!("w::S::serialize({by_ref}, o)"),
+            };
+            let _ = match &param.flag {
+                None => write!(out, "{}; ", write(&field, &format!("&{field}"))),
+                Some(flag) => {
+                    let bit = format!("b{} & {:#x} != 0", index_of(&flags, &flag.field), 1u32 << flag.bit);
+                    if shares_bit(definition, param) {
+                        // Only where all values of the bit are there.
+                        write!(out, "if {bit} {{ if let Some(x) = &{field} {{ {} }} }} ", write("*x", "x"))
+                    } else {
+                        write!(out, "if let Some(x) = &{field} {{ {} }} ", write("*x", "x"))
+                    }
+                }
+            };
+        }
+        Ok(out)
+    }
+}
+
+fn index_of(flags: &[&str], field: &str) -> usize {
+    flags.iter().position(|f| *f == field).expect("the parser requires the flags field before what depends on it")
+}
+
+fn depends_on<'a>(definition: &'a Definition, field: &str, bit: u8) -> impl Iterator<Item = &'a Param> {
+    definition.params.iter().filter(move |p| p.flag.as_ref().is_some_and(|f| f.field == field && f.bit == bit))
+}
+
+/// Whether the bit of this parameter also stands for other values.
+fn shares_bit(definition: &Definition, param: &Param) -> bool {
+    param.flag.as_ref().is_some_and(|f| depends_on(definition, &f.field, f.bit).filter(|p| !p.is_true_flag()).count() > 1)
+}
+
+/// The expression for a flags field: a bit is set if all values that depend on it are there, or if its `true` field is set where no value
+/// depends on it.
+fn flag_bits(definition: &Definition, field: &str) -> String {
+    let mut terms = Vec::new();
+    for bit in 0..32u8 {
+        let all: Vec<&Param> = depends_on(definition, field, bit).collect();
+        let values: Vec<String> =
+            all.iter().filter(|p| !p.is_true_flag()).map(|p| format!("self.{}.is_some()", names::field(&p.name))).collect();
+        let trues: Vec<String> =
+            all.iter().filter(|p| p.is_true_flag()).map(|p| format!("self.{}", names::field(&p.name))).collect();
+        let condition = match (values.as_slice(), trues.as_slice()) {
+            ([], []) => continue,
+            ([], trues) => trues.join(" | "),
+            (values, _) => values.join(" & "),
+        };
+        terms.push(format!("(({condition}) as u32) << {bit}"));
+    }
+    if terms.is_empty() { "0".to_owned() } else { terms.join(" | ") }
+}
+
+fn unsupported(definition: &Definition, ty: &Type) -> CodegenError {
+    CodegenError::Unsupported { definition: definition.name.clone(), ty: ty.to_string() }
+}

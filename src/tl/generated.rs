@@ -1,0 +1,61 @@
+//! What generated code leans on, under the short names it uses.
+
+use std::fmt;
+
+use super::dynamic;
+use super::wire;
+
+pub(crate) use bytes::Bytes;
+pub(crate) use std::fmt::{Debug, Formatter as F, Result as FR};
+pub(crate) use wire::{
+    Deserialize as D, Identifiable as I, Reader as R, RemoteCall as C, Result as Q, Serialize as S, Str, unknown,
+    write_i32 as i32, write_i64 as i64, write_u32 as u32,
+};
+
+/// Output.
+pub(crate) type O = Vec<u8>;
+
+/// A field of any readable type.
+#[inline]
+pub(crate) fn d<T: D>(r: &mut R) -> Q<T> {
+    T::deserialize(r)
+}
+
+/// The id of a method, which must come first.
+#[inline]
+pub(crate) fn id<T: I>(r: &mut R) -> Q<()> {
+    match r.u32()? {
+        id if id == T::ID => Ok(()),
+        id => Err(unknown(id, T::NAME)),
+    }
+}
+
+/// A constructor of a boxed type.
+#[inline]
+pub(crate) fn object<T: S>(o: &mut O, id: u32, fields: &T) {
+    u32(o, id);
+    fields.serialize(o);
+}
+
+/// `vector<T>`.
+pub(crate) fn bare_vector<T: S>(o: &mut O, items: &[T]) {
+    u32(o, u32::try_from(items.len()).unwrap_or(u32::MAX));
+    items.iter().for_each(|item| item.serialize(o));
+}
+
+/// Equality of generated types is that of their encodings.
+pub(crate) fn same<T: S>(a: &T, b: &T) -> bool {
+    a.to_bytes() == b.to_bytes()
+}
+
+/// `Debug` of a constructor's struct, whose bytes lack the id.
+pub(crate) fn debug_bare<T: S + I>(value: &T, f: &mut F<'_>) -> fmt::Result {
+    let mut bytes = Vec::new();
+    object(&mut bytes, T::ID, value);
+    dynamic::debug(bytes.into(), f)
+}
+
+/// `Debug` of a boxed type or method.
+pub(crate) fn debug<T: S>(value: &T, f: &mut F<'_>) -> fmt::Result {
+    dynamic::debug(value.to_bytes(), f)
+}

@@ -1,0 +1,57 @@
+//! Writing. Nothing here can fail: a value that has a type has an encoding.
+
+use super::VECTOR_ID;
+
+/// `#` or a constructor id.
+#[inline]
+pub fn write_u32(out: &mut Vec<u8>, value: u32) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// `int`.
+#[inline]
+pub fn write_i32(out: &mut Vec<u8>, value: i32) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// `long`.
+#[inline]
+pub fn write_i64(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// `double`.
+#[inline]
+pub fn write_f64(out: &mut Vec<u8>, value: f64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// `string` or `bytes`: length prefix, content, zero padding up to a multiple of four.
+///
+/// From 16 MiB on the prefix is 255 and seven bytes, as TDLib writes it; no frame is large enough for such a value, but a file may be.
+pub fn write_bytes(out: &mut Vec<u8>, value: &[u8]) {
+    let length = value.len();
+    out.reserve(length + 12);
+    let prefix = (length as u64).to_le_bytes();
+    let header = if length < 254 {
+        out.push(prefix[0]);
+        1
+    } else if length < 1 << 24 {
+        out.push(254);
+        out.extend_from_slice(&prefix[..3]);
+        4
+    } else {
+        out.push(255);
+        out.extend_from_slice(&prefix[..7]);
+        8
+    };
+    out.extend_from_slice(value);
+    let padding = (header + length).next_multiple_of(4) - (header + length);
+    out.extend_from_slice(&[0; 3][..padding]);
+}
+
+/// Constructor id and element count of a `Vector<T>`. A count beyond 32 bits, more than memory could hold, is cut to the largest.
+pub fn write_vector_header(out: &mut Vec<u8>, count: usize) {
+    write_u32(out, VECTOR_ID);
+    write_u32(out, u32::try_from(count).unwrap_or(u32::MAX));
+}
