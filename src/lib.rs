@@ -9,6 +9,7 @@ pub mod ids;
 pub mod crypto;
 pub mod tl;
 
+pub mod trace;
 
 
 

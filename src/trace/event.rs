@@ -1,0 +1,375 @@
+//! The events themselves: plain values, each of one [`Layer`].
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::ids::{DcId, MsgId, Salt, SeqNo};
+
+/// A connection of this process, numbered from 1 in the order of dialling. 0 stands for none in particular.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u32);
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// What a part of the protocol an event belongs to; `--trace=WHAT` selects by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    /// Sockets and frames.
+    Transport,
+    /// What was computed: factors, groups, keys (never their values).
+    Crypto,
+    /// Key exchange, messages, acknowledgements, salts, time.
+    Mtproto,
+    /// Requests and their results, as the caller sees them.
+    Rpc,
+    /// Bodies of messages.
+    Tl,
+    /// Updates that the server pushed.
+    Updates,
+}
+
+impl Layer {
+    /// Every layer, from the wire up.
+    pub const ALL: [Self; 6] = [Self::Transport, Self::Crypto, Self::Mtproto, Self::Rpc, Self::Tl, Self::Updates];
+
+    /// The name used on the command line and in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Transport => "transport",
+            Self::Crypto => "crypto",
+            Self::Mtproto => "mtproto",
+            Self::Rpc => "rpc",
+            Self::Tl => "tl",
+            Self::Updates => "updates",
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One event with its circumstances.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Local Unix time.
+    pub at: Duration,
+    /// The connection.
+    pub conn: ConnId,
+    /// The data centre that the connection leads to; 0 when it is not known.
+    pub dc: DcId,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Something that happened in the protocol. Lengths are in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    // Transport.
+    /// A connection is being opened.
+    Dialing {
+        /// Where to.
+        addr: String,
+    },
+    /// A connection was opened.
+    Connected {
+        /// Where to, and over which transport.
+        addr: String,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A connection ended.
+    Disconnected {
+        /// Why.
+        reason: String,
+    },
+    /// A frame was written.
+    FrameSent {
+        /// Its payload.
+        len: usize,
+    },
+    /// A frame was read.
+    FrameReceived {
+        /// Its payload.
+        len: usize,
+    },
+    /// The server confirmed receipt at the transport's level ("Quick ack").
+    QuickAck {
+        /// The token that names the payload.
+        token: u32,
+    },
+    /// The server refused at the transport's level ("Transport errors").
+    TransportError {
+        /// The code, positive: 404, 429, 444 or another.
+        code: i32,
+    },
+
+    // Crypto.
+    /// A computation worth knowing of is done.
+    Computed {
+        /// Which.
+        what: &'static str,
+        /// Public details of it.
+        detail: String,
+    },
+
+    // Mtproto.
+    /// A step of the key exchange was taken.
+    HandshakeStep {
+        /// The constructor or method, as the protocol names it.
+        name: &'static str,
+        /// Public details of it.
+        detail: String,
+    },
+    /// A connection has a key to work with.
+    AuthKeyReady {
+        /// `auth_key_id`.
+        id: i64,
+        /// Whether it was just made, rather than loaded.
+        fresh: bool,
+    },
+    /// A rule was broken, by the peer or by the bytes on their way.
+    CheckFailed {
+        /// The rule: the name of the error's variant.
+        rule: &'static str,
+        /// What was found and what was expected.
+        detail: String,
+    },
+    /// A message was put into a frame.
+    MessageSent {
+        /// Its identifier.
+        msg_id: MsgId,
+        /// Its sequence number.
+        seq_no: SeqNo,
+        /// The first four bytes of its body.
+        constructor: u32,
+        /// Its body.
+        len: usize,
+        /// The container that it travels in.
+        container: Option<MsgId>,
+    },
+    /// A message passed all checks.
+    MessageReceived {
+        /// Its identifier.
+        msg_id: MsgId,
+        /// Its sequence number.
+        seq_no: SeqNo,
+        /// The first four bytes of its body.
+        constructor: u32,
+        /// Its body.
+        len: usize,
+        /// The container that it came in.
+        container: Option<MsgId>,
+    },
+    /// A message was dropped without harm: a duplicate, or an answer nobody waits for.
+    MessageIgnored {
+        /// Its identifier.
+        msg_id: MsgId,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The peer acknowledged messages of ours.
+    Acked {
+        /// Which.
+        ids: Vec<MsgId>,
+    },
+    /// We acknowledged messages of the peer's.
+    AcksSent {
+        /// Which.
+        ids: Vec<MsgId>,
+    },
+    /// Messages are sent under another server salt from now on.
+    SaltChanged {
+        /// The salt until now.
+        old: Salt,
+        /// The salt from now on.
+        new: Salt,
+    },
+    /// The server announced salts to come.
+    FutureSalts {
+        /// How many.
+        count: usize,
+    },
+    /// The server says that it has begun a session for us.
+    SessionCreated {
+        /// Messages before this one are not known to it.
+        first_msg_id: MsgId,
+        /// Its name for the session.
+        unique_id: i64,
+        /// The salt to use.
+        salt: Salt,
+    },
+    /// The peer refused a message.
+    BadMsg {
+        /// The code of `bad_msg_notification`, or 48 of `bad_server_salt`.
+        code: i32,
+        /// The message refused.
+        msg_id: MsgId,
+    },
+    /// A message is sent again; `old` and `new` are equal when it keeps its identifier.
+    Resent {
+        /// Its identifier before.
+        old: MsgId,
+        /// Its identifier now.
+        new: MsgId,
+    },
+    /// The clocks' difference was learnt anew.
+    TimeOffset {
+        /// Server minus local.
+        seconds: i64,
+    },
+    /// A ping was sent.
+    Ping {
+        /// Its identifier.
+        ping_id: i64,
+    },
+    /// A ping was answered.
+    Pong {
+        /// Its identifier.
+        ping_id: i64,
+        /// The round trip.
+        rtt: Duration,
+    },
+
+    // Rpc.
+    /// A request was handed to the session.
+    RpcSent {
+        /// The message that carries it.
+        msg_id: MsgId,
+        /// The method, without its wrappers (`invokeWithLayer` and the like).
+        method: u32,
+        /// The request with its wrappers.
+        len: usize,
+    },
+    /// A request was answered.
+    RpcResult {
+        /// The message that carried the request.
+        msg_id: MsgId,
+        /// The method, without its wrappers.
+        method: u32,
+        /// From handing over to the answer.
+        latency: Duration,
+        /// The result, unpacked.
+        len: usize,
+        /// Whether it came as `gzip_packed`.
+        compressed: bool,
+        /// The code and text of `rpc_error`.
+        error: Option<(i32, String)>,
+    },
+    /// A request was given up by the caller.
+    RpcCancelled {
+        /// The message that carried the request.
+        msg_id: MsgId,
+    },
+    /// A request came in (server role).
+    RpcReceived {
+        /// The message that carries it.
+        msg_id: MsgId,
+        /// The method, without its wrappers.
+        method: u32,
+        /// The request with its wrappers.
+        len: usize,
+    },
+    /// A request was answered by us (server role).
+    RpcAnswered {
+        /// The message that carried the request.
+        msg_id: MsgId,
+        /// The method, without its wrappers.
+        method: u32,
+        /// The result.
+        len: usize,
+        /// The code and text of `rpc_error`.
+        error: Option<(i32, String)>,
+    },
+    /// The server imposed a wait.
+    FloodWait {
+        /// On which method.
+        method: u32,
+        /// How long.
+        seconds: i64,
+    },
+    /// A request goes to another DC.
+    Migrate {
+        /// From where.
+        from: DcId,
+        /// To where.
+        to: DcId,
+        /// The error that demanded it.
+        reason: String,
+    },
+    /// The connection told the server what it is.
+    Negotiated {
+        /// The API layer.
+        layer: i32,
+        /// The device profile.
+        device: String,
+    },
+
+    // Tl.
+    /// The body of a message, whole. May hold anything: sinks redact it.
+    Body {
+        /// Whether we wrote it.
+        sent: bool,
+        /// The message.
+        msg_id: MsgId,
+        /// The serialized object.
+        bytes: Bytes,
+    },
+
+    // Updates.
+    /// An update came in.
+    Update {
+        /// Its constructor.
+        constructor: u32,
+    },
+}
+
+impl Event {
+    /// The layer it belongs to.
+    pub const fn layer(&self) -> Layer {
+        match self {
+            Self::Dialing { .. }
+            | Self::Connected { .. }
+            | Self::Disconnected { .. }
+            | Self::FrameSent { .. }
+            | Self::FrameReceived { .. }
+            | Self::QuickAck { .. }
+            | Self::TransportError { .. } => Layer::Transport,
+            Self::Computed { .. } => Layer::Crypto,
+            Self::HandshakeStep { .. }
+            | Self::AuthKeyReady { .. }
+            | Self::CheckFailed { .. }
+            | Self::MessageSent { .. }
+            | Self::MessageReceived { .. }
+            | Self::MessageIgnored { .. }
+            | Self::Acked { .. }
+            | Self::AcksSent { .. }
+            | Self::SaltChanged { .. }
+            | Self::FutureSalts { .. }
+            | Self::SessionCreated { .. }
+            | Self::BadMsg { .. }
+            | Self::Resent { .. }
+            | Self::TimeOffset { .. }
+            | Self::Ping { .. }
+            | Self::Pong { .. } => Layer::Mtproto,
+            Self::RpcSent { .. }
+            | Self::RpcResult { .. }
+            | Self::RpcCancelled { .. }
+            | Self::RpcReceived { .. }
+            | Self::RpcAnswered { .. }
+            | Self::FloodWait { .. }
+            | Self::Migrate { .. }
+            | Self::Negotiated { .. } => Layer::Rpc,
+            Self::Body { .. } => Layer::Tl,
+            Self::Update { .. } => Layer::Updates,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What can be observed of the protocol, as plain values, and the observer through which the lower floors report it.
+//!
+//! * [`event`]: [`Event`], the [`Layer`] each event belongs to, and the [`Record`] that carries one with its time and connection.
+//! * [`layers`]: [`LayerSet`], what `--trace=WHAT` selects.
+//! * [`collect`]: [`Collector`], an observer for tests.
+//! * here: [`Tracer`], the handle that the floors hold, and [`Observer`], what stands behind it.
+//!
+//! A tracer that is off costs one branch: [`Tracer::emit`] takes a closure, and the closure is not called. Events hold no key
+//! material by construction; what may be personal (the bodies of messages) is in [`Event::Body`] only, and sinks redact it.
+
+pub mod collect;
+pub mod event;
+pub mod layers;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::clock::Now;
+use crate::ids::DcId;
+
+pub use collect::Collector;
+pub use event::{ConnId, Event, Layer, Record};
+pub use layers::{LayerSet, UnknownLayer};
+
+/// A sink of trace records.
+///
+/// It is called on the task that drives the connection: it must be quick and must not call back into the protocol.
+pub trait Observer: Send + Sync {
+    /// Takes one record.
+    fn record(&self, record: &Record);
+
+    /// Whether records of `layer` are of interest. Those of other layers are not passed to [`Observer::record`].
+    fn wants(&self, layer: Layer) -> bool {
+        let _ = layer;
+        true
+    }
+}
+
+/// The handle through which a connection reports events. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Tracer {
+    target: Option<Target>,
+}
+
+#[derive(Clone)]
+struct Target {
+    observer: Arc<dyn Observer>,
+    conn: ConnId,
+    dc: DcId,
+}
+
+impl Tracer {
+    /// A tracer that reports nothing and builds no event.
+    pub const fn off() -> Self {
+        Self { target: None }
+    }
+
+    /// A tracer that reports to `observer`, for connection 0 of no DC until [`Tracer::with_connection`] names them.
+    pub fn new(observer: Arc<dyn Observer>) -> Self {
+        Self { target: Some(Target { observer, conn: ConnId(0), dc: DcId(0) }) }
+    }
+
+    /// The same observer, for the given connection to the given DC.
+    #[must_use]
+    pub fn with_connection(&self, conn: ConnId, dc: DcId) -> Self {
+        Self { target: self.target.as_ref().map(|target| Target { observer: Arc::clone(&target.observer), conn, dc }) }
+    }
+
+    /// Whether nobody listens.
+    pub const fn is_off(&self) -> bool {
+        self.target.is_none()
+    }
+
+    /// Whether somebody listens to events of `layer`. For callers whose event is costly to build.
+    pub fn wants(&self, layer: Layer) -> bool {
+        self.target.as_ref().is_some_and(|target| target.observer.wants(layer))
+    }
+
+    /// Reports the event that `build` returns. When the tracer is off, `build` is not called.
+    #[inline]
+    pub fn emit(&self, now: Now, build: impl FnOnce() -> Event) {
+        if let Some(target) = &self.target {
+            target.report(now, build());
+        }
+    }
+}
+
+impl Target {
+    fn report(&self, now: Now, event: Event) {
+        if self.observer.wants(event.layer()) {
+            self.observer.record(&Record { at: now.wall, conn: self.conn, dc: self.dc, event });
+        }
+    }
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            None => f.write_str("Tracer(off)"),
+            Some(target) => write!(f, "Tracer({}, {})", target.conn, target.dc),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+
+    struct OnlyRpc(Mutex<Vec<Record>>);
+
+    impl Observer for OnlyRpc {
+        fn record(&self, record: &Record) {
+            self.0.lock().unwrap().push(record.clone());
+        }
+
+        fn wants(&self, layer: Layer) -> bool {
+            layer == Layer::Rpc
+        }
+    }
+
+    const NOW: Now = Now::new(Duration::from_secs(5), Duration::from_secs(1_700_000_000));
+
+    #[test]
+    fn off_does_not_build_the_event() {
+        let tracer = Tracer::off();
+        tracer.emit(NOW, || panic!("built"));
+        tracer.with_connection(ConnId(1), DcId(2)).emit(NOW, || panic!("built"));
+        assert!(tracer.is_off());
+        assert!(!tracer.wants(Layer::Rpc));
+    }
+
+    #[test]
+    fn reports_what_is_wanted_with_its_connection() {
+        let observer = Arc::new(OnlyRpc(Mutex::new(Vec::new())));
+        let tracer = Tracer::new(observer.clone()).with_connection(ConnId(3), DcId(2));
+        assert!(tracer.wants(Layer::Rpc) && !tracer.wants(Layer::Mtproto));
+        tracer.emit(NOW, || Event::FrameSent { len: 8 });
+        tracer.emit(NOW, || Event::Negotiated { layer: 230, device: "bench".into() });
+        let seen = observer.0.lock().unwrap();
+        assert_eq!(
+            *seen,
+            [Record {
+                at: NOW.wall,
+                conn: ConnId(3),
+                dc: DcId(2),
+                event: Event::Negotiated { layer: 230, device: "bench".into() }
+            }]
+        );
+    }
+}
