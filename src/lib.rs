@@ -10,6 +10,7 @@ pub mod crypto;
 pub mod tl;
 
 pub mod trace;
+pub mod transport;
 
 
 
