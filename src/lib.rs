@@ -12,6 +12,7 @@ pub mod tl;
 pub mod trace;
 pub mod transport;
 
+pub mod mtproto;
 
 
 

@@ -1,0 +1,287 @@
+//! Encrypted messages, MTProto 2.0: sealing, and opening with every check that needs no memory of earlier messages.
+//!
+//! ```text
+//! auth_key_id:int64 | msg_key:int128 | AES-256-IGE( salt:int64 | session_id:int64 | msg_id:int64 | seq_no:int32 | length:int32 |
+//!                                                   body, `length` bytes | padding, 12..=1024 random bytes )
+//! ```
+//!
+//! See "Mobile Protocol: Detailed Description" and "Security Guidelines for Client Developers". The order of the checks matters: what
+//! comes before the comparison of `msg_key` looks at nothing but what everybody on the wire can see (lengths, the key identifier),
+//! and nothing of the decrypted bytes is looked at before that comparison, which takes the same time wherever two keys differ. So an
+//! attacker who sends altered messages learns nothing from which error they cause.
+//!
+//! Whether the session is ours, the identifier fits its time and has not been seen before is for the session to check: that needs
+//! memory.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use rand::Rng;
+
+use crate::{
+    crypto::{self, AuthKey, kdf},
+    ids::{MsgId, Salt, SeqNo, SessionId},
+};
+
+pub use crate::crypto::kdf::Side;
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes before the encrypted part: key identifier and message key.
+pub const OUTER_HEADER_LEN: usize = 24;
+
+/// Bytes of the encrypted part before the body: salt, session, message identifier, sequence number, length.
+pub const INNER_HEADER_LEN: usize = 32;
+
+/// The least padding there may be, in bytes.
+pub const MIN_PADDING: usize = 12;
+
+/// The most padding there may be, in bytes.
+pub const MAX_PADDING: usize = 1024;
+
+/// The cipher's block, in bytes.
+const BLOCK: usize = 16;
+
+/// The shortest encrypted part: the inner header and the least padding, in whole blocks.
+const MIN_ENCRYPTED: usize = (INNER_HEADER_LEN + MIN_PADDING).next_multiple_of(BLOCK);
+
+/// What precedes the body of an encrypted message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The server salt in force.
+    pub salt: Salt,
+    /// The session the message belongs to.
+    pub session_id: SessionId,
+    /// The message's identifier.
+    pub msg_id: MsgId,
+    /// The message's sequence number.
+    pub seq_no: SeqNo,
+}
+
+/// A message whose envelope passed every check.
+///
+/// There is no way to make one but [`open`]: whoever holds one holds the proof.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opened {
+    /// The salt that the writer used.
+    pub salt: Salt,
+    /// The session that the message claims to belong to.
+    pub session_id: SessionId,
+    /// The message's identifier.
+    pub msg_id: MsgId,
+    /// The message's sequence number.
+    pub seq_no: SeqNo,
+    /// The message: a slice of the received frame.
+    pub body: Bytes,
+}
+
+/// Bodies hold what people write: only their length is printed.
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened")
+            .field("salt", &self.salt)
+            .field("session_id", &self.session_id)
+            .field("msg_id", &self.msg_id)
+            .field("seq_no", &self.seq_no)
+            .field("body_len", &self.body.len())
+            .finish()
+    }
+}
+
+/// Why an encrypted message was refused. Each is the peer's fault or an attacker's, and none is survivable for the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The frame cannot hold the two headers and the least padding.
+    #[error("encrypted message of {len} bytes is shorter than the shortest possible, {}", OUTER_HEADER_LEN + MIN_ENCRYPTED)]
+    TooShort {
+        /// Bytes in the frame.
+        len: usize,
+    },
+    /// The message is for another key, or is not encrypted at all (0).
+    #[error("message is encrypted with key {found:#018x}, ours is {expected:#018x}")]
+    KeyIdMismatch {
+        /// The key identifier found.
+        found: i64,
+        /// Our key's identifier.
+        expected: i64,
+    },
+    /// The encrypted part is not whole blocks of the cipher.
+    #[error("encrypted part of {len} bytes is not a multiple of {BLOCK}")]
+    NotBlockAligned {
+        /// Bytes of the encrypted part.
+        len: usize,
+    },
+    /// The message key is not that of the decrypted bytes: the message was altered, or another key made it.
+    #[error("message key does not match the decrypted message")]
+    MsgKeyMismatch,
+    /// The declared length is no multiple of four.
+    #[error("declared length {len} is not divisible by 4")]
+    LengthNotDivisibleByFour {
+        /// The length declared.
+        len: i32,
+    },
+    /// The declared length is negative or runs past the end of the message.
+    #[error("declared length {declared} does not fit the {available} bytes there are")]
+    LengthOutOfBounds {
+        /// The length declared.
+        declared: i32,
+        /// Bytes after the inner header.
+        available: usize,
+    },
+    /// Less padding than the protocol demands.
+    #[error("padding of {len} bytes is shorter than {MIN_PADDING}")]
+    PaddingTooShort {
+        /// Bytes of padding.
+        len: usize,
+    },
+    /// More padding than the protocol allows.
+    #[error("padding of {len} bytes is longer than {MAX_PADDING}")]
+    PaddingTooLong {
+        /// Bytes of padding.
+        len: usize,
+    },
+}
+
+impl EnvelopeError {
+    /// The rule that was broken, as the trace names it.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::TooShort { .. } => "TooShort",
+            Self::KeyIdMismatch { .. } => "KeyIdMismatch",
+            Self::NotBlockAligned { .. } => "NotBlockAligned",
+            Self::MsgKeyMismatch => "MsgKeyMismatch",
+            Self::LengthNotDivisibleByFour { .. } => "LengthNotDivisibleByFour",
+            Self::LengthOutOfBounds { .. } => "LengthOutOfBounds",
+            Self::PaddingTooShort { .. } => "PaddingTooShort",
+            Self::PaddingTooLong { .. } => "PaddingTooLong",
+        }
+    }
+}
+
+/// The identifier of the key that a frame is encrypted with; 0 for an unencrypted message, `None` if the frame is too short to say.
+pub fn key_id_of(frame: &[u8]) -> Option<i64> {
+    frame.first_chunk::<8>().map(|id| i64::from_le_bytes(*id))
+}
+
+/// Seals a message.
+///
+/// `writer` is who sends it. `body` is the message in parts that are written one after the other; together they are serialized TL, so
+/// their length is a multiple of four. The result is allocated once, at its final size.
+pub fn seal(key: &AuthKey, writer: Side, header: &Header, body: &[&[u8]], rng: &mut dyn Rng) -> BytesMut {
+    let body_len: usize = body.iter().map(|part| part.len()).sum();
+    let padding = padding_len(INNER_HEADER_LEN + body_len, rng);
+    seal_padded(key, writer, header, body, padding, rng)
+}
+
+/// [`seal`] with the length of the padding given: header, body and padding fill whole blocks.
+fn seal_padded(key: &AuthKey, writer: Side, header: &Header, body: &[&[u8]], padding: usize, rng: &mut dyn Rng) -> BytesMut {
+    let body_len: usize = body.iter().map(|part| part.len()).sum();
+    debug_assert!(body_len.is_multiple_of(4), "a message is serialized TL");
+    let total = OUTER_HEADER_LEN + INNER_HEADER_LEN + body_len + padding;
+
+    let mut out = BytesMut::with_capacity(total);
+    out.put_i64_le(key.id());
+    out.put_bytes(0, OUTER_HEADER_LEN - 8);
+    out.put_i64_le(header.salt.0);
+    out.put_i64_le(header.session_id.0);
+    out.put_i64_le(header.msg_id.0);
+    out.put_i32_le(header.seq_no.0);
+    out.put_u32_le(u32::try_from(body_len).unwrap_or(u32::MAX));
+    for part in body {
+        out.put_slice(part);
+    }
+    let body_end = out.len();
+    out.resize(total, 0);
+    rng.fill_bytes(&mut out[body_end..]);
+
+    let (outer, plaintext) = out.split_at_mut(OUTER_HEADER_LEN);
+    let msg_key = kdf::msg_key_v2(key, writer, plaintext);
+    outer[8..].copy_from_slice(&msg_key);
+    let cipher = kdf::aes_v2(key, &msg_key, writer);
+    cipher.encrypt(plaintext).expect("header, body and padding fill whole blocks");
+    out
+}
+
+/// How much to pad `len` bytes: at least [`MIN_PADDING`], up to whole blocks, and a random number of blocks more.
+///
+/// Lengths tell what was sent, short ones most of all: a short message gets up to 15 extra blocks. Of a file part everyone knows the
+/// length anyway, and bytes cost time there, so it gets one at most.
+fn padding_len(len: usize, rng: &mut dyn Rng) -> usize {
+    let spread: u32 = match len {
+        0..0x400 => 0xf,
+        0x400..0x4000 => 0x7,
+        _ => 0x1,
+    };
+    let least = (len + MIN_PADDING).next_multiple_of(BLOCK) - len;
+    least + (rng.next_u32() & spread) as usize * BLOCK
+}
+
+/// Opens a message in place: the body is a slice of `frame`.
+///
+/// `writer` is who sent it. `frame` is the message and nothing else: what a transport adds is taken off by its codec.
+///
+/// # Errors
+///
+/// One [`EnvelopeError`] for each check, in the order in which the type lists them.
+pub fn open(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<Opened, EnvelopeError> {
+    let encrypted_len = frame.len().saturating_sub(OUTER_HEADER_LEN);
+    if encrypted_len < MIN_ENCRYPTED {
+        return Err(EnvelopeError::TooShort { len: frame.len() });
+    }
+    let (outer, encrypted) = frame.split_at_mut(OUTER_HEADER_LEN);
+    let (key_id, msg_key) = outer.split_first_chunk::<8>().expect("the outer header has 24 bytes");
+    let msg_key: [u8; 16] = msg_key.try_into().expect("the outer header has 24 bytes");
+
+    let found = i64::from_le_bytes(*key_id);
+    if found != key.id() {
+        return Err(EnvelopeError::KeyIdMismatch { found, expected: key.id() });
+    }
+
+    let cipher = kdf::aes_v2(key, &msg_key, writer);
+    cipher.decrypt(encrypted).map_err(|_| EnvelopeError::NotBlockAligned { len: encrypted_len })?;
+    if !crypto::constant_time_eq(&kdf::msg_key_v2(key, writer, encrypted), &msg_key) {
+        return Err(EnvelopeError::MsgKeyMismatch);
+    }
+
+    let frame = frame.freeze();
+    let mut header = InnerHeader(&frame[OUTER_HEADER_LEN..OUTER_HEADER_LEN + INNER_HEADER_LEN]);
+    let (salt, session_id, msg_id) = (Salt(header.i64()), SessionId(header.i64()), MsgId(header.i64()));
+    let (seq_no, declared) = (SeqNo(header.i32()), header.i32());
+
+    let available = encrypted_len - INNER_HEADER_LEN;
+    if declared % 4 != 0 {
+        return Err(EnvelopeError::LengthNotDivisibleByFour { len: declared });
+    }
+    let out_of_bounds = EnvelopeError::LengthOutOfBounds { declared, available };
+    let len = usize::try_from(declared).map_err(|_| out_of_bounds)?;
+    let padding = available.checked_sub(len).ok_or(out_of_bounds)?;
+    if padding < MIN_PADDING {
+        return Err(EnvelopeError::PaddingTooShort { len: padding });
+    }
+    if padding > MAX_PADDING {
+        return Err(EnvelopeError::PaddingTooLong { len: padding });
+    }
+
+    let start = OUTER_HEADER_LEN + INNER_HEADER_LEN;
+    Ok(Opened { salt, session_id, msg_id, seq_no, body: frame.slice(start..start + len) })
+}
+
+/// The numbers of the inner header, one after the other. Reads no more than the 32 bytes that it is made of.
+struct InnerHeader<'a>(&'a [u8]);
+
+impl InnerHeader<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let (head, tail) = self.0.split_first_chunk::<N>().expect("the inner header has 32 bytes");
+        self.0 = tail;
+        *head
+    }
+
+    fn i64(&mut self) -> i64 {
+        i64::from_le_bytes(self.take())
+    }
+
+    fn i32(&mut self) -> i32 {
+        i32::from_le_bytes(self.take())
+    }
+}

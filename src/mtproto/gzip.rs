@@ -1,0 +1,121 @@
+//! `gzip_packed#3072cfa1 packed_data:string = Object`: an object in place of which its gzipped serialization is sent.
+//!
+//! See "Service Messages", Packed Object. What a peer packs may unpack to anything, so unpacking has a cap that the caller states.
+
+use std::io::{Read, Write};
+
+use bytes::Bytes;
+use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
+
+/// The constructor of `gzip_packed`.
+pub const ID: u32 = 0x3072_cfa1;
+
+/// Bodies below this many bytes are not worth packing: gzip's own header and trailer take 18.
+pub const MIN_LEN: usize = 512;
+
+/// Why packed data was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GzipError {
+    /// It unpacks to more than the caller allows.
+    #[error("packed object of {packed} bytes unpacks to more than {cap} bytes")]
+    TooLarge {
+        /// Bytes as received.
+        packed: usize,
+        /// The most that was allowed.
+        cap: usize,
+    },
+    /// It is not gzip, or its checksum is wrong, or it ends early.
+    #[error("packed object of {packed} bytes is damaged")]
+    Damaged {
+        /// Bytes as received.
+        packed: usize,
+    },
+}
+
+/// Unpacks `data` to at most `cap` bytes. Memory grows with what really comes out, not with what the data claims.
+///
+/// # Errors
+///
+/// [`GzipError::TooLarge`] beyond the cap, [`GzipError::Damaged`] if it is not gzip.
+pub fn unpack(data: &[u8], cap: usize) -> Result<Bytes, GzipError> {
+    let packed = data.len();
+    let mut out = Vec::with_capacity(packed.saturating_mul(3).min(cap));
+    let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
+    GzDecoder::new(data).take(limit).read_to_end(&mut out).map_err(|_| GzipError::Damaged { packed })?;
+    if out.len() > cap {
+        return Err(GzipError::TooLarge { packed, cap });
+    }
+    Ok(Bytes::from(out))
+}
+
+/// Packs a serialized object into a `gzip_packed`, if it is long enough and the result is shorter.
+pub fn pack(body: &[u8]) -> Option<Bytes> {
+    if body.len() < MIN_LEN {
+        return None;
+    }
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 2), Compression::default());
+    encoder.write_all(body).ok()?;
+    let data = encoder.finish().ok()?;
+    let mut out = Vec::with_capacity(data.len() + 12);
+    out.extend_from_slice(&ID.to_le_bytes());
+    crate::tl::wire::write_bytes(&mut out, &data);
+    (out.len() < body.len()).then(|| Bytes::from(out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tl::Reader;
+
+    fn data_of(packed: Bytes) -> Bytes {
+        let mut reader = Reader::new(packed);
+        assert_eq!(reader.u32().unwrap(), ID);
+        let data = reader.bytes().unwrap();
+        reader.finish().unwrap();
+        data
+    }
+
+    #[test]
+    fn packs_what_gets_shorter_and_unpacks_it() {
+        let body = b"the same again ".repeat(400);
+        let data = data_of(pack(&body).unwrap());
+        assert!(data.len() < 200);
+        assert_eq!(unpack(&data, body.len()).unwrap(), body);
+    }
+
+    #[test]
+    fn leaves_short_and_random_bodies_alone() {
+        assert_eq!(pack(&[0; MIN_LEN - 1]), None);
+        let mut state = 1u32;
+        let noise: Vec<u8> = (0..4096)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect();
+        assert_eq!(pack(&noise), None);
+    }
+
+    #[test]
+    fn a_bomb_is_refused_at_the_cap() {
+        let body = vec![0; 1 << 20];
+        let data = data_of(pack(&body).unwrap());
+        assert_eq!(unpack(&data, body.len() - 1), Err(GzipError::TooLarge { packed: data.len(), cap: body.len() - 1 }));
+        assert!(unpack(&data, body.len()).is_ok());
+    }
+
+    #[test]
+    fn every_prefix_and_every_damaged_byte_is_refused_or_harmless() {
+        let body = b"something to pack, long enough to be packed ".repeat(20);
+        let data = data_of(pack(&body).unwrap());
+        for end in 0..data.len() {
+            assert_eq!(unpack(&data[..end], 1 << 16), Err(GzipError::Damaged { packed: end }));
+        }
+        for at in 0..data.len() {
+            let mut damaged = data.to_vec();
+            damaged[at] ^= 0x55;
+            let _ = unpack(&damaged, 1 << 16);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Service messages of the server's.
+
+use bytes::Bytes;
+
+use super::{Client, Failure};
+use crate::{
+    clock::Now,
+    ids::MsgId,
+    mtproto::{
+        container::constructor,
+        gzip,
+        rpc_error::RpcError,
+        session::{
+            core::{Core, Service as Sent},
+            error::PeerMisbehaved,
+            event::Event,
+            inbound::{Message, malformed},
+            service::{self, Service, ids},
+        },
+    },
+    tl::Reader,
+    trace,
+};
+
+impl Client {
+    /// Acts on a message that passed the session's checks.
+    pub(in super::super) fn handle(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        message: &Message,
+        service: Service,
+    ) -> Result<(), PeerMisbehaved> {
+        let msg_id = message.msg_id;
+        match service {
+            // Taken apart before they come here.
+            Service::Container | Service::Gzip(_) | Service::Copy(_) => Ok(()),
+            Service::RpcResult { req, result } => self.handle_result(core, now, message, req, result),
+            Service::Acks(ids) => {
+                core.tracer.emit(now, || trace::Event::Acked { ids: ids.clone() });
+                for id in ids {
+                    self.mark_received(id);
+                }
+                Ok(())
+            }
+            Service::Pong { msg_id: _, ping_id } => {
+                if let Some((_, sent)) = self.ping.awaited.take_if(|(awaited, _)| *awaited == ping_id) {
+                    let rtt = now.mono.saturating_sub(sent);
+                    core.tracer.emit(now, || trace::Event::Pong { ping_id, rtt });
+                }
+                Ok(())
+            }
+            Service::Ping { ping_id, disconnect_delay: _ } => draft(core, service::pong(msg_id, ping_id)),
+            Service::BadMsg { about, code } => self.handle_bad_msg(core, now, msg_id, about, code),
+            Service::BadSalt { about, code: _, salt } => self.handle_bad_salt(core, now, msg_id, about, salt),
+            Service::NewSession { first_msg_id, unique_id, salt } => {
+                core.tracer.emit(now, || trace::Event::SessionCreated { first_msg_id, unique_id, salt });
+                core.use_salt(now, salt);
+                self.handle_new_session(core, first_msg_id, unique_id);
+                Ok(())
+            }
+            Service::FutureSalts { req, salts } => {
+                // "The client must check to see that the response's req_msg_id in fact coincides with msg_id of the query".
+                match core.ledger.get(req) {
+                    Some(Sent::FutureSalts) => {
+                        core.ledger.remove(req);
+                        core.announce_salts(now, salts);
+                        Ok(())
+                    }
+                    _ => Err(PeerMisbehaved::AboutUnknown { msg_id, about: req }),
+                }
+            }
+            Service::StateReq(ids) => {
+                let info: Vec<u8> = ids.iter().map(|id| core.state_of(*id)).collect();
+                draft(core, service::msgs_state_info(msg_id, &info))
+            }
+            Service::StateInfo { req, info } => self.handle_state_info(core, now, msg_id, req, &info),
+            Service::AllInfo { about, info } => self.handle_states(core, now, msg_id, &about, &info),
+            Service::DetailedInfo { about, answer } => {
+                self.handle_detailed_info(core, now, about, answer);
+                Ok(())
+            }
+            Service::ResendReq(ids) => self.handle_resend_req(core, msg_id, &ids),
+            Service::SessionDestroyed { session_id, existed } => {
+                if self.doomed.remove(&session_id).is_some() {
+                    core.events.push_back(Event::SessionDestroyed { session_id, existed });
+                }
+                Ok(())
+            }
+            Service::DropAnswer { .. }
+            | Service::GetFutureSalts { .. }
+            | Service::ResendAnswersReq(_)
+            | Service::DestroySession { .. }
+            | Service::HttpWait => Err(PeerMisbehaved::WrongRole { msg_id, constructor: constructor(&message.body) }),
+        }
+    }
+
+    /// What is no service message is an update.
+    pub(in super::super) fn handle_update(&self, core: &mut Core, now: Now, body: Bytes) {
+        core.tracer.emit(now, || trace::Event::Update { constructor: constructor(&body) });
+        core.events.push_back(Event::Update(body));
+    }
+
+    /// `rpc_result#f35c6d01 req_msg_id:long result:Object`. The result stays a slice of the received frame.
+    fn handle_result(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        message: &Message,
+        req: MsgId,
+        result: Bytes,
+    ) -> Result<(), PeerMisbehaved> {
+        let Some(&id) = self.by_msg.get(&req) else {
+            return self.handle_service_result(core, now, message, req, result);
+        };
+        match read_result(core, message.msg_id, result) {
+            Ok((result, compressed)) => {
+                self.complete(core, now, id, req, result, compressed);
+                Ok(())
+            }
+            Err(error) => {
+                // It is acknowledged and does not come again: waiting would be in vain.
+                self.fail(core, id, Failure::UnreadableAnswer);
+                Err(error)
+            }
+        }
+    }
+
+    /// The answer to a request that is not pending: to a service request, to a cancelled one, or to one answered before.
+    fn handle_service_result(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        message: &Message,
+        req: MsgId,
+        result: Bytes,
+    ) -> Result<(), PeerMisbehaved> {
+        match core.ledger.get(req) {
+            Some(Sent::DropAnswer(dropped)) => {
+                let dropped = *dropped;
+                core.ledger.remove(req);
+                let outcome = service::read_drop_outcome(&result).map_err(|error| malformed(message, error.into()))?;
+                if let (Some(cancelled), Some(outcome)) = (self.drops.remove(&dropped), outcome) {
+                    core.events.push_back(Event::AnswerDropped { id: cancelled.id, outcome });
+                }
+                return Ok(());
+            }
+            Some(Sent::DestroySession(session_id)) => {
+                let session_id = *session_id;
+                core.ledger.remove(req);
+                if self.doomed.remove(&session_id).is_some() {
+                    let existed = constructor(&result) == ids::DESTROY_SESSION_OK;
+                    core.events.push_back(Event::SessionDestroyed { session_id, existed });
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        let reason =
+            if self.drops.contains_key(&req) { "the request was cancelled" } else { "no request waits for this answer" };
+        core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id: message.msg_id, reason });
+        Ok(())
+    }
+}
+
+/// Queues an answer of ours.
+pub(super) fn draft(core: &mut Core, body: Bytes) -> Result<(), PeerMisbehaved> {
+    if core.draft(body) { Ok(()) } else { Err(PeerMisbehaved::Flood { limit: core.limits.service_queue }) }
+}
+
+/// Tells a result from an error, and unpacks it.
+fn read_result(core: &Core, msg_id: MsgId, result: Bytes) -> Result<(Result<Bytes, RpcError>, bool), PeerMisbehaved> {
+    let wire = |constructor| move |error| PeerMisbehaved::Malformed { msg_id, constructor, error };
+    let (result, compressed) = match constructor(&result) {
+        gzip::ID => {
+            let mut reader = Reader::new(result);
+            let data = reader.u32().and_then(|_| reader.bytes()).map_err(wire(gzip::ID))?;
+            let unpacked = gzip::unpack(&data, core.limits.unpacked).map_err(|error| PeerMisbehaved::Gzip { msg_id, error })?;
+            (unpacked, true)
+        }
+        _ => (result, false),
+    };
+    if constructor(&result) != ids::RPC_ERROR {
+        return Ok((Ok(result), compressed));
+    }
+    let mut reader = Reader::new(result);
+    let error = (|| {
+        reader.u32()?;
+        let code = reader.i32()?;
+        let message = reader.bytes()?;
+        reader.finish()?;
+        Ok(RpcError::new(code, String::from_utf8_lossy(&message)))
+    })()
+    .map_err(wire(ids::RPC_ERROR))?;
+    Ok((Err(error), compressed))
+}

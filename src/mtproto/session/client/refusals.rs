@@ -1,0 +1,219 @@
+//! `bad_msg_notification#a7eff811` and `bad_server_salt#edab447b`: the server ignored a message of ours.
+//!
+//! See "Service Messages about Messages", Notice of Ignored Error Message.
+
+use super::{Client, Failure};
+use crate::{
+    clock::Now,
+    ids::{MsgId, Salt, SessionId},
+    mtproto::session::{
+        core::{Core, Service as Sent},
+        error::PeerMisbehaved,
+        event::Event,
+    },
+    trace,
+};
+use rand::Rng;
+
+/// What to do about a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Our clock is behind: set it by the notice, and send again.
+    ClockBehind,
+    /// Our clock is ahead: set it back by the notice, begin identifiers anew, and send again.
+    ClockAhead,
+    /// Send again as a new message.
+    SendAgain,
+    /// The server's idea of our sequence numbers differs from ours: begin a new session.
+    NewSession,
+    /// A mistake of ours that repeating does not mend.
+    GiveUp,
+}
+
+/// The codes, what they mean, and what we do.
+const CODES: [(i32, &str, Verdict); 11] = [
+    (16, "the message's identifier is too low", Verdict::ClockBehind),
+    (17, "the message's identifier is too high", Verdict::ClockAhead),
+    (18, "the message's identifier is not divisible by 4", Verdict::GiveUp),
+    (19, "the container's identifier is that of an earlier message", Verdict::GiveUp),
+    (20, "the message is too old to tell whether it was received", Verdict::SendAgain),
+    (32, "the sequence number is too low", Verdict::NewSession),
+    (33, "the sequence number is too high", Verdict::NewSession),
+    (34, "the sequence number should be even", Verdict::GiveUp),
+    (35, "the sequence number should be odd", Verdict::GiveUp),
+    (48, "the server salt is wrong", Verdict::SendAgain),
+    (64, "the container is invalid", Verdict::GiveUp),
+];
+
+/// What a code means.
+pub(in super::super) fn describe(code: i32) -> &'static str {
+    CODES.iter().find(|(known, ..)| *known == code).map_or("an unknown code", |(_, meaning, _)| meaning)
+}
+
+/// How many sessions in a row may be refused for their sequence numbers.
+const MAX_RESETS: u32 = 3;
+
+impl Client {
+    pub(super) fn handle_bad_msg(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        msg_id: MsgId,
+        about: MsgId,
+        code: i32,
+    ) -> Result<(), PeerMisbehaved> {
+        core.tracer.emit(now, || trace::Event::BadMsg { code, msg_id: about });
+        self.check_known(core, msg_id, about)?;
+        let Some((.., verdict)) = CODES.iter().find(|(known, ..)| *known == code) else {
+            self.refused(core, about, |client, core, id| client.fail(core, id, Failure::Refused { code }));
+            return Err(PeerMisbehaved::UnknownErrorCode { msg_id, code });
+        };
+        match verdict {
+            Verdict::ClockBehind => {
+                core.clock.set(now, msg_id.unix());
+                core.report_offset(now);
+                self.send_again(core, about);
+            }
+            Verdict::ClockAhead => {
+                core.clock.set(now, msg_id.unix());
+                core.generator.reset();
+                core.report_offset(now);
+                self.send_again(core, about);
+            }
+            Verdict::SendAgain => self.send_again(core, about),
+            Verdict::NewSession => self.reset_session(core, about, code),
+            Verdict::GiveUp => self.refused(core, about, |client, core, id| client.fail(core, id, Failure::Refused { code })),
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle_bad_salt(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        msg_id: MsgId,
+        about: MsgId,
+        salt: Salt,
+    ) -> Result<(), PeerMisbehaved> {
+        core.tracer.emit(now, || trace::Event::BadMsg { code: 48, msg_id: about });
+        self.check_known(core, msg_id, about)?;
+        core.use_salt(now, salt);
+        // The salt is the frame's: if the notice names a message within a container, the whole container was refused.
+        self.send_again(core, core.ledger.container_of(about).unwrap_or(about));
+        Ok(())
+    }
+
+    /// "The client must check that it has, in fact, recently sent a message with the specified msg_id."
+    fn check_known(&self, core: &Core, msg_id: MsgId, about: MsgId) -> Result<(), PeerMisbehaved> {
+        if self.by_msg.contains_key(&about) || core.ledger.get(about).is_some() {
+            return Ok(());
+        }
+        Err(PeerMisbehaved::AboutUnknown { msg_id, about })
+    }
+
+    /// Sends again what a refused message was about, as new messages: its requests, and its service messages.
+    fn send_again(&mut self, core: &mut Core, about: MsgId) {
+        for msg_id in inside(core, about) {
+            if let Some(id) = self.under_way(msg_id) {
+                self.resend(core, id, true);
+            } else if let Some(service) = core.ledger.remove(msg_id) {
+                self.redo(core, service);
+            }
+        }
+    }
+
+    fn redo(&mut self, core: &mut Core, service: Sent) {
+        match service {
+            Sent::Acks(ids) => {
+                for id in ids {
+                    // They ride along with what is sent again.
+                    core.acks.push(id, std::time::Duration::ZERO, &core.limits);
+                }
+                core.acks_due = true;
+            }
+            Sent::Ping(_) => self.ping.due = true,
+            Sent::StateReq(ids) => self.ask.extend(ids),
+            Sent::ResendReq(ids) => self.fetch.extend(ids),
+            Sent::FutureSalts => self.salts_asked_at = None,
+            Sent::DropAnswer(req) => {
+                if let Some(cancelled) = self.drops.get_mut(&req) {
+                    cancelled.told = false;
+                }
+            }
+            Sent::DestroySession(session_id) => {
+                if let Some(told) = self.doomed.get_mut(&session_id) {
+                    *told = false;
+                }
+            }
+            Sent::Container(_) | Sent::Note => {}
+        }
+    }
+
+    /// Does something about each request in a refused message, or in the container that it is.
+    fn refused(&mut self, core: &mut Core, about: MsgId, mut act: impl FnMut(&mut Self, &mut Core, super::RequestId)) {
+        for msg_id in inside(core, about) {
+            if let Some(id) = self.under_way(msg_id) {
+                act(self, core, id);
+            }
+        }
+    }
+
+    /// Begins a session of another identifier. What was refused is sent there; what else is under way may have been executed, so it is
+    /// not.
+    fn reset_session(&mut self, core: &mut Core, about: MsgId, code: i32) {
+        self.resets += 1;
+        if self.resets > MAX_RESETS {
+            return self.refused(core, about, |client, core, id| client.fail(core, id, Failure::Refused { code }));
+        }
+        self.send_again(core, about);
+        let lost: Vec<_> =
+            self.requests.iter().filter(|(_, request)| request.phase != super::Phase::Queued).map(|(id, _)| *id).collect();
+        for id in lost {
+            self.fail(core, id, Failure::SessionReset);
+        }
+        for request in self.requests.values_mut() {
+            request.fresh_id = request.sent.is_some();
+        }
+        let old = core.session_id;
+        let new = SessionId(core.rng.next_u64().cast_signed());
+        core.session_id = new;
+        core.content_sent = 0;
+        core.seen.clear();
+        core.acks.clear();
+        core.acks_due = false;
+        core.ledger.clear();
+        core.drafts.clear();
+        self.ask.clear();
+        self.fetch.clear();
+        self.drops.clear();
+        self.unique_id = None;
+        self.retired = Some(old);
+        self.destroy_session(old);
+        core.events.push_back(Event::SessionReset { old, new });
+    }
+
+    /// Whether a session was left behind by a reset.
+    pub(in super::super) fn is_retired(&self, session_id: SessionId) -> bool {
+        self.retired == Some(session_id)
+    }
+}
+
+/// The messages that a refusal is about: those in the container, or the message itself.
+fn inside(core: &mut Core, about: MsgId) -> Vec<MsgId> {
+    match core.ledger.get(about) {
+        Some(Sent::Container(ids)) => ids.clone(),
+        _ => vec![about],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_the_page_has_a_meaning() {
+        for code in [16, 17, 18, 19, 20, 32, 33, 34, 35, 48, 64] {
+            assert_ne!(describe(code), describe(0), "{code}");
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! A session: encrypted messages between a client and a server, whatever happens to the connections under them. Both roles.
+//!
+//! * [`params`]: what a session is made from, limits included.
+//! * [`event`]: what it tells its driver.
+//! * [`error`]: what it refuses, one variant for each rule.
+//! * [`salts`]: the server salts of a key.
+//! * `client`, `server`: the two roles.
+//! * `inbound`: checks of received messages. `core`: frames to be sent. `service`: service messages on the wire. `acks`, `timer`: what
+//!   their names say.
+//!
+//! See "Mobile Protocol: Detailed Description", "Service Messages", "Service Messages about Messages", "Security Guidelines for Client
+//! Developers".
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use zeroize::Zeroize;
+
+use crate::{
+    clock::Now,
+    crypto::AuthKey,
+    ids::{MsgId, SessionId},
+    mtproto::{
+        envelope::{self, Opened, Side},
+        msg_id::{Generator, SeenIds},
+        time::ServerClock,
+    },
+    trace::{self, Tracer},
+};
+
+mod acks;
+mod client;
+mod core;
+pub mod error;
+pub mod event;
+mod inbound;
+pub mod params;
+pub mod salts;
+mod server;
+mod service;
+#[cfg(test)]
+mod tests;
+mod timer;
+
+pub use self::{
+    client::{Failure, RequestId},
+    error::{ApiMisuse, PeerMisbehaved, Reaction, SessionError},
+    event::{DeathCause, DropOutcome, Event},
+    params::{ClientParams, Limits, PingPolicy, RequestOptions, Seed, ServerParams},
+    salts::{FutureSalt, Salts},
+};
+
+use self::{
+    acks::Acks,
+    client::Client,
+    core::{Core, Frame, Ledger},
+    server::Server,
+    timer::{Timer, TimerTable},
+};
+
+/// One session, in the client's or in the server's role. It opens no socket, reads no clock and draws no random number of its own: a
+/// driver moves bytes, time and events in and out.
+///
+/// There are four kinds of methods:
+///
+/// 1. Getters: [`salts`](Self::salts), [`time_offset`](Self::time_offset), …
+/// 2. `handle_*`: what happened outside. [`handle_input`](Self::handle_input) takes one frame from the transport,
+///    [`handle_timeout`](Self::handle_timeout) says that time has passed.
+/// 3. Commands: [`request`](Self::request), [`cancel`](Self::cancel), [`respond`](Self::respond), [`push`](Self::push),
+///    [`connection_lost`](Self::connection_lost), [`connection_opened`](Self::connection_opened), …
+/// 4. `poll_*`: what is to happen outside.
+///
+/// After any number of calls of the second and third kind, poll, in this order:
+///
+/// 1. [`poll_event`](Self::poll_event) until it returns `None`. Nothing else empties the queue of events, so poll it after each frame.
+/// 2. [`poll_output`](Self::poll_output) until it returns `None`, and write each frame whole, in that order. Requests made since the
+///    last call travel together in one container. A driver whose writes are blocked keeps the frame that it has, and does not poll for
+///    another until that is written.
+/// 3. [`poll_timeout`](Self::poll_timeout), and call [`handle_timeout`](Self::handle_timeout) when that time has come. A call too early
+///    or too often does nothing.
+///
+/// `now` must not run backwards on its monotonic clock; the wall clock may do as it likes.
+///
+/// A session begins connected. It outlives its connections: when one ends, call [`connection_lost`](Self::connection_lost); when the
+/// next one is open, [`connection_opened`](Self::connection_opened), on the client's side and on the server's. What was under way is
+/// then cleared up with the server's help, and nothing is executed twice. Between the two, requests may be made and wait.
+///
+/// An error of [`handle_input`](Self::handle_input) leaves the session intact and says by [`SessionError::reaction`] whether the
+/// connection is to be given up.
+///
+/// As a client: a request ends with exactly one event, [`Event::Response`] or [`Event::Failed`]. As a server: the host finds the key by
+/// [`envelope::key_id_of`], opens the frame with [`envelope::open`], finds or makes the session for
+/// [`Opened::session_id`](envelope::Opened::session_id), calls [`handle_opened`](Self::handle_opened), and answers each
+/// [`Event::Request`], which comes once whatever the client repeats.
+///
+/// Everything that a peer can make grow has a bound in [`Limits`].
+pub struct Session {
+    core: Core,
+    role: Role,
+}
+
+#[expect(clippy::large_enum_variant, reason = "one for each session, and never moved")]
+enum Role {
+    Client(Client),
+    Server(Server),
+}
+
+impl Session {
+    /// A client's session, on a connection that is open.
+    pub fn client(params: ClientParams, now: Now) -> Self {
+        let ClientParams { auth_key, session_id, salts, time_offset, tracer, rng_seed, ping, limits } = params;
+        let clock = ServerClock::new(now, time_offset);
+        let mut core = new_core(auth_key, Side::Client, session_id, clock, salts, tracer, &rng_seed, limits);
+        core.reported_offset = core.clock.offset(now);
+        let mut client = Client::new(ping);
+        client.connection_opened(&mut core, now);
+        Self { core, role: Role::Client(client) }
+    }
+
+    /// A server's side of a session, on a connection that is open. The client's first message makes it say `new_session_created`.
+    pub fn server(params: ServerParams, now: Now) -> Self {
+        let ServerParams { auth_key, session_id, salts, tracer, rng_seed, limits } = params;
+        let clock = ServerClock::new(now, 0);
+        let mut core = new_core(auth_key, Side::Server, session_id, clock, salts, tracer, &rng_seed, limits);
+        let unique_id = core.rng.next_u64().cast_signed();
+        Self { core, role: Role::Server(Server::new(unique_id)) }
+    }
+
+    /// The session's identifier. It changes only by [`Event::SessionReset`].
+    pub fn session_id(&self) -> SessionId {
+        self.core.session_id
+    }
+
+    /// The identifier of the key.
+    pub fn auth_key_id(&self) -> i64 {
+        self.core.auth_key.id()
+    }
+
+    /// The salts known, for storing.
+    pub fn salts(&self) -> &[FutureSalt] {
+        self.core.salts.list()
+    }
+
+    /// Server minus local Unix time in seconds, for storing.
+    pub fn time_offset(&self, now: Now) -> i64 {
+        match self.core.side {
+            Side::Client => self.core.clock.offset(now),
+            Side::Server => 0,
+        }
+    }
+
+    /// The server's Unix time, as far as it is known.
+    pub fn server_time(&self, now: Now) -> std::time::Duration {
+        self.core.server_time(now)
+    }
+
+    /// Requests that have not ended: made (client), or being worked on (server).
+    pub fn pending(&self) -> usize {
+        match &self.role {
+            Role::Client(client) => client.pending(),
+            Role::Server(server) => server.pending(),
+        }
+    }
+
+    /// Whether a connection is open.
+    pub fn is_connected(&self) -> bool {
+        self.core.connected
+    }
+
+    /// Replaces the tracer: each connection has its own number in the trace.
+    pub fn set_tracer(&mut self, tracer: Tracer) {
+        self.core.tracer = tracer;
+    }
+
+    /// Takes one encrypted message off the transport, decrypting it in place.
+    ///
+    /// # Errors
+    ///
+    /// What was refused, and why; see [`SessionError::reaction`] for what to do.
+    pub fn handle_input(&mut self, now: Now, frame: BytesMut) -> Result<(), SessionError> {
+        let writer = match self.core.side {
+            Side::Client => Side::Server,
+            Side::Server => Side::Client,
+        };
+        match envelope::open(&self.core.auth_key, writer, frame) {
+            Ok(opened) => self.receive(now, opened),
+            Err(error) => {
+                self.core.tracer.emit(now, || trace::Event::CheckFailed { rule: error.rule(), detail: error.to_string() });
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Takes a message that was opened already: a server has to open it to know which session it is for.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle_input`](Self::handle_input).
+    pub fn handle_opened(&mut self, now: Now, opened: Opened) -> Result<(), SessionError> {
+        self.receive(now, opened)
+    }
+
+    /// Says that time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.core.timers.take_expired(Timer::Acks, now.mono) {
+            self.core.acks_due = true;
+        }
+        match &mut self.role {
+            Role::Client(client) => client.handle_timeout(&mut self.core, now),
+            Role::Server(server) => server.handle_timeout(&mut self.core, now),
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due, on the monotonic clock.
+    pub fn poll_timeout(&self) -> Option<std::time::Duration> {
+        self.core.timers.next()
+    }
+
+    /// What happened since.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.core.events.pop_front()
+    }
+
+    /// The next frame to write, if there is any.
+    pub fn poll_output(&mut self, now: Now) -> Option<BytesMut> {
+        if !self.core.connected {
+            return None;
+        }
+        let mut frame = Frame::default();
+        self.core.fill_drafts(now, &mut frame);
+        match &mut self.role {
+            Role::Client(client) => client.fill(&mut self.core, now, &mut frame),
+            Role::Server(server) => server.fill(&mut self.core, now, &mut frame),
+        }
+        self.core.fill_acks(now, &mut frame);
+        (!frame.is_empty()).then(|| self.core.seal(now, frame))
+    }
+
+    /// Sends what acknowledgements are owed without waiting for company: before a connection is closed for good.
+    pub fn flush_acks(&mut self) {
+        self.core.acks_due = true;
+    }
+
+    /// The connection has ended. Nothing is sent until the next one.
+    pub fn connection_lost(&mut self, _now: Now) {
+        self.core.connected = false;
+        self.core.timers.stop_all();
+        // What is about this connection only, or will be asked again.
+        self.core.drafts.clear();
+        if let Role::Client(client) = &mut self.role {
+            client.connection_lost();
+        }
+    }
+
+    /// A connection is open, after another one or (needlessly) the first.
+    pub fn connection_opened(&mut self, now: Now) {
+        if self.core.connected {
+            self.connection_lost(now);
+        }
+        self.core.connected = true;
+        self.core.clock.distrust();
+        if !self.core.acks.is_empty() {
+            self.core.timers.start(Timer::Acks, now.mono.saturating_add(self.core.limits.ack_delay));
+        }
+        match &mut self.role {
+            Role::Client(client) => client.connection_opened(&mut self.core, now),
+            Role::Server(server) => server.connection_opened(&mut self.core, now),
+        }
+    }
+
+    /// Makes a request (client role). `body` is the serialized method, wrappers included.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse`]: too many are pending, or the body is none. The request then never was.
+    pub fn request(&mut self, now: Now, body: Bytes, options: RequestOptions) -> Result<RequestId, ApiMisuse> {
+        match &mut self.role {
+            Role::Client(client) => client.request(&self.core, now, body, options),
+            Role::Server(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+
+    /// Gives a request up (client role): it ends with [`Failure::Cancelled`], and the server is asked not to answer it
+    /// (`rpc_drop_answer`). Returns whether it was still pending.
+    pub fn cancel(&mut self, now: Now, id: RequestId) -> bool {
+        match &mut self.role {
+            Role::Client(client) => client.cancel(&mut self.core, now, id),
+            Role::Server(_) => false,
+        }
+    }
+
+    /// Asks the server to forget another session of this key (client role). Ends with [`Event::SessionDestroyed`].
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::WrongRole`] in the server role.
+    pub fn destroy_session(&mut self, session_id: SessionId) -> Result<(), ApiMisuse> {
+        match &mut self.role {
+            Role::Client(client) => {
+                client.destroy_session(session_id);
+                Ok(())
+            }
+            Role::Server(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+
+    /// Answers a request (server role) with a serialized result. With `compress` it is gzipped if that makes it shorter; not for file
+    /// parts. The answer is kept until the client acknowledges it.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse`]: no such request is waiting, or the result is none.
+    pub fn respond(&mut self, now: Now, req: MsgId, result: Bytes, compress: bool) -> Result<(), ApiMisuse> {
+        match &mut self.role {
+            Role::Server(server) => server.respond(&mut self.core, now, req, result, compress),
+            Role::Client(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+
+    /// Answers a request with an error (server role).
+    ///
+    /// # Errors
+    ///
+    /// As [`respond`](Self::respond).
+    pub fn respond_error(&mut self, now: Now, req: MsgId, code: i32, message: &str) -> Result<(), ApiMisuse> {
+        self.respond(now, req, service::rpc_error(code, message), false)
+    }
+
+    /// Sends something that no request asked for (server role): a serialized `Updates`. It is kept until the client acknowledges it, as
+    /// [`Event::Acknowledged`] with the identifier returned.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::Backlog`] when the client has not acknowledged for too long; [`ApiMisuse`] for a body that is none.
+    pub fn push(&mut self, now: Now, body: Bytes) -> Result<MsgId, ApiMisuse> {
+        match &mut self.role {
+            Role::Server(server) => server.push(&mut self.core, now, body),
+            Role::Client(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+
+    /// Answers [`Event::DestroySession`] (server role).
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::WrongRole`] in the client role.
+    pub fn session_destroyed(&mut self, session_id: SessionId, existed: bool) -> Result<(), ApiMisuse> {
+        match &mut self.role {
+            Role::Server(server) => {
+                server.session_destroyed(&mut self.core, session_id, existed);
+                Ok(())
+            }
+            Role::Client(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+
+    /// Replaces the salts (server role): those of the key have been extended.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::WrongRole`] in the client role.
+    pub fn set_salts(&mut self, salts: Vec<FutureSalt>) -> Result<(), ApiMisuse> {
+        match &mut self.role {
+            Role::Server(server) => {
+                server.set_salts(&mut self.core, salts);
+                Ok(())
+            }
+            Role::Client(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the fields of the two kinds of parameters")]
+fn new_core(
+    auth_key: AuthKey,
+    side: Side,
+    session_id: SessionId,
+    clock: ServerClock,
+    salts: Vec<FutureSalt>,
+    tracer: Tracer,
+    rng_seed: &Seed,
+    limits: Limits,
+) -> Core {
+    let mut seed = rng_seed.0;
+    let rng = StdRng::from_seed(seed);
+    seed.zeroize();
+    Core {
+        auth_key,
+        side,
+        session_id,
+        clock,
+        generator: Generator::default(),
+        content_sent: 0,
+        rng,
+        tracer,
+        salts: Salts::new(salts),
+        seen: SeenIds::new(limits.seen),
+        acks: Acks::default(),
+        ledger: Ledger::default(),
+        timers: TimerTable::default(),
+        events: VecDeque::new(),
+        limits,
+        connected: true,
+        drafts: VecDeque::new(),
+        acks_due: false,
+        reported_offset: 0,
+    }
+}

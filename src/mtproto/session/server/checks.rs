@@ -1,0 +1,252 @@
+//! What a server checks of a client's messages, and the notices that it answers with.
+//!
+//! A notice names the message or the container that was ignored, and why: see "Service Messages about Messages", Notice of Ignored
+//! Error Message. A container is accepted or refused as a whole, so all of it is checked before any of it is remembered.
+
+use super::{Server, Status};
+use crate::{
+    clock::Now,
+    ids::{MsgId, SeqNo},
+    mtproto::{
+        container::{self, constructor},
+        envelope::Opened,
+        msg_id::Novelty,
+        session::{
+            core::Core,
+            error::{ApiMisuse, PeerMisbehaved, SessionError},
+            event::Event,
+            inbound::{Message, check_even},
+            service::{self, ids},
+        },
+    },
+    trace,
+};
+
+impl Server {
+    /// One message whose envelope is in order.
+    pub(in super::super) fn receive(&mut self, core: &mut Core, now: Now, opened: Opened) -> Result<(), SessionError> {
+        core.check_session(&opened)?;
+        let salt = opened.salt;
+        let outer = Message { msg_id: opened.msg_id, seq_no: opened.seq_no, body: opened.body, container: None };
+        let msg_id = outer.msg_id;
+        check_parity(&outer).map_err(|error| refuse(core, now, &outer, 18, error))?;
+        core.check_window(now, msg_id).map_err(|error| {
+            let code = if matches!(error, PeerMisbehaved::TooOld { .. }) { 16 } else { 17 };
+            refuse(core, now, &outer, code, error)
+        })?;
+        let unix = core.server_unix(now);
+        if !core.salts.accepts(salt, unix) {
+            let Some(current) = core.salts.current(unix).filter(|current| current.until > unix) else {
+                return Err(ApiMisuse::NoValidSalt { unix }.into());
+            };
+            core.tracer.emit(now, || trace::Event::BadMsg { code: 48, msg_id });
+            core.draft(service::bad_server_salt(msg_id, outer.seq_no, current.salt));
+            return Err(SessionError::Notified(PeerMisbehaved::WrongSalt { msg_id }));
+        }
+        let is_container = constructor(&outer.body) == container::ID;
+        match core.seen.check(msg_id) {
+            Novelty::New => {}
+            Novelty::TooOld { oldest } => {
+                return Err(refuse(core, now, &outer, 20, PeerMisbehaved::BelowMemory { msg_id, oldest }));
+            }
+            Novelty::Duplicate if is_container => {
+                if core.seen.find(msg_id).is_some_and(|seen| seen.is_container) {
+                    // The network has doubled it: what is in it has been dealt with.
+                    return Err(PeerMisbehaved::Duplicate { msg_id }.into());
+                }
+                return Err(refuse(core, now, &outer, 19, PeerMisbehaved::ContainerIdCollision { msg_id }));
+            }
+            Novelty::Duplicate => {
+                self.handle_duplicate(core, now, &outer);
+                return Err(PeerMisbehaved::Duplicate { msg_id }.into());
+            }
+        }
+        let messages = take_apart(core, &outer).map_err(|(blamed, code, error)| refuse(core, now, &blamed, code, error))?;
+        let requests = messages.iter().filter(|message| is_request(message)).count();
+        if self.running + requests > core.limits.requests {
+            return Err(PeerMisbehaved::Flood { limit: core.limits.requests }.into());
+        }
+        if is_container {
+            core.seen.insert(outer.seen());
+            core.trace_received(now, &outer);
+        }
+        self.begin(core, now, &messages);
+
+        let mut first_error = None;
+        for message in messages {
+            if let Err(error) = self.accept(core, now, message) {
+                first_error.get_or_insert(error);
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    /// A message that passed the checks of its frame.
+    fn accept(&mut self, core: &mut Core, now: Now, message: Message) -> Result<(), SessionError> {
+        let msg_id = message.msg_id;
+        match core.seen.check(msg_id) {
+            Novelty::New => {}
+            Novelty::Duplicate => {
+                self.handle_duplicate(core, now, &message);
+                return Ok(());
+            }
+            Novelty::TooOld { oldest } => {
+                return Err(refuse(core, now, &message, 20, PeerMisbehaved::BelowMemory { msg_id, oldest }));
+            }
+        }
+        core.seen.insert(message.seen());
+        core.trace_received(now, &message);
+        if message.seq_no.is_content_related() {
+            core.owe_ack(now, msg_id);
+        }
+        let (service, body) = core.read(&message)?;
+        match service {
+            Some(service) => Ok(self.handle(core, now, &Message { body, ..message }, service)?),
+            None => {
+                let (method, len) = (constructor(&body), body.len());
+                self.running += 1;
+                self.remember(core, msg_id, Status::Running(method));
+                core.tracer.emit(now, || trace::Event::RpcReceived { msg_id, method, len });
+                core.events.push_back(Event::Request { msg_id, body });
+                Ok(())
+            }
+        }
+    }
+
+    /// The client's first message, or one older than what was the first: tell it where the session begins.
+    fn begin(&mut self, core: &mut Core, now: Now, messages: &[Message]) {
+        let Some(lowest) = messages.iter().map(|message| message.msg_id).min() else { return };
+        if self.first_msg_id.is_some_and(|first| first <= lowest) {
+            return;
+        }
+        self.first_msg_id = Some(lowest);
+        let unix = core.server_unix(now);
+        let Some(salt) = core.salts.current(unix).map(|current| current.salt) else { return };
+        let unique_id = self.unique_id;
+        core.tracer.emit(now, || trace::Event::SessionCreated { first_msg_id: lowest, unique_id, salt });
+        let body = service::new_session_created(lowest, unique_id, salt);
+        self.keep(core, now, super::Origin::Answer, body.into(), super::What::NewSession);
+    }
+
+    /// A message that was received before: its sender does not know that, or has not got the answer.
+    fn handle_duplicate(&mut self, core: &mut Core, now: Now, message: &Message) {
+        let msg_id = message.msg_id;
+        if let Some(Status::Answered(answer)) = self.requests.get(&msg_id).copied()
+            && let Some(kept) = self.kept.get(&answer)
+        {
+            if kept.body.len() <= super::RESEND_WHOLE {
+                self.send_again(core, now, answer);
+            } else if !kept.queued {
+                core.draft(service::msg_detailed_info(msg_id, answer, kept.body.len()));
+            }
+            return;
+        }
+        if message.seq_no.is_content_related() {
+            core.owe_ack(now, msg_id);
+            core.acks_due = true;
+        }
+    }
+}
+
+/// Queues the notice that a message was ignored.
+fn refuse(core: &mut Core, now: Now, message: &Message, code: i32, error: PeerMisbehaved) -> SessionError {
+    core.tracer.emit(now, || trace::Event::BadMsg { code, msg_id: message.msg_id });
+    if core.draft(service::bad_msg_notification(message.msg_id, message.seq_no, code)) {
+        SessionError::Notified(error)
+    } else {
+        PeerMisbehaved::Flood { limit: core.limits.service_queue }.into()
+    }
+}
+
+/// The messages of a frame, each checked against what was received before and against the others. An error names the message to blame
+/// and the code to answer with.
+fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i32, PeerMisbehaved)> {
+    let msg_id = outer.msg_id;
+    let blame = |message: &Message, code| {
+        let message = message.clone();
+        move |error| (message, code, error)
+    };
+    check_even(outer).map_err(blame(outer, 34))?;
+    if constructor(&outer.body) != container::ID {
+        check_sequence(core, std::slice::from_ref(outer))?;
+        check_odd(outer).map_err(blame(outer, 35))?;
+        return Ok(vec![outer.clone()]);
+    }
+    let parsed =
+        container::parse(&outer.body, msg_id).map_err(|error| blame(outer, 64)(PeerMisbehaved::Container { msg_id, error }))?;
+    let mut all: Vec<Message> = parsed.into_iter().map(|message| Message::inner(message, msg_id)).collect();
+    for message in &all {
+        check_parity(message).map_err(blame(message, 18))?;
+        check_even(message).map_err(blame(message, 34))?;
+        check_odd(message).map_err(blame(message, 35))?;
+    }
+    all.push(outer.clone());
+    check_sequence(core, &all)?;
+    all.pop();
+    Ok(all)
+}
+
+/// "Client message identifiers are divisible by 4."
+fn check_parity(message: &Message) -> Result<(), PeerMisbehaved> {
+    if message.msg_id.is_from_client() { Ok(()) } else { Err(PeerMisbehaved::WrongParity { msg_id: message.msg_id }) }
+}
+
+/// "A client must always mark all API-level RPC queries as content-related."
+fn check_odd(message: &Message) -> Result<(), PeerMisbehaved> {
+    if message.seq_no.is_content_related() || !is_request(message) {
+        return Ok(());
+    }
+    Err(PeerMisbehaved::SeqNoNotOdd { msg_id: message.msg_id, constructor: constructor(&message.body) })
+}
+
+/// Whether a message is neither a service message nor (as far as can be told without unpacking) may be one.
+fn is_request(message: &Message) -> bool {
+    !matches!(
+        constructor(&message.body),
+        ids::RPC_RESULT
+            | ids::RPC_DROP_ANSWER
+            | ids::GET_FUTURE_SALTS
+            | ids::FUTURE_SALTS
+            | ids::PING
+            | ids::PING_DELAY_DISCONNECT
+            | ids::PONG
+            | ids::DESTROY_SESSION
+            | ids::DESTROY_SESSION_OK
+            | ids::DESTROY_SESSION_NONE
+            | ids::NEW_SESSION_CREATED
+            | ids::MSG_COPY
+            | ids::HTTP_WAIT
+            | ids::MSGS_ACK
+            | ids::BAD_MSG_NOTIFICATION
+            | ids::BAD_SERVER_SALT
+            | ids::MSGS_STATE_REQ
+            | ids::MSGS_STATE_INFO
+            | ids::MSGS_ALL_INFO
+            | ids::MSG_DETAILED_INFO
+            | ids::MSG_NEW_DETAILED_INFO
+            | ids::MSG_RESEND_REQ
+            | ids::MSG_RESEND_ANS_REQ
+            | container::ID
+    )
+}
+
+/// Identifiers and sequence numbers rise together; only messages that need no acknowledgement may repeat a number.
+fn check_sequence(core: &Core, messages: &[Message]) -> Result<(), (Message, i32, PeerMisbehaved)> {
+    let mut new: Vec<&Message> = messages.iter().filter(|message| core.seen.check(message.msg_id) == Novelty::New).collect();
+    new.sort_unstable_by_key(|message| message.msg_id);
+    let mut within: Option<(MsgId, SeqNo)> = None;
+    for message in new {
+        let (msg_id, found) = (message.msg_id, message.seq_no);
+        let (before, after) = core.seen.neighbours(msg_id);
+        let before = before.map(|seen| (seen.msg_id, seen.seq_no)).max(within);
+        let clash = |low: SeqNo, high: SeqNo| low > high || (low == high && low.is_content_related());
+        if let Some((_, before)) = before.filter(|(_, before)| clash(*before, found)) {
+            return Err((message.clone(), 32, PeerMisbehaved::SeqNoTooLow { msg_id, found, before }));
+        }
+        if let Some(after) = after.map(|seen| seen.seq_no).filter(|after| clash(found, *after)) {
+            return Err((message.clone(), 33, PeerMisbehaved::SeqNoTooHigh { msg_id, found, after }));
+        }
+        within = Some((msg_id, found));
+    }
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! The server role: requests that come in, answers and updates that go out.
+//!
+//! * [`checks`]: what a server checks of a client's messages, and the notices that it answers with.
+//! * [`incoming`]: service messages of the client's, one `match`.
+//! * here: the memory of requests, and what is kept until it is acknowledged.
+//!
+//! A request is handed to the host once, whatever the connection does: a message that comes again finds its answer, or the note that
+//! it is being worked on; one that is older than the memory is refused (code 20).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{
+    client::check_body,
+    core::{Body, Core, Frame, Ready},
+    error::ApiMisuse,
+    event::{DeathCause, Event},
+    salts::Salts,
+    service,
+    timer::Timer,
+};
+use crate::{
+    clock::Now,
+    ids::{MsgId, SeqNo, SessionId},
+    mtproto::{container::constructor, gzip, msg_id::Origin, session::salts::FutureSalt},
+    trace,
+};
+
+mod checks;
+mod incoming;
+
+/// A message waiting longer than this before it is first sent gets a container, as one that is sent again does.
+const STALE_SECS: i64 = 10;
+
+/// How long an answer or an update goes without acknowledgement before the client is told that it exists. Clients acknowledge after
+/// half a minute.
+const REMIND_AFTER: Duration = Duration::from_secs(60);
+
+/// How many messages the client is told of at once.
+const REMIND_COUNT: usize = 100;
+
+/// An answer up to this long is sent again when its request comes again; of a longer one the client is only told.
+const RESEND_WHOLE: usize = 4096;
+
+pub(super) struct Server {
+    /// Requests, by their messages.
+    requests: BTreeMap<MsgId, Status>,
+    running: usize,
+    /// Messages that are kept until they are acknowledged.
+    kept: BTreeMap<MsgId, Kept>,
+    kept_bytes: usize,
+    /// Updates among the kept.
+    updates: usize,
+    /// Kept messages to be sent, some of them again.
+    queue: VecDeque<MsgId>,
+    /// The lowest message that the client was told the session begins with.
+    first_msg_id: Option<MsgId>,
+    unique_id: i64,
+    disconnect_delay: u64,
+}
+
+/// What is known of a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    /// The host works on it. Its method, for the trace.
+    Running(u32),
+    /// The host may still work on it, but nobody waits for the answer.
+    Cancelled,
+    /// The answer is kept.
+    Answered(MsgId),
+    /// The answer was acknowledged, dropped or forgotten.
+    Done,
+}
+
+struct Kept {
+    seq_no: SeqNo,
+    body: Body,
+    what: What,
+    /// Whether it was ever sent.
+    sent: bool,
+    queued: bool,
+    /// When it was last sent, or the client told of it.
+    at: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Answer(MsgId),
+    Update,
+    NewSession,
+}
+
+impl Server {
+    pub(super) fn new(unique_id: i64) -> Self {
+        Self {
+            requests: BTreeMap::new(),
+            running: 0,
+            kept: BTreeMap::new(),
+            kept_bytes: 0,
+            updates: 0,
+            queue: VecDeque::new(),
+            first_msg_id: None,
+            unique_id,
+            disconnect_delay: 0,
+        }
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.running
+    }
+
+    /// Answers a request.
+    pub(super) fn respond(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        req: MsgId,
+        result: Bytes,
+        compress: bool,
+    ) -> Result<(), ApiMisuse> {
+        check_body(&result, core.limits.body)?;
+        let method = match self.requests.get(&req) {
+            Some(Status::Running(method)) => *method,
+            Some(Status::Cancelled) => {
+                self.requests.insert(req, Status::Done);
+                return Ok(());
+            }
+            Some(Status::Answered(_) | Status::Done) | None => return Err(ApiMisuse::NoSuchRequest { msg_id: req }),
+        };
+        self.running = self.running.saturating_sub(1);
+        core.tracer.emit(now, || trace::Event::RpcAnswered {
+            msg_id: req,
+            method,
+            len: result.len(),
+            error: rpc_error_of(&result),
+        });
+        let packed = if compress { gzip::pack(&result) } else { None };
+        self.answer(core, now, req, packed.unwrap_or(result));
+        Ok(())
+    }
+
+    /// Sends something that no request asked for.
+    pub(super) fn push(&mut self, core: &mut Core, now: Now, body: Bytes) -> Result<MsgId, ApiMisuse> {
+        check_body(&body, core.limits.body)?;
+        if self.updates >= core.limits.kept {
+            return Err(ApiMisuse::Backlog { limit: core.limits.kept });
+        }
+        core.tracer.emit(now, || trace::Event::Update { constructor: constructor(&body) });
+        Ok(self.keep(core, now, Origin::Notice, body.into(), What::Update))
+    }
+
+    pub(super) fn session_destroyed(&mut self, core: &mut Core, session_id: SessionId, existed: bool) {
+        core.draft(service::destroy_session_answer(session_id, existed));
+    }
+
+    pub(super) fn set_salts(&mut self, core: &mut Core, salts: Vec<FutureSalt>) {
+        core.salts = Salts::new(salts);
+    }
+
+    /// What is not acknowledged is sent again.
+    pub(super) fn connection_opened(&mut self, core: &mut Core, now: Now) {
+        self.queue.clear();
+        for (msg_id, kept) in &mut self.kept {
+            if kept.sent {
+                core.tracer.emit(now, || trace::Event::Resent { old: *msg_id, new: *msg_id });
+            }
+            kept.queued = true;
+            self.queue.push_back(*msg_id);
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, core: &mut Core, now: Now) {
+        if core.timers.take_expired(Timer::Disconnect, now.mono) {
+            core.events.push_back(Event::ConnectionDead(DeathCause::NoPing { seconds: self.disconnect_delay }));
+        }
+        if core.timers.take_expired(Timer::Unacknowledged, now.mono) {
+            self.remind(core, now);
+        }
+    }
+
+    /// Puts what there is to send into a frame.
+    pub(super) fn fill(&mut self, core: &mut Core, now: Now, frame: &mut Frame) {
+        while let Some(msg_id) = self.queue.front().copied() {
+            let Some(kept) = self.kept.get_mut(&msg_id).filter(|kept| kept.queued) else {
+                // It has been acknowledged meanwhile.
+                self.queue.pop_front();
+                continue;
+            };
+            if !frame.has_room(kept.body.len()) {
+                return;
+            }
+            self.queue.pop_front();
+            if kept.sent || core.server_unix(now) - msg_id.unix() > STALE_SECS {
+                frame.wrap();
+            }
+            kept.sent = true;
+            kept.queued = false;
+            kept.at = now.mono;
+            if let What::Answer(req) = kept.what {
+                // The answer acknowledges the request.
+                core.acks.settle(req);
+                core.seen.mark_acknowledged(req);
+            }
+            frame.push(Ready { msg_id, seq_no: kept.seq_no, body: kept.body.clone() });
+            core.timers.start(Timer::Unacknowledged, now.mono.saturating_add(REMIND_AFTER));
+        }
+    }
+
+    /// Keeps `rpc_result`, and queues it.
+    fn answer(&mut self, core: &mut Core, now: Now, req: MsgId, result: Bytes) {
+        let msg_id = self.keep(core, now, Origin::Answer, Body::answer(req, result), What::Answer(req));
+        self.requests.insert(req, Status::Answered(msg_id));
+    }
+
+    fn keep(&mut self, core: &mut Core, now: Now, origin: Origin, body: Body, what: What) -> MsgId {
+        let (msg_id, seq_no) = core.allocate(now, origin, true);
+        self.kept_bytes += body.len();
+        self.updates += usize::from(what == What::Update);
+        self.kept.insert(msg_id, Kept { seq_no, body, what, sent: false, queued: true, at: now.mono });
+        self.queue.push_back(msg_id);
+        // The newest stays, whatever its size: the client waits for it.
+        while self.kept.len() > 1
+            && (self.kept_bytes > core.limits.kept_bytes || self.kept.len() > core.limits.kept.saturating_mul(2))
+        {
+            let Some(oldest) = self.kept.keys().next().copied() else { break };
+            self.forget(oldest);
+            let reason = "it was kept longest and there is no room";
+            core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id: oldest, reason });
+        }
+        msg_id
+    }
+
+    /// Keeps a message no longer. Returns what it was.
+    fn forget(&mut self, msg_id: MsgId) -> Option<Kept> {
+        let kept = self.kept.remove(&msg_id)?;
+        self.kept_bytes = self.kept_bytes.saturating_sub(kept.body.len());
+        self.updates = self.updates.saturating_sub(usize::from(kept.what == What::Update));
+        if let What::Answer(req) = kept.what
+            && self.requests.get(&req) == Some(&Status::Answered(msg_id))
+        {
+            self.requests.insert(req, Status::Done);
+        }
+        Some(kept)
+    }
+
+    fn remember(&mut self, core: &Core, req: MsgId, status: Status) {
+        self.requests.insert(req, status);
+        while self.requests.len() > core.limits.remembered {
+            // The filter against duplicates remembers the message even so; only its answer cannot be found any more.
+            let Some(oldest) = self
+                .requests
+                .iter()
+                .find(|(_, status)| matches!(status, Status::Done | Status::Cancelled))
+                .map(|(req, _)| *req)
+            else {
+                break;
+            };
+            self.requests.remove(&oldest);
+        }
+    }
+
+    /// Sends a kept message again, unless it is about to be sent anyway.
+    fn send_again(&mut self, core: &Core, now: Now, msg_id: MsgId) {
+        if let Some(kept) = self.kept.get_mut(&msg_id).filter(|kept| !kept.queued) {
+            kept.queued = true;
+            self.queue.push_back(msg_id);
+            core.tracer.emit(now, || trace::Event::Resent { old: msg_id, new: msg_id });
+        }
+    }
+
+    /// Tells the client of answers and updates that it has not acknowledged for long.
+    fn remind(&mut self, core: &mut Core, now: Now) {
+        let mut left = REMIND_COUNT;
+        for (msg_id, kept) in &mut self.kept {
+            if left == 0 {
+                break;
+            }
+            if kept.queued || now.mono.saturating_sub(kept.at) < REMIND_AFTER {
+                continue;
+            }
+            kept.at = now.mono;
+            left -= 1;
+            let len = kept.body.len();
+            core.draft(match kept.what {
+                What::Answer(req) => service::msg_detailed_info(req, *msg_id, len),
+                What::Update | What::NewSession => service::msg_new_detailed_info(*msg_id, len),
+            });
+        }
+        if !self.kept.is_empty() {
+            core.timers.set(Timer::Unacknowledged, now.mono.saturating_add(REMIND_AFTER));
+        }
+    }
+}
+
+fn rpc_error_of(result: &Bytes) -> Option<(i32, String)> {
+    if constructor(result) != service::ids::RPC_ERROR {
+        return None;
+    }
+    let mut reader = crate::tl::Reader::new(result.clone());
+    let _ = reader.u32().ok()?;
+    let code = reader.i32().ok()?;
+    let message = reader.bytes().ok()?;
+    Some((code, String::from_utf8_lossy(&message).into_owned()))
+}

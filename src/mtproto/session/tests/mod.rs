@@ -1,0 +1,20 @@
+//! Tests of the session: both roles against each other over a simulated link ([`pair`]), or one against a hand-made peer ([`peer`]).
+
+mod bad_msg;
+mod client_checks;
+mod lossy;
+mod mutation;
+mod pair;
+mod peer;
+mod reconnect;
+mod server_checks;
+mod server_service;
+mod service;
+mod stories;
+
+/// Sessions are driven from tasks that move between threads.
+#[test]
+fn sessions_can_be_sent() {
+    fn is_send<T: Send>() {}
+    is_send::<super::Session>();
+}
