@@ -14,8 +14,14 @@ pub mod transport;
 
 pub mod mtproto;
 
+#[cfg(feature = "net")]
+pub mod net;
+
+#[cfg(feature = "net")]
+pub mod client;
 
 
 
 
-
+#[cfg(feature = "net")]
+pub mod debug;

@@ -1,0 +1,217 @@
+//! The client as its users see it.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::sync::{broadcast, mpsc};
+
+use crate::crypto::rsa::PublicKey;
+use crate::ids::DcId;
+use crate::net::{Clock, Dialer, NetError, TcpDialer};
+use crate::tl::{Deserialize, RemoteCall};
+use crate::trace::Tracer;
+
+use super::config::ClientConfig;
+use super::error::InvokeError;
+use super::inner::{Inner, Method, Route, lock, prelude};
+use super::notice::Notice;
+use super::persistence::{AccountRecord, Identity, Persistence, PersistenceError};
+use super::shared::Shared;
+use super::updates::{UPDATES, Updates};
+
+/// A client: typed calls to the account's Telegram.
+///
+/// Cheap to clone; clones share connections and state. Nothing is dialled before the first call. A call may be dropped at any time: the
+/// server is told to drop the answer. Connections close when the last clone is dropped; [`Client::close`] waits for it.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+/// What replaces the outside world in tests.
+pub(super) struct Surroundings {
+    pub(super) dialer: Arc<dyn Dialer>,
+    pub(super) clock: Clock,
+}
+
+impl Client {
+    /// A client with this configuration, over what `store` remembers. Reads the store; dials nothing.
+    ///
+    /// # Errors
+    /// [`InvokeError::Store`], or [`InvokeError::Config`] when the DC table has no usable RSA key or no DC.
+    pub async fn connect(config: ClientConfig, store: Arc<dyn Persistence>, tracer: Tracer) -> Result<Self, InvokeError> {
+        Self::connect_through(config, store, tracer, Surroundings { dialer: Arc::new(TcpDialer), clock: Clock::system() }).await
+    }
+
+    /// As [`Client::connect`], through other surroundings.
+    // Async although it awaits nothing yet: the connections' tasks need a runtime, and callers should not come to rely on less.
+    #[expect(clippy::unused_async)]
+    pub(super) async fn connect_through(
+        config: ClientConfig,
+        store: Arc<dyn Persistence>,
+        tracer: Tracer,
+        surroundings: Surroundings,
+    ) -> Result<Self, InvokeError> {
+        let rsa_keys: Arc<[PublicKey]> = config.dcs.public_keys()?.into();
+        let first = config.dcs.first_dc().ok_or(NetError::NoAddress { dc: DcId(0) })?;
+        let home = store.home_dc()?.unwrap_or(first);
+        let identity = Identity { device: config.device.clone(), layer: config.layer.layer, api_id: config.api_id };
+        if store.identity()?.as_ref() != Some(&identity) {
+            store.save_identity(&identity)?;
+        }
+        let rng = config.seed.map_or_else(rand::make_rng, StdRng::from_seed);
+        let (sender, items) = mpsc::channel(UPDATES);
+        let shared = Arc::new(Shared::new(store, surroundings.clock, home, sender));
+        let updates = config.updates.then(|| Updates { items, gap: Arc::clone(&shared.gap) });
+        let inner = Inner {
+            prelude: prelude(&config),
+            rsa_keys,
+            dialer: surroundings.dialer,
+            clock: surroundings.clock,
+            tracer,
+            shared,
+            rng: Mutex::new(rng),
+            dcs: Mutex::default(),
+            updates: Mutex::new(updates),
+            config,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Calls a method on the account's home DC, and follows the account when the server says that it lives elsewhere.
+    ///
+    /// # Errors
+    /// See [`InvokeError`].
+    pub async fn invoke<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
+        self.typed(Route::Home, request).await
+    }
+
+    /// Calls a method on one DC. When the account is logged in, its authorization is carried there first, once and for all runs.
+    ///
+    /// # Errors
+    /// See [`InvokeError`].
+    pub async fn invoke_on<R: RemoteCall>(&self, dc: DcId, request: &R) -> Result<R::Return, InvokeError> {
+        self.typed(Route::On(dc), request).await
+    }
+
+    /// Calls a method of which only the bytes are at hand: constructor id and arguments. Returns the result's bytes. `None` is the home DC.
+    ///
+    /// # Errors
+    /// See [`InvokeError`]. Never [`InvokeError::Decode`].
+    pub async fn invoke_raw(&self, dc: Option<DcId>, body: Bytes) -> Result<Bytes, InvokeError> {
+        let id = body.first_chunk().map_or(0, |id| u32::from_le_bytes(*id));
+        let method = Method { name: crate::tl::name_of(id).unwrap_or("a method unknown to the schema"), id };
+        self.inner.call(dc.map_or(Route::Home, Route::On), method, body).await
+    }
+
+    /// Calls to one DC for uploads and downloads, over up to [`ClientConfig::transfer_connections`] connections of their own.
+    pub fn media(&self, dc: DcId) -> Media {
+        Media { client: self.clone(), dc }
+    }
+
+    /// The account's home DC, as far as it is known.
+    pub fn home_dc(&self) -> DcId {
+        self.inner.shared.home()
+    }
+
+    /// Moves the account's home, as a login by QR code demands. Stored at once.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn set_home_dc(&self, dc: DcId) -> Result<(), PersistenceError> {
+        self.inner.shared.set_home(dc)
+    }
+
+    /// Whether the account is logged in at home, as far as we know. Asks nobody.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn is_authorized(&self) -> Result<bool, InvokeError> {
+        Ok(self.inner.dc(self.home_dc())?.state.is_authorized())
+    }
+
+    /// Notes that a login has succeeded at the home DC: `auth.signIn` and its like call this with the account they logged in.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn logged_in(&self, account: &AccountRecord) -> Result<(), InvokeError> {
+        let home = self.home_dc();
+        self.inner.dc(home)?.state.set_authorized(true)?;
+        let store = &self.inner.shared.store;
+        store.set_home_dc(home)?;
+        store.save_account(account)?;
+        self.inner.shared.set_ended(None);
+        Ok(())
+    }
+
+    /// Forgets keys, account and peers, here and in the store: after `auth.logOut`, or when the authorization has ended.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn forget(&self) -> Result<(), InvokeError> {
+        self.inner.close_all().await;
+        self.inner.shared.store.forget_all()?;
+        self.inner.shared.set_ended(None);
+        Ok(())
+    }
+
+    /// What happens that a person may want to hear of. Each receiver hears everything from now on.
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.inner.shared.notices()
+    }
+
+    /// The stream of updates, for the first who asks, when [`ClientConfig::updates`] is set. Begins with the next call to the home DC.
+    pub fn updates(&self) -> Option<Updates> {
+        lock(&self.inner.updates).take()
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ClientConfig {
+        &self.inner.config
+    }
+
+    /// The store behind the client.
+    pub fn store(&self) -> &Arc<dyn Persistence> {
+        &self.inner.shared.store
+    }
+
+    /// Random bytes for identifiers that a caller has to choose (`random_id`, `file_id`).
+    pub fn random_i64(&self) -> i64 {
+        lock(&self.inner.rng).next_u64().cast_signed()
+    }
+
+    /// Says goodbye on all connections and waits until their tasks have ended. Calls under way fail with [`InvokeError::Closed`].
+    pub async fn close(&self) {
+        self.inner.close_all().await;
+    }
+
+    async fn typed<R: RemoteCall>(&self, route: Route, request: &R) -> Result<R::Return, InvokeError> {
+        let method = Method::of::<R>();
+        let answer = self.inner.call(route, method, request.to_bytes()).await?;
+        R::Return::from_bytes(answer).map_err(|error| InvokeError::Decode { method: method.name, error })
+    }
+}
+
+/// Calls to one DC over its transfer connections. See [`Client::media`].
+#[derive(Clone)]
+pub struct Media {
+    client: Client,
+    dc: DcId,
+}
+
+impl Media {
+    /// The DC.
+    pub fn dc(&self) -> DcId {
+        self.dc
+    }
+
+    /// Calls a method there. A `FILE_MIGRATE` answer is followed.
+    ///
+    /// # Errors
+    /// See [`InvokeError`].
+    pub async fn invoke<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
+        self.client.typed(Route::Transfer(self.dc), request).await
+    }
+}

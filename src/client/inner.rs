@@ -1,0 +1,379 @@
+//! Data centres, their connections, and the loop around a request.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use crate::crypto::rsa::PublicKey;
+use crate::ids::DcId;
+use crate::mtproto::rpc_error::RpcError;
+use crate::mtproto::session::Failure;
+use crate::net::{Clock, Dialer, Link, LinkConfig, NetError, Prelude, RequestError};
+use crate::tl::{Deserialize, RawObject, RemoteCall, Serialize, api};
+use crate::trace::{Event, Tracer};
+
+use super::config::ClientConfig;
+use super::error::{InvokeError, Unauthorized};
+use super::notice::Notice;
+use super::persistence::PersistenceError;
+use super::policy::{FIRST_RETRY_DELAY, RETRIES, Verdict, judge};
+use super::shared::{DcState, Shared};
+use super::updates::Updates;
+
+/// Migrations that one request may go through: from any DC to the right one, and once more when the account moves meanwhile.
+const MIGRATIONS: u32 = 3;
+
+pub(super) struct Inner {
+    pub(super) config: ClientConfig,
+    pub(super) rsa_keys: Arc<[PublicKey]>,
+    pub(super) prelude: Prelude,
+    pub(super) dialer: Arc<dyn Dialer>,
+    pub(super) clock: Clock,
+    pub(super) tracer: Tracer,
+    pub(super) shared: Arc<Shared>,
+    pub(super) rng: Mutex<StdRng>,
+    pub(super) dcs: Mutex<HashMap<DcId, Arc<Dc>>>,
+    pub(super) updates: Mutex<Option<Updates>>,
+}
+
+/// A DC that has been used: its key, and the connections to it.
+pub(super) struct Dc {
+    pub(super) state: Arc<DcState>,
+    main: Mutex<Option<Arc<Link>>>,
+    transfer: Mutex<Vec<Arc<Link>>>,
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    /// To wherever the account lives.
+    Home,
+    /// To one DC, over its main connection.
+    On(DcId),
+    /// To one DC, over one of its transfer connections.
+    Transfer(DcId),
+}
+
+/// Which method a request calls, for errors, notices and the trace.
+#[derive(Clone, Copy)]
+pub(super) struct Method {
+    pub(super) name: &'static str,
+    pub(super) id: u32,
+}
+
+/// What a request has gone through already.
+#[derive(Default)]
+struct Patience {
+    /// Waits imposed by the server, summed up.
+    waited: Duration,
+    /// Repetitions because the server stumbled.
+    retries: u32,
+}
+
+impl Method {
+    pub(super) fn of<R: RemoteCall>() -> Self {
+        Self { name: R::NAME, id: R::ID }
+    }
+
+    /// Whether asking twice does no harm: what only reads, and file parts, which replace themselves.
+    fn is_repeatable(self) -> bool {
+        self.name.starts_with("upload.") || self.name.rsplit('.').next().is_some_and(|name| name.starts_with("get"))
+    }
+
+    /// File parts are compressed already, or should be.
+    fn compresses(self) -> bool {
+        !self.name.starts_with("upload.")
+    }
+}
+
+impl Inner {
+    /// The loop around a request: where to, over what, and what to do about the answer.
+    pub(super) async fn call(&self, route: Route, method: Method, body: Bytes) -> Result<Bytes, InvokeError> {
+        let mut route = route;
+        let mut migrations = 0;
+        let mut reimported = false;
+        let mut patience = Patience::default();
+        loop {
+            if let Some(reason) = self.shared.ended() {
+                return Err(InvokeError::Unauthorized(reason));
+            }
+            let dc_id = match route {
+                Route::Home => self.shared.home(),
+                Route::On(dc) | Route::Transfer(dc) => dc,
+            };
+            let dc = self.dc(dc_id)?;
+            let transfer = matches!(route, Route::Transfer(_));
+            // Boxed: carrying the login is a call in itself.
+            Box::pin(self.carry_login(&dc, transfer)).await?;
+            let link = self.link(&dc, transfer)?;
+            let (error, verdict) = match self.ask(&dc, &link, method, &body, &mut patience).await? {
+                Ok(answer) => return Ok(answer),
+                Err(refused) => refused,
+            };
+            match verdict {
+                Verdict::Migrate { to, home } if migrations < MIGRATIONS && (!home || route == Route::Home) => {
+                    migrations += 1;
+                    self.migrate(dc_id, to, home, &error.message)?;
+                    route = match route {
+                        Route::Home if home => Route::Home,
+                        Route::Home | Route::On(_) => Route::On(to),
+                        Route::Transfer(_) => Route::Transfer(to),
+                    };
+                }
+                Verdict::Ended(reason) => {
+                    let elsewhere = dc_id != self.shared.home() && reason != Unauthorized::KeyDuplicated;
+                    if elsewhere && !reimported && dc.state.is_authorized() {
+                        // What was carried there is gone; it can be carried again, once.
+                        reimported = true;
+                        dc.state.set_authorized(false)?;
+                        continue;
+                    }
+                    return Err(self.ended(reason, elsewhere, &dc)?);
+                }
+                _ => return Err(InvokeError::Rpc(error)),
+            }
+        }
+    }
+
+    /// Asks over one connection, and asks again after waits and stumbles as far as patience goes.
+    async fn ask(
+        &self,
+        dc: &Dc,
+        link: &Link,
+        method: Method,
+        body: &Bytes,
+        patience: &mut Patience,
+    ) -> Result<Result<Bytes, (RpcError, Verdict)>, InvokeError> {
+        let dc_id = dc.state.dc;
+        loop {
+            let error = match link.request(body.clone(), method.compresses()).await {
+                Ok(answer) => return Ok(Ok(answer)),
+                Err(RequestError::Rpc(error)) => error,
+                // Nobody knows whether it was executed. Where that does not matter, it is asked again.
+                Err(RequestError::Failed(Failure::SessionReset | Failure::TooManyResends { .. }))
+                    if method.is_repeatable() && patience.retries < RETRIES =>
+                {
+                    patience.retries += 1;
+                    continue;
+                }
+                Err(other) => return Err(self.failure(other, method, dc)),
+            };
+            match judge(&error) {
+                Verdict::Wait(wait) => {
+                    patience.waited += wait;
+                    let seconds = wait.as_secs();
+                    let traced = i64::try_from(seconds).unwrap_or(i64::MAX);
+                    self.tracer.emit(self.clock.now(), || Event::FloodWait { method: method.id, seconds: traced });
+                    if patience.waited > self.config.max_flood_wait {
+                        return Err(InvokeError::FloodWait { seconds, method: method.name });
+                    }
+                    self.shared.notice(Notice::FloodWait { dc: dc_id, method: method.name, wait });
+                    tokio::time::sleep(wait).await;
+                }
+                Verdict::Retry if patience.retries < RETRIES => {
+                    let delay = FIRST_RETRY_DELAY * (1 << patience.retries);
+                    patience.retries += 1;
+                    self.shared.notice(Notice::Retry { dc: dc_id, method: method.name, error: error.message, delay });
+                    tokio::time::sleep(delay).await;
+                }
+                verdict => return Ok(Err((error, verdict))),
+            }
+        }
+    }
+
+    /// Notes the end of an authorization. From here on nothing is asked under it any more.
+    fn ended(&self, reason: Unauthorized, elsewhere: bool, dc: &Dc) -> Result<InvokeError, PersistenceError> {
+        // Asking without ever having logged in is no end of anything: a login may follow.
+        let never = reason == Unauthorized::KeyUnregistered && !dc.state.is_authorized();
+        if !elsewhere && !never {
+            self.shared.set_ended(Some(reason));
+        }
+        if dc.state.is_authorized() {
+            dc.state.set_authorized(false)?;
+        }
+        Ok(InvokeError::Unauthorized(reason))
+    }
+
+    /// A failure below the API, in the caller's terms.
+    fn failure(&self, error: RequestError, method: Method, dc: &Dc) -> InvokeError {
+        match error {
+            RequestError::Rpc(error) => InvokeError::Rpc(error),
+            RequestError::Net(error) => InvokeError::Net(error),
+            RequestError::Timeout { after } => InvokeError::Timeout { method: method.name, after },
+            RequestError::Protocol(error) => InvokeError::Protocol(error),
+            RequestError::Failed(error) => InvokeError::Failed { method: method.name, error },
+            RequestError::Misuse(error) => InvokeError::BadRequest { method: method.name, error },
+            RequestError::KeyLost => {
+                let reason = Unauthorized::KeyLost;
+                self.ended(reason, false, dc).unwrap_or_else(InvokeError::Store)
+            }
+            RequestError::Host(error) => InvokeError::Store(PersistenceError::Unavailable(Box::new(error))),
+            RequestError::Closed => InvokeError::Closed,
+        }
+    }
+
+    fn migrate(&self, from: DcId, to: DcId, home: bool, reason: &str) -> Result<(), InvokeError> {
+        if self.config.dcs.addresses(to, self.config.ipv6_first, false).is_empty() {
+            return Err(NetError::NoAddress { dc: to }.into());
+        }
+        self.tracer.emit(self.clock.now(), || Event::Migrate { from, to, reason: reason.to_owned() });
+        self.shared.notice(Notice::Migrate { from, to, home });
+        if home {
+            self.shared.set_home(to)?;
+            // Nothing more is asked there for now. Whoever still waits for an answer keeps the connection until it comes.
+            if let Some(left) = lock(&self.dcs).get(&from) {
+                drop(lock(&left.main).take());
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries the account's login to a DC that it has not been carried to, over a connection of the kind that is about to need it.
+    async fn carry_login(&self, dc: &Dc, transfer: bool) -> Result<(), InvokeError> {
+        let home = self.shared.home();
+        if dc.state.dc == home || dc.state.is_authorized() || !self.dc(home)?.state.is_authorized() {
+            return Ok(());
+        }
+        let _once = dc.state.import.lock().await;
+        if dc.state.is_authorized() {
+            return Ok(());
+        }
+        self.shared.notice(Notice::Importing { dc: dc.state.dc });
+        let export = api::functions::auth::ExportAuthorization { dc_id: dc.state.dc.0 };
+        let exported =
+            self.call(Route::Home, Method::of::<api::functions::auth::ExportAuthorization>(), export.to_bytes()).await?;
+        let decode = |error| InvokeError::Decode { method: "auth.exportAuthorization", error };
+        let api::enums::auth::ExportedAuthorization::Authorization(exported) =
+            Deserialize::from_bytes(exported).map_err(decode)?;
+        let import = api::functions::auth::ImportAuthorization { id: exported.id, bytes: exported.bytes };
+        let method = Method::of::<api::functions::auth::ImportAuthorization>();
+        let link = self.link(dc, transfer)?;
+        match self.ask(dc, &link, method, &import.to_bytes(), &mut Patience::default()).await? {
+            Ok(_) => Ok(dc.state.set_authorized(true)?),
+            Err((error, _)) => Err(InvokeError::Rpc(error)),
+        }
+    }
+
+    pub(super) fn dc(&self, id: DcId) -> Result<Arc<Dc>, InvokeError> {
+        if let Some(dc) = lock(&self.dcs).get(&id) {
+            return Ok(Arc::clone(dc));
+        }
+        // Read without the lock: a slow disk holds up nobody else. Who comes second finds the first one's entry.
+        let state = Arc::new(DcState::load(id, Arc::clone(&self.shared))?);
+        let fresh = || Arc::new(Dc { state, main: Mutex::default(), transfer: Mutex::default() });
+        Ok(Arc::clone(lock(&self.dcs).entry(id).or_insert_with(fresh)))
+    }
+
+    /// The main connection, or the transfer connection with the least to do: a further one is made before any has to share.
+    fn link(&self, dc: &Dc, transfer: bool) -> Result<Arc<Link>, InvokeError> {
+        if !transfer {
+            let mut main = lock(&dc.main);
+            if let Some(link) = &*main {
+                return Ok(Arc::clone(link));
+            }
+            let link = self.spawn(dc, false)?;
+            if self.config.updates && dc.state.dc == self.shared.home() {
+                link.open();
+            }
+            return Ok(Arc::clone(main.insert(link)));
+        }
+        let mut pool = lock(&dc.transfer);
+        match pool.iter().min_by_key(|link| link.in_flight()) {
+            Some(link) if link.in_flight() == 0 || pool.len() >= self.config.transfer_connections.max(1) => {
+                Ok(Arc::clone(link))
+            }
+            _ => {
+                let link = self.spawn(dc, true)?;
+                pool.push(Arc::clone(&link));
+                Ok(link)
+            }
+        }
+    }
+
+    fn spawn(&self, dc: &Dc, transfer: bool) -> Result<Arc<Link>, InvokeError> {
+        let id = dc.state.dc;
+        let addrs = self.config.dcs.addresses(id, self.config.ipv6_first, transfer);
+        if addrs.is_empty() {
+            return Err(NetError::NoAddress { dc: id }.into());
+        }
+        let mut seed = [0; 32];
+        lock(&self.rng).fill_bytes(&mut seed);
+        let config = LinkConfig {
+            dc: id,
+            wire_dc: self.config.dcs.wire_id(id),
+            addrs,
+            transport: self.config.transport,
+            rsa_keys: Arc::clone(&self.rsa_keys),
+            dialer: Arc::clone(&self.dialer),
+            clock: self.clock,
+            tracer: self.tracer.clone(),
+            prelude: self.prelude.for_link(transfer || !self.config.updates),
+            dial_timeout: self.config.dial_timeout,
+            reconnect_timeout: self.config.reconnect_timeout,
+            request_timeout: self.config.request_timeout,
+            max_in_flight: self.config.max_in_flight,
+            seed,
+        };
+        Ok(Arc::new(Link::spawn(config, Arc::clone(&dc.state.key), Arc::clone(&dc.state) as _)))
+    }
+}
+
+impl Inner {
+    /// Says goodbye on all connections.
+    pub(super) async fn close_all(&self) {
+        let dcs = std::mem::take(&mut *lock(&self.dcs));
+        let links: Vec<Arc<Link>> = dcs
+            .into_values()
+            .flat_map(|dc| {
+                let transfer = std::mem::take(&mut *lock(&dc.transfer));
+                lock(&dc.main).take().into_iter().chain(transfer)
+            })
+            .collect();
+        futures_util::future::join_all(links.iter().map(|link| link.close())).await;
+    }
+}
+
+/// What goes in front of requests: generic calls whose own request is empty.
+pub(super) fn prelude(config: &ClientConfig) -> Prelude {
+    let device = &config.device;
+    let nothing = RawObject(Bytes::new());
+    let query = api::functions::InitConnection {
+        api_id: config.api_id,
+        device_model: device.device_model.as_str().into(),
+        system_version: device.system_version.as_str().into(),
+        app_version: device.app_version.as_str().into(),
+        system_lang_code: device.system_lang_code.as_str().into(),
+        lang_pack: device.lang_pack.as_str().into(),
+        lang_code: device.lang_code.as_str().into(),
+        proxy: None,
+        params: None,
+        query: nothing.clone(),
+    };
+    Prelude {
+        first: api::functions::InvokeWithLayer { layer: config.layer.layer, query }.to_bytes(),
+        every: api::functions::InvokeWithoutUpdates { query: nothing }.to_bytes(),
+        layer: config.layer.layer,
+        device: device.name.clone(),
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What these locks guard is changed by single insertions and removals, which a panic elsewhere cannot leave half-done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_does_no_harm_is_repeatable() {
+        let repeatable = |name| Method { name, id: 0 }.is_repeatable();
+        assert!(repeatable("help.getConfig") && repeatable("upload.saveFilePart") && repeatable("messages.getHistory"));
+        assert!(!repeatable("messages.sendMessage") && !repeatable("auth.signIn") && !repeatable("initConnection"));
+    }
+}

@@ -1,0 +1,44 @@
+//! Typed calls: negotiation, data centres, migration, flood waits.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `config` | what a client is told |
+//! | `dcs` | addresses and RSA keys: built in, or a `cluster.json` |
+//! | `device` | device profile and layer plan |
+//! | `error` | why a call failed |
+//! | `handle` | [`Client`] and [`Media`], as their users see them |
+//! | `inner` | data centres, their connections, the loop around a request |
+//! | `notice` | what a person should hear of meanwhile |
+//! | `persistence` | what is remembered between runs |
+//! | `policy` | what follows from an error answer |
+//! | `shared` | state that outlives any connection |
+//! | `updates` | updates as they come in |
+
+mod config;
+mod dcs;
+mod device;
+mod error;
+mod handle;
+mod inner;
+mod notice;
+mod persistence;
+mod policy;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod updates;
+
+pub use config::ClientConfig;
+pub use dcs::{DcAddress, DcTable, DcTableError};
+pub use device::{COMPILED_LAYER, DeviceProfile, LayerPlan};
+pub use error::{InvokeError, Unauthorized};
+pub use handle::{Client, Media};
+pub use notice::Notice;
+pub use persistence::{
+    AccountRecord, AuthKey, DcAuth, Identity, MemoryPersistence, PeerKind, PeerRecord, Persistence, PersistenceError,
+    SaltRecord,
+};
+pub use updates::{UpdateItem, Updates};
+
+pub use crate::mtproto::rpc_error::RpcError;
+pub use crate::net::{NetError, ProtocolError};

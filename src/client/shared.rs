@@ -1,0 +1,189 @@
+//! What a client's parts have in common, and how its connections reach it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::ids::DcId;
+use crate::mtproto::handshake::client::Established;
+use crate::mtproto::session::FutureSalt;
+use crate::net::{Clock, Host, HostError, KeyMaterial, KeySlot, KeyVerdict, Status};
+
+use super::error::Unauthorized;
+use super::notice::Notice;
+use super::persistence::{DcAuth, Persistence, PersistenceError, SaltRecord};
+use super::updates::UpdateItem;
+
+/// Notices kept for a listener that is slow; older ones are dropped.
+const NOTICES: usize = 256;
+
+/// State that outlives any connection.
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn Persistence>,
+    pub(super) clock: Clock,
+    home: Mutex<DcId>,
+    ended: Mutex<Option<Unauthorized>>,
+    notices: broadcast::Sender<Notice>,
+    pub(super) updates: mpsc::Sender<UpdateItem>,
+    /// Whether updates were dropped since the last one that the listener took.
+    pub(super) gap: Arc<AtomicBool>,
+}
+
+impl Shared {
+    pub(super) fn new(store: Arc<dyn Persistence>, clock: Clock, home: DcId, updates: mpsc::Sender<UpdateItem>) -> Self {
+        let (notices, _) = broadcast::channel(NOTICES);
+        Self { store, clock, home: Mutex::new(home), ended: Mutex::new(None), notices, updates, gap: Arc::default() }
+    }
+
+    pub(super) fn home(&self) -> DcId {
+        *lock(&self.home)
+    }
+
+    /// Stored first: a process that dies now starts at the new home.
+    pub(super) fn set_home(&self, dc: DcId) -> Result<(), PersistenceError> {
+        self.store.set_home_dc(dc)?;
+        *lock(&self.home) = dc;
+        Ok(())
+    }
+
+    pub(super) fn ended(&self) -> Option<Unauthorized> {
+        *lock(&self.ended)
+    }
+
+    pub(super) fn set_ended(&self, reason: Option<Unauthorized>) {
+        *lock(&self.ended) = reason;
+    }
+
+    pub(super) fn notice(&self, notice: Notice) {
+        // Nobody listening is no error.
+        let _ = self.notices.send(notice);
+    }
+
+    pub(super) fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
+    }
+}
+
+/// Values are replaced whole, so a panic elsewhere leaves none half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One DC's auth key and login flag, for all connections to it: their [`Host`].
+pub(super) struct DcState {
+    pub(super) dc: DcId,
+    pub(super) key: Arc<KeySlot>,
+    authorized: AtomicBool,
+    /// Held while the login is carried here, so that it is carried once.
+    pub(super) import: tokio::sync::Mutex<()>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl DcState {
+    /// What the store knows about a DC.
+    pub(super) fn load(dc: DcId, shared: Arc<Shared>) -> Result<Self, PersistenceError> {
+        let stored = shared.store.dc_auth(dc)?;
+        let authorized = AtomicBool::new(stored.as_ref().is_some_and(|auth| auth.authorized));
+        let key = Arc::new(KeySlot::new(stored.as_ref().map(material)));
+        Ok(Self { dc, key, authorized, import: tokio::sync::Mutex::default(), shared })
+    }
+
+    pub(super) fn is_authorized(&self) -> bool {
+        self.authorized.load(Ordering::Acquire)
+    }
+
+    /// Notes, here and in the store, whether the account is logged in under the DC's key.
+    pub(super) fn set_authorized(&self, authorized: bool) -> Result<(), PersistenceError> {
+        if let Some(key_id) = self.key.key_id() {
+            self.shared.store.set_authorized(self.dc, key_id, authorized)?;
+        }
+        self.authorized.store(authorized, Ordering::Release);
+        Ok(())
+    }
+
+    fn is_home(&self) -> bool {
+        self.shared.home() == self.dc
+    }
+
+    /// Takes over what another process, or this one, has stored.
+    fn adopt(&self, stored: &DcAuth) -> KeyMaterial {
+        self.authorized.store(stored.authorized, Ordering::Release);
+        material(stored)
+    }
+}
+
+fn host_error(error: PersistenceError) -> HostError {
+    Arc::new(error)
+}
+
+impl Host for DcState {
+    fn key_made(&self, established: &Established) -> Result<KeyMaterial, HostError> {
+        let fresh = DcAuth {
+            dc: self.dc,
+            auth_key: established.auth_key.clone(),
+            salts: records(&[FutureSalt::unlimited(established.salt)]),
+            time_offset: established.time_offset,
+            authorized: false,
+            created_at: self.shared.clock.now().unix(),
+        };
+        let stored = self.shared.store.insert_dc_auth(&fresh).map_err(host_error)?;
+        Ok(self.adopt(&stored))
+    }
+
+    fn key_unknown(&self, key_id: i64) -> Result<KeyVerdict, HostError> {
+        let stored = self.shared.store.dc_auth(self.dc).map_err(host_error)?;
+        match stored {
+            Some(stored) if stored.auth_key.id() != key_id => Ok(KeyVerdict::Use(self.adopt(&stored))),
+            // A login at home exists only under this key, and it is for the user to hear that it is gone. Elsewhere the login was
+            // carried there, and can be carried again.
+            Some(stored) if stored.authorized && self.is_home() => Ok(KeyVerdict::Keep),
+            _ => {
+                self.shared.store.forget_dc_auth(self.dc, key_id).map_err(host_error)?;
+                self.authorized.store(false, Ordering::Release);
+                Ok(KeyVerdict::Replace)
+            }
+        }
+    }
+
+    fn salts_changed(&self, key_id: i64, salts: &[FutureSalt], time_offset: i64) {
+        // Salts are a convenience: the server teaches them again. A store that fails here will fail loudly where it matters.
+        if let Err(error) = self.shared.store.save_salts(self.dc, key_id, &records(salts), time_offset) {
+            tracing::warn!(dc = self.dc.0, %error, "salts could not be stored");
+        }
+    }
+
+    fn status(&self, status: Status) {
+        let dc = self.dc;
+        self.shared.notice(match status {
+            Status::KeyExchange => Notice::KeyExchange { dc },
+            Status::Reconnecting { attempt, delay, reason } => Notice::Reconnecting { dc, attempt, delay, reason },
+            Status::Reconnected { attempts } => Notice::Reconnected { dc, attempts },
+        });
+    }
+
+    fn update(&self, body: Bytes) {
+        if self.is_home() {
+            self.shared.offer(UpdateItem::Update(body));
+        }
+    }
+
+    fn new_session(&self) {
+        if self.is_home() {
+            self.shared.offer(UpdateItem::Gap);
+        }
+    }
+}
+
+fn material(auth: &DcAuth) -> KeyMaterial {
+    KeyMaterial {
+        auth_key: auth.auth_key.clone(),
+        salts: auth.salts.iter().map(|&SaltRecord { salt, since, until }| FutureSalt { since, until, salt }).collect(),
+        time_offset: auth.time_offset,
+    }
+}
+
+fn records(salts: &[FutureSalt]) -> Vec<SaltRecord> {
+    salts.iter().map(|&FutureSalt { since, until, salt }| SaltRecord { salt, since, until }).collect()
+}

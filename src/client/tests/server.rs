@@ -1,0 +1,446 @@
+//! A server for the client's tests: both server roles of the core behind in-memory streams, a table of answers, and a log.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::client::{ClientConfig, DcAddress, DcTable};
+use crate::crypto::AuthKey;
+use crate::crypto::rsa::PrivateKey;
+use crate::ids::{DcId, MsgId, SessionId};
+use crate::mtproto::envelope::{self, Side};
+use crate::mtproto::handshake::server::{Config, ServerHandshake, Step};
+use crate::mtproto::plain;
+use crate::mtproto::session::{Event, FutureSalt, ServerParams, Session};
+use crate::net::{Clock, DialFuture, Dialer, Stream};
+use crate::tl::{Deserialize, Identifiable, RawObject, Serialize, api};
+use crate::transport::{Codec, Detector, Frame};
+
+/// What the server's wall clock says at the start.
+pub(crate) const START: Duration = Duration::from_secs(1_700_000_000);
+
+/// A request as the server saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) dc: i32,
+    pub(crate) key_id: i64,
+    pub(crate) session: i64,
+    /// The layer and the device model of `initConnection`, when the request carried it.
+    pub(crate) introduced: Option<(i32, String)>,
+    pub(crate) without_updates: bool,
+    pub(crate) method: u32,
+    /// How often this method was called on this DC before.
+    pub(crate) nth: usize,
+    /// Frames that had come over the connection, this one included.
+    pub(crate) frames: usize,
+}
+
+/// What the server does about a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// Answers with these bytes.
+    Body(Bytes),
+    /// Answers with `rpc_error`.
+    Error(i32, &'static str),
+    /// Answers, but the connection breaks before the answer is out.
+    AnswerAndCut(Bytes),
+    /// Never answers.
+    Silence,
+}
+
+impl Reply {
+    pub(crate) fn of(object: &impl Serialize) -> Self {
+        Self::Body(object.to_bytes())
+    }
+}
+
+type Handler = Box<dyn FnMut(&Call) -> Reply + Send>;
+
+#[derive(Default)]
+struct State {
+    keys: HashMap<(i32, i64), AuthKey>,
+    sessions: HashMap<(i64, i64), Session>,
+    calls: Vec<Call>,
+    cancelled: usize,
+    dials: usize,
+    open: usize,
+    handshakes: usize,
+    refuse_dials: bool,
+    refuse_with: Option<i32>,
+    talks_garbage: bool,
+    cuts_before_answers: bool,
+    outstanding: usize,
+    most_outstanding: usize,
+}
+
+/// The server, and the [`Dialer`] that leads to it: port 4430 + n is DC n.
+pub(crate) struct TestServer {
+    state: Mutex<State>,
+    handler: Mutex<Handler>,
+    rng: Mutex<StdRng>,
+    pub(crate) clock: Clock,
+    /// Woken to break every connection.
+    cut: tokio::sync::Notify,
+    /// Woken to look for something to push.
+    push: tokio::sync::Notify,
+}
+
+fn private_key() -> &'static PrivateKey {
+    static KEY: OnceLock<PrivateKey> = OnceLock::new();
+    KEY.get_or_init(|| PrivateKey::generate(&mut StdRng::from_seed([3; 32])))
+}
+
+impl TestServer {
+    pub(crate) fn new(handler: impl FnMut(&Call) -> Reply + Send + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            handler: Mutex::new(Box::new(handler)),
+            rng: Mutex::new(StdRng::from_seed([5; 32])),
+            clock: Clock::starting_at(START),
+            cut: tokio::sync::Notify::new(),
+            push: tokio::sync::Notify::new(),
+        })
+    }
+
+    /// Three DCs, and the key of all.
+    pub(crate) fn config() -> ClientConfig {
+        let dc = |id: i32| DcAddress {
+            id,
+            ip: [127, 0, 0, 1].into(),
+            port: 4430 + u16::try_from(id).unwrap(),
+            media_only: false,
+            cdn: false,
+        };
+        let dcs = DcTable {
+            layer: None,
+            dcs: [1, 2, 3].map(dc).to_vec(),
+            rsa_public_keys: vec![private_key().public().to_pem()],
+            test: false,
+        };
+        ClientConfig { seed: Some([1; 32]), ..ClientConfig::new(dcs, 17, "hash") }
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.state.lock().unwrap().calls.clone()
+    }
+
+    /// How often a method was executed.
+    pub(crate) fn count<R: Identifiable>(&self) -> usize {
+        self.calls().iter().filter(|call| call.method == R::ID).count()
+    }
+
+    pub(crate) fn dials(&self) -> usize {
+        self.state.lock().unwrap().dials
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.state.lock().unwrap().open
+    }
+
+    pub(crate) fn handshakes(&self) -> usize {
+        self.state.lock().unwrap().handshakes
+    }
+
+    pub(crate) fn cancelled(&self) -> usize {
+        self.state.lock().unwrap().cancelled
+    }
+
+    pub(crate) fn most_outstanding(&self) -> usize {
+        self.state.lock().unwrap().most_outstanding
+    }
+
+    pub(crate) fn refuse_dials(&self, refuse: bool) {
+        self.state.lock().unwrap().refuse_dials = refuse;
+    }
+
+    /// Answers every encrypted message with this transport error.
+    pub(crate) fn refuse_with(&self, code: Option<i32>) {
+        self.state.lock().unwrap().refuse_with = code;
+    }
+
+    /// Sends messages that cannot be opened, in place of answers.
+    pub(crate) fn talk_garbage(&self, garbage: bool) {
+        self.state.lock().unwrap().talks_garbage = garbage;
+    }
+
+    /// Breaks a connection as soon as a request comes over it, after everything else has been said.
+    pub(crate) fn cut_before_answers(&self, cut: bool) {
+        self.state.lock().unwrap().cuts_before_answers = cut;
+    }
+
+    /// Breaks every connection.
+    pub(crate) fn cut(&self) {
+        self.cut.notify_waiters();
+    }
+
+    /// Forgets every auth key and session.
+    pub(crate) fn forget_keys(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.keys.clear();
+        state.sessions.clear();
+    }
+
+    /// Forgets every session but no key.
+    pub(crate) fn forget_sessions(&self) {
+        self.state.lock().unwrap().sessions.clear();
+    }
+
+    /// Pushes an update over every session of a DC's keys.
+    pub(crate) fn push(&self, body: &Bytes) {
+        let now = self.clock.now();
+        for session in self.state.lock().unwrap().sessions.values_mut() {
+            session.push(now, body.clone()).unwrap();
+        }
+        self.push.notify_waiters();
+    }
+
+    /// Accepts TCP connections to DC 2 as well. Returns the address.
+    pub(crate) async fn listen(self: &Arc<Self>) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = Arc::clone(self);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(Arc::clone(&server).serve(2, stream));
+            }
+        });
+        addr
+    }
+
+    async fn serve(self: Arc<Self>, dc: i32, stream: impl Stream) {
+        self.state.lock().unwrap().open += 1;
+        self.run(dc, stream).await;
+        self.state.lock().unwrap().open -= 1;
+    }
+
+    async fn run(&self, dc: i32, mut stream: impl Stream) {
+        let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
+        let mut detector = Detector::new();
+        let mut connection: Option<Connection> = None;
+        loop {
+            if connection.is_none() {
+                connection = detector.detect(&mut input).unwrap().map(|codec| Connection::new(dc, codec));
+            }
+            if let Some(connection) = &mut connection {
+                let verdict = connection.advance(self, &mut input, &mut output);
+                if verdict == Verdict::Cut {
+                    return;
+                }
+                if stream.write_all_buf(&mut output).await.is_err() || verdict == Verdict::End {
+                    return;
+                }
+            }
+            let due = connection.as_ref().and_then(|connection| connection.due(self));
+            let at = due.map_or_else(|| tokio::time::Instant::now() + Duration::from_secs(3600), |due| self.clock.instant(due));
+            tokio::select! {
+                read = stream.read_buf(&mut input) => if read.unwrap_or(0) == 0 { return },
+                () = self.cut.notified() => return,
+                () = self.push.notified() => {}
+                () = tokio::time::sleep_until(at) => {}
+            }
+        }
+    }
+}
+
+impl Dialer for Arc<TestServer> {
+    fn dial(&self, addr: SocketAddr) -> DialFuture<'_> {
+        Box::pin(async move {
+            let mut state = self.state.lock().unwrap();
+            state.dials += 1;
+            if state.refuse_dials {
+                return Err(std::io::ErrorKind::ConnectionRefused.into());
+            }
+            let (ours, theirs) = tokio::io::duplex(1 << 20);
+            tokio::spawn(Self::clone(self).serve(i32::from(addr.port()) - 4430, theirs));
+            Ok(Box::new(ours) as Box<dyn Stream>)
+        })
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Verdict {
+    GoOn,
+    /// Write what there is, then close.
+    End,
+    /// Close at once.
+    Cut,
+}
+
+struct Connection {
+    dc: i32,
+    codec: Codec,
+    handshake: Option<ServerHandshake>,
+    session: Option<(i64, i64)>,
+    frames: usize,
+}
+
+impl Connection {
+    fn new(dc: i32, codec: Codec) -> Self {
+        Self { dc, codec, handshake: None, session: None, frames: 0 }
+    }
+
+    fn due(&self, server: &TestServer) -> Option<Duration> {
+        let state = server.state.lock().unwrap();
+        self.session.and_then(|id| state.sessions.get(&id)).and_then(Session::poll_timeout)
+    }
+
+    fn advance(&mut self, server: &TestServer, input: &mut BytesMut, output: &mut BytesMut) -> Verdict {
+        let now = server.clock.now();
+        let mut rng = server.rng.lock().unwrap();
+        while let Some(frame) = self.codec.decode(input).unwrap() {
+            let Frame::Payload(frame) = frame else { panic!("a client sends payloads") };
+            self.frames += 1;
+            if plain::is_plain(&frame) {
+                self.exchange(server, frame.freeze(), &mut rng, output);
+                continue;
+            }
+            let key_id = envelope::key_id_of(&frame).unwrap();
+            if let Some(code) = server.state.lock().unwrap().refuse_with {
+                self.codec.encode_error(code, &mut *rng, output).unwrap();
+                return Verdict::End;
+            }
+            let Some(key) = server.state.lock().unwrap().keys.get(&(self.dc, key_id)).cloned() else {
+                self.codec.encode_error(404, &mut *rng, output).unwrap();
+                return Verdict::End;
+            };
+            let opened = envelope::open(&key, Side::Client, frame).unwrap();
+            let id = (key_id, opened.session_id.0);
+            let mut seed = [0; 32];
+            rng.fill_bytes(&mut seed);
+            let mut state = server.state.lock().unwrap();
+            let session = state.sessions.entry(id).or_insert_with(|| {
+                let salts = vec![FutureSalt { since: 0, until: i64::MAX, salt: opened.salt }];
+                Session::server(ServerParams::new(key, SessionId(id.1), salts, seed), now)
+            });
+            if self.session.replace(id) != Some(id) {
+                session.connection_opened(now);
+            }
+            session.handle_opened(now, opened).unwrap();
+            drop(state);
+            if server.state.lock().unwrap().cuts_before_answers {
+                return Verdict::Cut;
+            }
+            if self.answer(server, id) == Verdict::Cut {
+                return Verdict::Cut;
+            }
+        }
+        let mut state = server.state.lock().unwrap();
+        let talks_garbage = state.talks_garbage;
+        if let Some(session) = self.session.and_then(|id| state.sessions.get_mut(&id)) {
+            session.handle_timeout(now);
+            while let Some(mut frame) = session.poll_output(now) {
+                if talks_garbage {
+                    frame[30..].fill(7);
+                }
+                self.codec.encode(&frame, &mut *rng, output).unwrap();
+            }
+        }
+        Verdict::GoOn
+    }
+
+    fn exchange(&mut self, server: &TestServer, frame: Bytes, rng: &mut StdRng, output: &mut BytesMut) {
+        let now = server.clock.now();
+        let config = || Config::new(vec![private_key().clone()], DcId(self.dc));
+        let handshake = self.handshake.take().unwrap_or_else(|| ServerHandshake::new(&config()));
+        let answer = match handshake.handle_frame(frame, now, rng, &mut |_| false).unwrap() {
+            Step::Send(next, answer) => {
+                self.handshake = Some(next);
+                answer
+            }
+            Step::Wait(next) => {
+                self.handshake = Some(next);
+                return;
+            }
+            Step::Done(established, answer) => {
+                let mut state = server.state.lock().unwrap();
+                state.handshakes += 1;
+                state.keys.insert((self.dc, established.auth_key.id()), established.auth_key);
+                answer
+            }
+            Step::Failed(error, _) => panic!("{error}"),
+        };
+        self.codec.encode(&answer, rng, output).unwrap();
+    }
+
+    /// Executes the requests that the session reports.
+    fn answer(&mut self, server: &TestServer, id: (i64, i64)) -> Verdict {
+        let now = server.clock.now();
+        loop {
+            let mut state = server.state.lock().unwrap();
+            let Some(event) = state.sessions.get_mut(&id).and_then(Session::poll_event) else { return Verdict::GoOn };
+            let (msg_id, body) = match event {
+                Event::Request { msg_id, body } => (msg_id, body),
+                Event::RequestCancelled { .. } => {
+                    state.cancelled += 1;
+                    state.outstanding -= 1;
+                    continue;
+                }
+                _ => continue,
+            };
+            state.outstanding += 1;
+            state.most_outstanding = state.most_outstanding.max(state.outstanding);
+            let mut call = self.unwrap(id, body);
+            call.nth = state.calls.iter().filter(|old| (old.dc, old.method) == (call.dc, call.method)).count();
+            state.calls.push(call.clone());
+            drop(state);
+            let reply = (server.handler.lock().unwrap())(&call);
+            if self.reply(server, id, msg_id, reply, now) == Verdict::Cut {
+                return Verdict::Cut;
+            }
+        }
+    }
+
+    fn reply(&self, server: &TestServer, id: (i64, i64), msg_id: MsgId, reply: Reply, now: crate::clock::Now) -> Verdict {
+        let mut state = server.state.lock().unwrap();
+        let (body, verdict) = match reply {
+            Reply::Silence => return Verdict::GoOn,
+            Reply::Body(body) => (body, Verdict::GoOn),
+            Reply::AnswerAndCut(body) => (body, Verdict::Cut),
+            Reply::Error(code, message) => {
+                let error = crate::tl::mtproto::types::RpcError { error_code: code, error_message: message.into() };
+                (crate::tl::mtproto::enums::RpcError::from(error).to_bytes(), Verdict::GoOn)
+            }
+        };
+        state.outstanding -= 1;
+        if let Some(session) = state.sessions.get_mut(&id) {
+            session.respond(now, msg_id, body, true).unwrap();
+            if verdict == Verdict::Cut {
+                session.connection_lost(now);
+            }
+        }
+        verdict
+    }
+
+    /// Takes the generic calls off.
+    fn unwrap(&self, (key_id, session): (i64, i64), mut body: Bytes) -> Call {
+        let (mut introduced, mut without_updates, mut layer) = (None, false, 0);
+        loop {
+            let method = u32::from_le_bytes(*body.first_chunk().unwrap());
+            match method {
+                api::functions::InvokeWithLayer::<RawObject>::ID => {
+                    let call = api::functions::InvokeWithLayer::<RawObject>::from_bytes(body).unwrap();
+                    (layer, body) = (call.layer, call.query.0);
+                }
+                api::functions::InitConnection::<RawObject>::ID => {
+                    let call = api::functions::InitConnection::<RawObject>::from_bytes(body).unwrap();
+                    introduced = Some((layer, call.device_model.to_string()));
+                    body = call.query.0;
+                }
+                api::functions::InvokeWithoutUpdates::<RawObject>::ID => {
+                    without_updates = true;
+                    body = api::functions::InvokeWithoutUpdates::<RawObject>::from_bytes(body).unwrap().query.0;
+                }
+                _ => {
+                    let (dc, frames) = (self.dc, self.frames);
+                    return Call { dc, key_id, session, introduced, without_updates, method, nth: 0, frames };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Updates as they come in, for a listener that keeps its own state.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::shared::Shared;
+
+/// Updates that wait for a slow listener; beyond that they are dropped, and the listener is told of the gap.
+pub(super) const UPDATES: usize = 1024;
+
+/// What a listener takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpdateItem {
+    /// A serialized `Updates` object.
+    Update(Bytes),
+    /// Updates may have been missed: the server began a new session, or the listener was too slow. Ask for the difference
+    /// ("Working with Updates").
+    Gap,
+}
+
+/// The receiving end. There is one per client.
+pub struct Updates {
+    pub(super) items: mpsc::Receiver<UpdateItem>,
+    pub(super) gap: Arc<AtomicBool>,
+}
+
+impl Updates {
+    /// Waits for the next item. `None` when the client is gone.
+    pub async fn next(&mut self) -> Option<UpdateItem> {
+        if self.items.is_empty() && self.gap.swap(false, Ordering::AcqRel) {
+            return Some(UpdateItem::Gap);
+        }
+        self.items.recv().await
+    }
+}
+
+impl Shared {
+    /// Never waits: a connection must not stall because a listener does.
+    pub(super) fn offer(&self, item: UpdateItem) {
+        if self.updates.try_send(item).is_err() {
+            self.gap.store(true, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::client::MemoryPersistence;
+    use crate::ids::DcId;
+    use crate::net::Clock;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_slow_listener_is_told_of_the_gap_after_what_was_kept() {
+        let (sender, items) = mpsc::channel(2);
+        let store = Arc::new(MemoryPersistence::new());
+        let shared = Shared::new(store, Clock::starting_at(Duration::ZERO), DcId(2), sender);
+        let mut updates = Updates { items, gap: Arc::clone(&shared.gap) };
+        let update = |n: u8| UpdateItem::Update(Bytes::copy_from_slice(&[n; 4]));
+        for n in 0..5 {
+            shared.offer(update(n));
+        }
+        assert_eq!(updates.next().await, Some(update(0)));
+        assert_eq!(updates.next().await, Some(update(1)));
+        assert_eq!(updates.next().await, Some(UpdateItem::Gap));
+        shared.offer(update(9));
+        assert_eq!(updates.next().await, Some(update(9)));
+        drop(shared);
+        assert_eq!(updates.next().await, None);
+    }
+}

@@ -1,0 +1,317 @@
+//! One aligned line an event, for people.
+//!
+//! ```text
+//! 22:13:20.123 #1 DC2  mtproto   · auth key ready                   0x00c0ffee00c0ffee, fresh
+//! 22:13:20.124 #1 DC2  rpc       → users.getUsers                   84 B  msg 6553f10000000004
+//! 22:13:20.147 #1 DC2  rpc       ← users.getUsers                   23.4 ms  1.2 KiB gzip  msg 6553f10000000004
+//! 22:13:20.147 #1 DC2  mtproto   ! check failed: WrongSession       ...
+//! ```
+//!
+//! `→` is what we sent, `←` what came, `·` what happened, `!` what went wrong.
+//!
+//! Lines are redacted by construction: constructors are named, bodies are not shown, of salts only the end, and there is nothing to
+//! tell of keys, since events hold none. Text that came from a peer is cleaned of control characters, so that it cannot play tricks
+//! on a terminal.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use super::units::{size, span, time_of_day};
+use crate::ids::{MsgId, Salt};
+use crate::tl;
+use crate::trace::{Event, Layer, LayerSet, Observer, Record};
+use crate::transport::TransportError;
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Which layers to show.
+    pub layers: LayerSet,
+    /// Whether to use ANSI colours.
+    pub colour: bool,
+    /// Columns that a line may take; longer ones end in `…`. `None` for no limit.
+    pub width: Option<usize>,
+    /// Whether to show acknowledgements, most of which say nothing new.
+    pub acks: bool,
+}
+
+/// The default layers, no colours, no limit, no acknowledgements.
+impl Default for Style {
+    fn default() -> Self {
+        Self { layers: LayerSet::default(), colour: false, width: None, acks: false }
+    }
+}
+
+/// The sink. What cannot be written is dropped: a trace must not disturb what it traces.
+pub struct Human<W> {
+    out: Mutex<W>,
+    style: Style,
+}
+
+impl<W: Write> Human<W> {
+    /// A sink that writes to `out`, one call of `write_all` a line.
+    pub fn new(out: W, style: Style) -> Self {
+        Self { out: Mutex::new(out), style }
+    }
+
+    /// Gives back what it wrote to.
+    pub fn into_inner(self) -> W {
+        self.out.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<W: Write + Send> Observer for Human<W> {
+    fn record(&self, record: &Record) {
+        if let Some(line) = line(record, &self.style) {
+            let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        }
+    }
+
+    fn wants(&self, layer: Layer) -> bool {
+        self.style.layers.contains(layer)
+    }
+}
+
+/// The line of one record with its line feed; `None` when the style leaves it out.
+pub fn line(record: &Record, style: &Style) -> Option<String> {
+    /// Columns of the subject; longer ones push the details to the right.
+    const SUBJECT: usize = 32;
+
+    if !style.acks && is_ack(&record.event) {
+        return None;
+    }
+    let Told { mark, subject, details } = tell(&record.event);
+    let dc = if record.dc.0 == 0 { String::new() } else { record.dc.to_string() };
+    let mut line = Line::new(style);
+    line.put(
+        DIM,
+        format!("{} {:<2} {dc:<4} {:<9} ", time_of_day(record.at), record.conn.to_string(), record.event.layer().name()),
+    );
+    line.put(mark.colour(), mark.sign());
+    line.put(PLAIN, " ");
+    let bold = if mark == Mark::Wrong { RED } else { BOLD };
+    if details.is_empty() {
+        line.put(bold, clean(&subject));
+    } else {
+        line.put(bold, format!("{:<SUBJECT$}", clean(&subject)));
+        line.put(PLAIN, " ");
+        line.put(PLAIN, clean(&details));
+    }
+    Some(line.finish())
+}
+
+/// What is said of an event.
+struct Told {
+    mark: Mark,
+    subject: String,
+    details: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Out,
+    In,
+    Note,
+    Wrong,
+}
+
+impl Mark {
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Out => "→",
+            Self::In => "←",
+            Self::Note => "·",
+            Self::Wrong => "!",
+        }
+    }
+
+    fn colour(self) -> &'static str {
+        match self {
+            Self::Out => CYAN,
+            Self::In => GREEN,
+            Self::Note => DIM,
+            Self::Wrong => RED,
+        }
+    }
+}
+
+/// The id of `msgs_ack`, the one constructor whose messages are as quiet as the events about them.
+const MSGS_ACK: u32 = 0x62d6_b459;
+
+fn is_ack(event: &Event) -> bool {
+    match event {
+        Event::Acked { .. } | Event::AcksSent { .. } => true,
+        Event::MessageSent { constructor, .. } | Event::MessageReceived { constructor, .. } => *constructor == MSGS_ACK,
+        _ => false,
+    }
+}
+
+fn tell(event: &Event) -> Told {
+    let (mark, subject, details) = match event {
+        Event::Dialing { addr } => (Mark::Note, "dialing".into(), addr.clone()),
+        Event::Connected { addr, took } => (Mark::Note, "connected".into(), format!("{addr}  {}", span(*took))),
+        Event::Disconnected { reason } => (Mark::Note, "disconnected".into(), reason.clone()),
+        Event::FrameSent { len } => (Mark::Out, "frame".into(), size(*len)),
+        Event::FrameReceived { len } => (Mark::In, "frame".into(), size(*len)),
+        Event::QuickAck { token } => (Mark::In, "quick ack".into(), format!("{token:#010x}")),
+        Event::TransportError { code } => (Mark::Wrong, TransportError::from(*code).to_string(), String::new()),
+        Event::Computed { what, detail } => (Mark::Note, (*what).into(), detail.clone()),
+        Event::HandshakeStep { name, detail } => (Mark::Note, (*name).into(), detail.clone()),
+        Event::AuthKeyReady { id, fresh } => {
+            (Mark::Note, "auth key ready".into(), format!("{id:#018x}, {}", if *fresh { "fresh" } else { "stored" }))
+        }
+        Event::CheckFailed { rule, detail } => (Mark::Wrong, format!("check failed: {rule}"), detail.clone()),
+        Event::MessageSent { msg_id, seq_no, constructor, len, container } => {
+            (Mark::Out, nested(*constructor, *container), message(*len, seq_no.0, *msg_id))
+        }
+        Event::MessageReceived { msg_id, seq_no, constructor, len, container } => {
+            (Mark::In, nested(*constructor, *container), message(*len, seq_no.0, *msg_id))
+        }
+        Event::MessageIgnored { msg_id, reason } => {
+            (Mark::Note, "message ignored".into(), format!("{reason}  {}", id(*msg_id)))
+        }
+        Event::Acked { ids } => (Mark::In, "acknowledged".into(), list(ids)),
+        Event::AcksSent { ids } => (Mark::Out, "acknowledging".into(), list(ids)),
+        Event::SaltChanged { old, new } => (Mark::Note, "salt changed".into(), format!("{} to {}", end(*old), end(*new))),
+        Event::FutureSalts { count } => (Mark::In, "future salts".into(), count.to_string()),
+        Event::SessionCreated { first_msg_id, unique_id, salt } => {
+            (Mark::In, "session created".into(), format!("{unique_id:#018x}  salt {}  from {}", end(*salt), id(*first_msg_id)))
+        }
+        Event::BadMsg { code, msg_id } => {
+            (Mark::Wrong, format!("message refused: {code}"), format!("{}  {}", bad_msg(*code), id(*msg_id)))
+        }
+        Event::Resent { old, new } if old == new => (Mark::Out, "sent again".into(), id(*old)),
+        Event::Resent { old, new } => (Mark::Out, "sent again".into(), format!("{} as {}", id(*old), id(*new))),
+        Event::TimeOffset { seconds } => (Mark::Note, "server's clock".into(), format!("{seconds:+} s")),
+        Event::Ping { ping_id } => (Mark::Out, "ping".into(), format!("{ping_id:#018x}")),
+        Event::Pong { ping_id, rtt } => (Mark::In, "pong".into(), format!("{}  {ping_id:#018x}", span(*rtt))),
+        Event::RpcSent { msg_id, method, len } => (Mark::Out, name(*method), format!("{}  {}", size(*len), id(*msg_id))),
+        Event::RpcResult { msg_id, method, latency, len, compressed, error } => match error {
+            Some((code, text)) => (Mark::Wrong, name(*method), format!("{code} {text}  {}  {}", span(*latency), id(*msg_id))),
+            None => {
+                let gzip = if *compressed { " gzip" } else { "" };
+                (Mark::In, name(*method), format!("{}  {}{gzip}  {}", span(*latency), size(*len), id(*msg_id)))
+            }
+        },
+        Event::RpcCancelled { msg_id } => (Mark::Note, "request given up".into(), id(*msg_id)),
+        Event::RpcReceived { msg_id, method, len } => (Mark::In, name(*method), format!("{}  {}", size(*len), id(*msg_id))),
+        Event::RpcAnswered { msg_id, method, len, error } => match error {
+            Some((code, text)) => (Mark::Wrong, name(*method), format!("{code} {text}  {}", id(*msg_id))),
+            None => (Mark::Out, name(*method), format!("{}  {}", size(*len), id(*msg_id))),
+        },
+        Event::FloodWait { method, seconds } => (Mark::Wrong, format!("flood wait: {seconds} s"), name(*method)),
+        Event::Migrate { from, to, reason } => (Mark::Note, "migrating".into(), format!("{from} to {to}  {reason}")),
+        Event::Negotiated { layer, device } => (Mark::Out, "negotiated".into(), format!("layer {layer}  {device}")),
+        Event::Body { sent, msg_id, bytes } => {
+            let constructor = bytes.first_chunk().map(|id| u32::from_le_bytes(*id));
+            let subject = constructor.map_or_else(|| "empty body".into(), name);
+            (if *sent { Mark::Out } else { Mark::In }, subject, format!("{}  {}", size(bytes.len()), id(*msg_id)))
+        }
+        Event::Update { constructor } => (Mark::In, name(*constructor), String::new()),
+    };
+    Told { mark, subject, details }
+}
+
+/// A constructor's or method's name; its id when the schema has none.
+fn name(constructor: u32) -> String {
+    tl::name_of(constructor).map_or_else(|| format!("{constructor:#010x}"), str::to_owned)
+}
+
+/// A message's subject; those inside a container stand under it.
+fn nested(constructor: u32, container: Option<MsgId>) -> String {
+    format!("{}{}", if container.is_some() { "  " } else { "" }, name(constructor))
+}
+
+fn message(len: usize, seq_no: i32, msg_id: MsgId) -> String {
+    format!("{}  seq {seq_no}  {}", size(len), id(msg_id))
+}
+
+fn id(msg_id: MsgId) -> String {
+    format!("msg {:016x}", msg_id.0)
+}
+
+/// The end of a salt: enough to tell two apart.
+fn end(salt: Salt) -> String {
+    format!("…{:04x}", salt.0 & 0xffff)
+}
+
+fn list(ids: &[MsgId]) -> String {
+    let mut text = ids.len().to_string();
+    for id in ids.iter().take(3) {
+        let _ = write!(text, "  {:016x}", id.0);
+    }
+    text + if ids.len() > 3 { "  …" } else { "" }
+}
+
+/// What `bad_msg_notification` and `bad_server_salt` mean ("Service Messages About Messages").
+fn bad_msg(code: i32) -> &'static str {
+    match code {
+        16 => "msg_id too low",
+        17 => "msg_id too high",
+        18 => "msg_id not divisible by 4",
+        19 => "container's msg_id used before",
+        20 => "message too old to know",
+        32 => "seq_no too low",
+        33 => "seq_no too high",
+        34 => "seq_no odd, even expected",
+        35 => "seq_no even, odd expected",
+        48 => "wrong server salt",
+        64 => "invalid container",
+        _ => "unknown code",
+    }
+}
+
+/// Without control characters.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+const PLAIN: &str = "";
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const CYAN: &str = "\x1b[36m";
+const RESET: &str = "\x1b[0m";
+
+/// A line in the making: coloured pieces. Colours take no columns; each character takes one.
+struct Line<'a> {
+    style: &'a Style,
+    pieces: Vec<(&'static str, String)>,
+}
+
+impl<'a> Line<'a> {
+    fn new(style: &'a Style) -> Self {
+        Self { style, pieces: Vec::with_capacity(6) }
+    }
+
+    fn put(&mut self, colour: &'static str, text: impl Into<String>) {
+        self.pieces.push((colour, text.into()));
+    }
+
+    fn finish(self) -> String {
+        let columns: usize = self.pieces.iter().map(|(_, text)| text.chars().count()).sum();
+        let cut = self.style.width.filter(|width| *width < columns);
+        let mut left = cut.map_or(usize::MAX, |width| width.saturating_sub(1));
+        let mut line = String::with_capacity(160);
+        for (colour, text) in &self.pieces {
+            let shown = text.char_indices().nth(left).map_or(&text[..], |(end, _)| &text[..end]);
+            left -= shown.chars().count();
+            if self.style.colour && !colour.is_empty() && !shown.is_empty() {
+                let _ = write!(line, "{colour}{shown}{RESET}");
+            } else {
+                line.push_str(shown);
+            }
+        }
+        if cut.is_some() {
+            line.push('…');
+        }
+        line.push('\n');
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! Trace sinks: where the records of [`crate::trace`] go.
+//!
+//! * [`human`]: one aligned line an event, for people.
+//! * [`units`]: how spans, sizes and times are written in it.
+//! * [`collect`]: keeps them, for tests (it lives with the trace, so that the core's tests can use it without this floor).
+//! * here: [`Tee`], several sinks at once.
+
+pub mod human;
+pub mod units;
+
+use std::sync::Arc;
+
+pub use crate::trace::collect;
+pub use human::{Human, Style};
+
+use crate::trace::{Layer, Observer, Record};
+
+/// Passes each record to every sink that wants it.
+pub struct Tee(pub Vec<Arc<dyn Observer>>);
+
+impl Observer for Tee {
+    fn record(&self, record: &Record) {
+        let layer = record.event.layer();
+        for sink in self.0.iter().filter(|sink| sink.wants(layer)) {
+            sink.record(record);
+        }
+    }
+
+    fn wants(&self, layer: Layer) -> bool {
+        self.0.iter().any(|sink| sink.wants(layer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::collect::Collector;
+    use super::*;
+    use crate::clock::Now;
+    use crate::trace::{Event, LayerSet, Tracer};
+
+    #[test]
+    fn tee_asks_each_sink() {
+        let transport = Collector::of(LayerSet::NONE.with(Layer::Transport));
+        let rpc = Collector::of(LayerSet::NONE.with(Layer::Rpc));
+        let tracer = Tracer::new(Arc::new(Tee(vec![transport.clone(), rpc.clone()])));
+        assert!(tracer.wants(Layer::Rpc) && tracer.wants(Layer::Transport) && !tracer.wants(Layer::Tl));
+        tracer.emit(Now::new(Duration::ZERO, Duration::ZERO), || Event::FrameSent { len: 1 });
+        assert_eq!((transport.events().len(), rpc.events().len()), (1, 0));
+    }
+}

@@ -1,0 +1,194 @@
+//! How a connection comes about, and what follows its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::ids::SessionId;
+use crate::mtproto::handshake::Mode;
+use crate::mtproto::handshake::client::Config;
+use crate::mtproto::session::{ClientParams, Session};
+use crate::net::dial::dial;
+use crate::net::error::{NetError, ProtocolError, RequestError};
+use crate::net::exchange::{ExchangeError, exchange};
+use crate::net::host::{KeyVerdict, Status};
+use crate::net::io::Io;
+use crate::net::key::KeyMaterial;
+use crate::trace::{ConnId, Event};
+use crate::transport::{self, TransportError};
+
+use super::{Driver, End, Outage, seed};
+
+/// The least delay after transport error 429: the server asks for fewer connections.
+const FLOOD_DELAY: Duration = Duration::from_secs(5);
+/// Connections in a row that may end with a broken rule before waiting requests are told.
+const VIOLATIONS_TOLERATED: u32 = 3;
+
+impl Driver {
+    /// Dials, and sees to it that there is a key and a session.
+    pub(super) async fn connect(&mut self) -> Result<Io, End> {
+        self.attempt();
+        let clock = self.config.clock;
+        let (dialer, addrs, timeout) = (Arc::clone(&self.config.dialer), self.config.addrs.clone(), self.config.dial_timeout);
+        if addrs.is_empty() {
+            self.fail_all(&NetError::NoAddress { dc: self.config.dc }.into());
+            return Err(End::Lost("no address".to_owned()));
+        }
+        self.tracer = self.config.tracer.with_connection(next_connection(), self.config.dc);
+        let began = clock.now();
+        self.tracer
+            .emit(began, || Event::Dialing { addr: addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") });
+        let dialled = self.meanwhile(async move { dial(&*dialer, &addrs, timeout).await }).await.ok_or(End::Closed)?;
+        let (stream, addr) = dialled.map_err(|failures| {
+            let reason = failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            self.tracer.emit(clock.now(), || Event::Disconnected { reason: reason.clone() });
+            End::Lost(reason)
+        })?;
+        let options = transport::Options { dc: self.config.wire_dc, ..self.config.transport };
+        self.tracer.emit(clock.now(), || Event::Connected {
+            addr: format!("{addr} ({options})"),
+            took: clock.now().mono.saturating_sub(began.mono),
+        });
+        let io = Io::new(stream, &options, clock, self.tracer.clone(), &mut self.rng);
+        if self.session.is_some() { Ok(io) } else { self.begin_session(io).await }
+    }
+
+    /// Begins a session under the DC's key; makes the key first, over this very connection, when there is none.
+    async fn begin_session(&mut self, io: Io) -> Result<Io, End> {
+        let (io, material, fresh) = match self.key.current() {
+            Some(material) => (io, material, false),
+            None => self.make_key(io).await?,
+        };
+        let key_id = material.auth_key.id();
+        let now = self.config.clock.now();
+        if !fresh {
+            self.tracer.emit(now, || Event::AuthKeyReady { id: key_id, fresh });
+        }
+        let params = ClientParams {
+            salts: material.salts,
+            time_offset: material.time_offset,
+            tracer: self.tracer.clone(),
+            ..ClientParams::new(material.auth_key, SessionId(draw_session_id(&mut self.rng)), seed(&mut self.rng))
+        };
+        self.session = Some((Session::client(params, now), key_id));
+        self.introduced = false;
+        Ok(io)
+    }
+
+    /// One exchange per DC at a time: whoever comes second finds the key made.
+    async fn make_key(&mut self, mut io: Io) -> Result<(Io, KeyMaterial, bool), End> {
+        let (slot, host) = (Arc::clone(&self.key), Arc::clone(&self.host));
+        let (keys, dc, clock, tracer) =
+            (Arc::clone(&self.config.rsa_keys), self.config.wire_dc, self.config.clock, self.tracer.clone());
+        let mut rng = StdRng::from_seed(seed(&mut self.rng));
+        let made = self.meanwhile(async move {
+            let _one_at_a_time = slot.exchange.lock().await;
+            if let Some(material) = slot.current() {
+                return Ok((io, material, false));
+            }
+            host.status(Status::KeyExchange);
+            let config = Config { tracer, ..Config::new(&keys, dc, Mode::Permanent) };
+            let established = exchange(&mut io, &config, clock, &mut rng).await.map_err(|error| match error {
+                ExchangeError::Lost(reason) => End::Lost(reason),
+                ExchangeError::Refused(error) => End::Refused(error),
+                ExchangeError::Protocol(error) => End::Violation(error),
+            })?;
+            // Stored before it is used: from here on no run makes it again.
+            let material = host.key_made(&established).map_err(End::Host)?;
+            slot.set(material.clone());
+            Ok((io, material, true))
+        });
+        made.await.unwrap_or(Err(End::Closed))
+    }
+
+    /// Counts an attempt to connect.
+    fn attempt(&mut self) {
+        let since = self.config.clock.now().mono;
+        self.outage.get_or_insert(Outage { since, attempts: 0 }).attempts += 1;
+    }
+
+    /// Decides what follows the end of a connection, and waits if it is to be tried again.
+    pub(super) async fn recover(&mut self, end: End) {
+        let mut least = Duration::ZERO;
+        let reason = end.to_string();
+        match end {
+            End::Closed => return,
+            End::Lost(_) => {}
+            End::Host(error) => return self.fail_all(&RequestError::Host(error)),
+            End::Refused(TransportError::AuthKeyNotFound) if self.session.is_some() => return self.key_unknown(),
+            End::Refused(TransportError::Flood) => least = FLOOD_DELAY,
+            End::Refused(error) => return self.fail_all(&ProtocolError::Refused(error).into()),
+            End::Violation(error) => {
+                self.violations += 1;
+                if self.violations >= VIOLATIONS_TOLERATED {
+                    self.violations = 0;
+                    return self.fail_all(&error.into());
+                }
+            }
+        }
+        if self.pending.is_empty() && !self.keep_alive {
+            return;
+        }
+        let now = self.config.clock.now().mono;
+        let delay = self.backoff.next_delay().max(least);
+        let outage = self.outage.get_or_insert(Outage { since: now, attempts: 0 });
+        let (attempts, after) = (outage.attempts, now.saturating_sub(outage.since));
+        let limit = self.config.reconnect_timeout;
+        if !limit.is_zero() && after + delay > limit {
+            self.outage = None;
+            self.fail_all(&NetError::Unreachable { dc: self.config.dc, attempts, after, last: reason.clone() }.into());
+            if !self.keep_alive {
+                self.backoff.reset();
+                return;
+            }
+        }
+        self.host.status(Status::Reconnecting { attempt: attempts.max(1), delay, reason });
+        // `None` leads back to the loop in `run`, which looks at what is left to do.
+        let _ = self.meanwhile(tokio::time::sleep(delay)).await;
+    }
+
+    /// The server does not know the key: the owner decides.
+    fn key_unknown(&mut self) {
+        let Some((_, key_id)) = self.session else { return };
+        match self.host.key_unknown(key_id) {
+            Ok(KeyVerdict::Replace) => self.key.clear(key_id),
+            Ok(KeyVerdict::Use(material)) => self.key.set(material),
+            Ok(KeyVerdict::Keep) => return self.fail_all(&RequestError::KeyLost),
+            Err(error) => return self.fail_all(&RequestError::Host(error)),
+        }
+        self.violations += 1;
+        if self.violations >= VIOLATIONS_TOLERATED {
+            self.violations = 0;
+            self.fail_all(&ProtocolError::Refused(TransportError::AuthKeyNotFound).into());
+        }
+        // Nothing under that key was executed: everything can be asked anew under another one.
+        self.session = None;
+        self.by_request.clear();
+        self.deadlines.clear();
+        let mut tokens: Vec<_> = self.pending.keys().copied().collect();
+        tokens.sort_unstable();
+        for pending in self.pending.values_mut() {
+            (pending.id, pending.deadline) = (None, None);
+        }
+        self.waiting = tokens.into();
+    }
+}
+
+/// Connections of this process, over all clients: the number that traces show.
+fn next_connection() -> ConnId {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    ConnId(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Zero is no session: servers refuse it.
+fn draw_session_id(rng: &mut StdRng) -> i64 {
+    loop {
+        let id = rng.next_u64().cast_signed();
+        if id != 0 {
+            return id;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Why there is no connection.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::ids::DcId;
+use crate::mtproto::handshake;
+use crate::mtproto::rpc_error::RpcError;
+use crate::mtproto::session::{ApiMisuse, Failure, SessionError};
+use crate::transport::{self, TransportError};
+
+use super::host::HostError;
+
+/// Why one attempt to connect to one address failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{addr}: {failure}")]
+pub struct DialError {
+    /// The address.
+    pub addr: SocketAddr,
+    /// What happened.
+    pub failure: DialFailure,
+}
+
+/// What happened to one attempt to connect.
+#[derive(Debug, thiserror::Error)]
+pub enum DialFailure {
+    /// Nothing came back in time.
+    #[error("no connection within {} s", after.as_secs())]
+    Timeout {
+        /// How long we waited.
+        after: Duration,
+    },
+    /// The system or the peer refused.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Why a request could not be carried to the server and back.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetError {
+    /// No address is known for the DC.
+    #[error("no address is known for {dc}")]
+    NoAddress {
+        /// The DC.
+        dc: DcId,
+    },
+    /// No connection could be made within the time allowed.
+    #[error("{dc} cannot be reached ({attempts} attempt(s) in {} s): {last}", after.as_secs())]
+    Unreachable {
+        /// The DC.
+        dc: DcId,
+        /// Attempts made, each over all addresses.
+        attempts: u32,
+        /// From the first attempt to giving up.
+        after: Duration,
+        /// What ended the last attempt.
+        last: String,
+    },
+}
+
+/// Which rule the peer broke, or what it refused below the API.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// The key exchange failed.
+    #[error(transparent)]
+    Handshake(#[from] handshake::Error),
+    /// An encrypted message failed a check.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The byte stream is not what the transport prescribes.
+    #[error("transport: {0}")]
+    Stream(#[from] transport::Error),
+    /// A transport error that no other attempt will change, like 444 (no such DC here).
+    #[error("the peer refuses: {0}")]
+    Refused(TransportError),
+}
+
+/// Why a request has no result.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The server answered with an error.
+    #[error(transparent)]
+    Rpc(RpcError),
+    /// The server could not be reached.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The connection lives, but no answer came.
+    #[error("no answer within {} s", after.as_secs())]
+    Timeout {
+        /// How long we waited.
+        after: Duration,
+    },
+    /// The peer broke a rule of the protocol, and went on doing so over new connections.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The session gave the request up.
+    #[error("the request failed: {0}")]
+    Failed(Failure),
+    /// What was asked is no request.
+    #[error(transparent)]
+    Misuse(#[from] ApiMisuse),
+    /// The server does not know the key, and a login hangs on it.
+    #[error("the server has forgotten the key")]
+    KeyLost,
+    /// The floor above failed.
+    #[error("{0}")]
+    Host(HostError),
+    /// The connection was closed meanwhile.
+    #[error("the connection is closed")]
+    Closed,
+}

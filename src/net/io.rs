@@ -1,0 +1,149 @@
+//! One connection's stream, codec and buffers.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use rand::Rng;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+
+use crate::trace::{Event, Tracer};
+use crate::transport::{Codec, Error, Frame, Options};
+
+use super::clock::Clock;
+use super::dial::Stream;
+
+/// What is read at once, at most: enough that a file part takes few calls, little enough that others get their turn.
+const READ_CHUNK: usize = 128 << 10;
+
+/// Room below which the buffer is renewed. Not sooner: frames are slices of it, and whoever keeps a small one keeps all of the buffer.
+const READ_LEAST: usize = 16 << 10;
+
+/// Bytes waiting to be written beyond which no further frame is made: the socket is full, and what waits can still be cancelled.
+const WRITE_LIMIT: usize = 256 << 10;
+
+/// A stream with a codec in front of it. Reading and writing are independent: neither blocks the other.
+pub(super) struct Io {
+    read: ReadHalf<Box<dyn Stream>>,
+    write: WriteHalf<Box<dyn Stream>>,
+    codec: Codec,
+    inbuf: BytesMut,
+    outbuf: BytesMut,
+    clock: Clock,
+    tracer: Tracer,
+}
+
+/// What came of waiting for the stream.
+pub(super) enum Readiness {
+    /// So many bytes came in; 0 means that the peer has closed.
+    Read(usize),
+    /// Some of what waited was written.
+    Written,
+}
+
+impl Io {
+    pub(super) fn new(stream: Box<dyn Stream>, options: &Options, clock: Clock, tracer: Tracer, rng: &mut dyn Rng) -> Self {
+        let (read, write) = tokio::io::split(stream);
+        let codec = Codec::client(options, rng);
+        Self { read, write, codec, inbuf: BytesMut::new(), outbuf: BytesMut::new(), clock, tracer }
+    }
+
+    /// Whether another frame may be queued.
+    pub(super) fn has_room(&self) -> bool {
+        self.outbuf.len() < WRITE_LIMIT
+    }
+
+    /// Queues one frame.
+    pub(super) fn queue(&mut self, payload: &[u8], rng: &mut dyn Rng) -> Result<(), Error> {
+        self.codec.encode(payload, rng, &mut self.outbuf)?;
+        self.tracer.emit(self.clock.now(), || Event::FrameSent { len: payload.len() });
+        Ok(())
+    }
+
+    /// Takes the next whole frame out of what was read.
+    pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
+        let frame = self.codec.decode(&mut self.inbuf)?;
+        if let Some(frame) = &frame {
+            self.tracer.emit(self.clock.now(), || match frame {
+                Frame::Payload(payload) => Event::FrameReceived { len: payload.len() },
+                Frame::QuickAck(token) => Event::QuickAck { token: *token },
+                Frame::Error(error) => Event::TransportError { code: error.code() },
+            });
+        }
+        Ok(frame)
+    }
+
+    /// Waits until the stream gave or took something. Can be dropped at any time without loss.
+    pub(super) async fn ready(&mut self) -> io::Result<Readiness> {
+        if self.inbuf.capacity() - self.inbuf.len() < READ_LEAST {
+            // A frame longer than a chunk grows the buffer by doubling, not chunk by chunk.
+            self.inbuf.reserve(READ_CHUNK.max(self.inbuf.len()));
+        }
+        tokio::select! {
+            read = self.read.read_buf(&mut self.inbuf) => Ok(Readiness::Read(read?)),
+            written = self.write.write(&self.outbuf), if !self.outbuf.is_empty() => match written? {
+                0 => Err(io::ErrorKind::WriteZero.into()),
+                count => {
+                    self.outbuf.advance(count);
+                    Ok(Readiness::Written)
+                }
+            },
+        }
+    }
+
+    /// Writes what is queued and says goodbye.
+    pub(super) async fn finish(&mut self) -> io::Result<()> {
+        self.write.write_all_buf(&mut self.outbuf).await?;
+        self.write.shutdown().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use tokio::io::AsyncWriteExt;
+
+    use crate::ids::DcId;
+    use crate::transport::Kind;
+
+    use super::*;
+
+    fn io(stream: tokio::io::DuplexStream) -> (Io, StdRng) {
+        let mut rng = StdRng::from_seed([1; 32]);
+        let options = Options { kind: Kind::Intermediate, obfuscated: false, dc: DcId(2) };
+        (Io::new(Box::new(stream), &options, Clock::starting_at(Duration::ZERO), Tracer::off(), &mut rng), rng)
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_is_still_heard() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let (mut io, mut rng) = io(ours);
+        let mut frames = 0;
+        while io.has_room() {
+            io.queue(&[0; 64 << 10], &mut rng).unwrap();
+            frames += 1;
+        }
+        assert_eq!(frames, 4, "what waits is bounded");
+        theirs.write_all(&[8, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]).await.unwrap();
+        loop {
+            io.ready().await.unwrap();
+            if let Some(frame) = io.next_frame().unwrap() {
+                assert!(matches!(frame, Frame::Payload(payload) if payload[..] == [1, 2, 3, 4, 5, 6, 7, 8]));
+                break;
+            }
+        }
+        assert!(io.outbuf.len() > WRITE_LIMIT - 1024, "the peer has taken next to nothing");
+    }
+
+    #[tokio::test]
+    async fn a_closed_stream_is_told() {
+        let (ours, theirs) = tokio::io::duplex(64);
+        let (mut io, mut rng) = io(ours);
+        drop(theirs);
+        assert!(matches!(io.ready().await, Ok(Readiness::Read(0))));
+        io.queue(&[0; 8], &mut rng).unwrap();
+        assert!(io.finish().await.is_err());
+    }
+}

@@ -1,0 +1,33 @@
+//! Sockets around the core.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `backoff` | how long to wait before the next attempt |
+//! | `clock` | the clock reading that the core is given |
+//! | `dial` | making a connection |
+//! | `driver` | the task behind a connection |
+//! | `error` | why there is none, or no answer |
+//! | `exchange` | the key exchange over a fresh connection |
+//! | `host` | what a connection needs from the floor above |
+//! | `io` | stream, codec and buffers |
+//! | `key` | a DC's auth key, as its connections share it |
+//! | `link` | a connection, as its users see it |
+
+mod backoff;
+mod clock;
+mod dial;
+mod driver;
+mod error;
+mod exchange;
+mod host;
+mod io;
+mod key;
+mod link;
+
+pub use backoff::Backoff;
+pub use clock::Clock;
+pub use dial::{DialFuture, Dialer, Stream, TcpDialer, dial};
+pub use error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
+pub use host::{Host, HostError, KeyVerdict, Status};
+pub use key::{KeyMaterial, KeySlot};
+pub use link::{Link, LinkConfig, Prelude};
