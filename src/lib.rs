@@ -21,6 +21,8 @@ pub mod net;
 pub mod client;
 
 
+#[cfg(feature = "store")]
+pub mod store;
 
 
 #[cfg(feature = "net")]

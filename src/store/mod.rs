@@ -1,0 +1,39 @@
+//! Namespaces on disk: one SQLite file for each local slot of an authorization.
+//!
+//! ```text
+//! HOME/ns/NAME.sqlite        keys, salts, account, peers, unfinished transfers   0600, in a directory 0700
+//! HOME/ns/NAME.sqlite-wal    SQLite's own, while it is open
+//! HOME/ns/NAME.lock          held shared by every process that has NAME open
+//! ```
+//!
+//! * [`Home`] opens, lists, renames and removes namespaces. [`NamespaceName`] is a name that cannot leave the directory.
+//! * [`Namespace`] is an open one. It implements [`crate::client::Persistence`], and holds the transfer jobs ([`Job`], [`PartSet`]).
+//! * [`Error`] says what went wrong, and [`Error::advice`] what to do about it.
+//!
+//! Several processes may have one namespace open: SQLite is in WAL mode, a writer waits up to [`BUSY_TIMEOUT`] for another.
+//!
+//! What is committed when: keys, salts and the account with `synchronous = FULL`, so that they survive a power cut once the call has
+//! returned; peers and jobs with `NORMAL`, which survives the death of the process, but may lose the last moments before a
+//! power cut. They can be had again.
+//!
+//! Calls block for as long as the disk takes. They are short; nothing here waits for the network.
+
+mod error;
+mod home;
+mod jobs;
+mod name;
+mod namespace;
+mod parts;
+mod persist;
+mod private;
+mod schema;
+
+pub use error::Error;
+pub use home::{Home, Removed};
+pub use jobs::{Fingerprint, Job, JobKind};
+pub use name::NamespaceName;
+pub use namespace::{BUSY_TIMEOUT, Namespace};
+pub use parts::PartSet;
+
+#[cfg(test)]
+mod tests;
