@@ -20,6 +20,8 @@ pub mod net;
 #[cfg(feature = "net")]
 pub mod client;
 
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 
 #[cfg(feature = "store")]
 pub mod store;

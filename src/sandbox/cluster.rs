@@ -1,0 +1,284 @@
+//! Several DCs in one process, on one state.
+
+use std::fmt;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::policy::{Open, Policy};
+use super::server::{self, Shared};
+use super::services::{DcInfo, Settings};
+use super::state::{self, State};
+use crate::ids::DcId;
+use crate::tl::api::LAYER;
+use crate::trace::Tracer;
+
+/// The most DCs: a phone number names its home with one digit.
+pub const MAX_DCS: u8 = 9;
+
+/// The name of the file that tells clients where the cluster is.
+pub const CLUSTER_FILE: &str = "cluster.json";
+
+/// How a cluster is to be.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where its state is kept; made if it is not there.
+    pub dir: PathBuf,
+    /// How many DCs, 1 to 9.
+    pub dcs: u8,
+    /// The port of DC 1; the others follow. Without one the ports of the last run in this directory are taken again if they are free,
+    /// and any free ones otherwise.
+    pub port_base: Option<u16>,
+    /// New accounts have Premium, so that files may have 8000 parts (4000 MiB).
+    pub premium: bool,
+    /// Seconds for which a file reference can be used.
+    pub file_reference_lifetime: i64,
+    /// What may happen to a call before a service sees it.
+    pub policy: Arc<dyn Policy>,
+    /// Who hears what happens in the protocol.
+    pub tracer: ClusterTracer,
+}
+
+/// A tracer, in a form that can be printed.
+#[derive(Clone, Default)]
+pub struct ClusterTracer(pub Tracer);
+
+impl fmt::Debug for ClusterTracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClusterTracer")
+    }
+}
+
+impl Config {
+    /// Three DCs with their state in `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            dcs: 3,
+            port_base: None,
+            premium: true,
+            file_reference_lifetime: 86_400,
+            policy: Arc::new(Open),
+            tracer: ClusterTracer::default(),
+        }
+    }
+}
+
+/// Why a cluster could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The number of DCs is out of range.
+    #[error("a cluster has 1 to {MAX_DCS} DCs, not {0}")]
+    Dcs(u8),
+    /// The ports would run past the last one.
+    #[error("{dcs} ports from {base} on: the last port is 65535")]
+    Ports {
+        /// The first port.
+        base: u16,
+        /// How many.
+        dcs: u8,
+    },
+    /// A port cannot be listened on.
+    #[error("listening on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The state cannot be used.
+    #[error(transparent)]
+    State(#[from] state::Error),
+    /// The thread that prepares the state ended.
+    #[error("the thread that prepares the cluster's state ended")]
+    Lost,
+}
+
+/// One DC as `cluster.json` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dc {
+    /// Its number, from 1 on.
+    pub id: i32,
+    /// Its address.
+    pub ip: String,
+    /// Its port.
+    pub port: u16,
+    /// Only for file contents: never, so far.
+    pub media_only: bool,
+    /// A CDN: never, so far.
+    pub cdn: bool,
+}
+
+impl Dc {
+    /// Where to connect to.
+    pub fn addr(&self) -> SocketAddr {
+        SocketAddr::new(self.ip.parse().unwrap_or(Ipv4Addr::LOCALHOST.into()), self.port)
+    }
+}
+
+/// `cluster.json`.
+#[derive(Serialize, Deserialize)]
+struct ClusterFile {
+    layer: i32,
+    dcs: Vec<Dc>,
+    rsa_public_keys: Vec<String>,
+}
+
+/// A running cluster. Dropped, it stops; [`shutdown`](Self::shutdown) also waits until it has.
+pub struct Cluster {
+    dir: PathBuf,
+    dcs: Vec<Dc>,
+    public_key: String,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    alive: mpsc::Receiver<()>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("dir", &self.dir).field("dcs", &self.dcs).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Starts a cluster, and writes `cluster.json` once it can be connected to.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        if !(1..=MAX_DCS).contains(&config.dcs) {
+            return Err(StartError::Dcs(config.dcs));
+        }
+        let dir = config.dir.clone();
+        let (state, key) = tokio::task::spawn_blocking(move || {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let mut rng = rand::rng();
+            let state = State::open(&dir, i64::try_from(now.as_secs()).unwrap_or(0), &mut rng)?;
+            let key = state.rsa_key(&mut rng)?;
+            Ok::<_, state::Error>((state, key))
+        })
+        .await
+        .map_err(|_| StartError::Lost)??;
+
+        let listeners = listen(&config).await?;
+        let mut dcs = Vec::with_capacity(listeners.len());
+        for (id, listener) in (1..).zip(&listeners) {
+            let addr = listener.local_addr().map_err(|source| StartError::Listen { addr: local(0), source })?;
+            dcs.push(Dc { id, ip: addr.ip().to_string(), port: addr.port(), media_only: false, cdn: false });
+        }
+        let settings = Settings {
+            dcs: dcs.iter().map(|dc| DcInfo { id: dc.id, ip: dc.ip.clone(), port: dc.port }).collect(),
+            premium: config.premium,
+            file_reference_lifetime: config.file_reference_lifetime,
+        };
+        let public_key = key.public().to_pem();
+        let (alive_sender, alive) = mpsc::channel(1);
+        let shared = Arc::new(Shared::new(state, settings, config.policy, Arc::new([key]), config.tracer.0, alive_sender));
+        let (stop, stopped) = watch::channel(false);
+        let tasks = (1..)
+            .zip(listeners)
+            .map(|(id, listener)| tokio::spawn(server::serve(listener, DcId(id), Arc::clone(&shared), stopped.clone())))
+            .collect();
+        let cluster = Self { dir: config.dir, dcs, public_key, stop, tasks, alive };
+        cluster.write_file()?;
+        Ok(cluster)
+    }
+
+    /// The DCs, by number.
+    pub fn dcs(&self) -> &[Dc] {
+        &self.dcs
+    }
+
+    /// The directory of the state.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where clients find the cluster described.
+    pub fn file(&self) -> PathBuf {
+        self.dir.join(CLUSTER_FILE)
+    }
+
+    /// The RSA key of all DCs, in PEM.
+    pub fn rsa_public_key(&self) -> &str {
+        &self.public_key
+    }
+
+    /// Stops the cluster and waits until its connections are closed, its calls are done and its state is free for another one.
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        for task in std::mem::take(&mut self.tasks) {
+            // A task that panicked has stopped as well.
+            let _ = task.await;
+        }
+        while self.alive.recv().await.is_some() {}
+    }
+
+    fn write_file(&self) -> Result<(), state::Error> {
+        let content = ClusterFile { layer: LAYER, dcs: self.dcs.clone(), rsa_public_keys: vec![self.public_key.clone()] };
+        let path = self.file();
+        let text = serde_json::to_string(&content).map_err(std::io::Error::from).map_err(state::Error::io("writing", &path))?;
+        // In one step: whoever reads it finds the old one or the new one.
+        let draft = self.dir.join("cluster.json.new");
+        let mut file = state::private_file(&draft).map_err(state::Error::io("making", &draft))?;
+        file.set_len(0).and_then(|()| writeln!(file, "{text}")).map_err(state::Error::io("writing", &draft))?;
+        std::fs::rename(&draft, &path).map_err(state::Error::io("writing", &path))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+async fn bind(port: u16) -> Result<TcpListener, StartError> {
+    TcpListener::bind(local(port)).await.map_err(|source| StartError::Listen { addr: local(port), source })
+}
+
+/// The ports of the last run in this directory, if it had as many.
+fn last_ports(config: &Config) -> Option<Vec<u16>> {
+    let text = std::fs::read(config.dir.join(CLUSTER_FILE)).ok()?;
+    let file: ClusterFile = serde_json::from_slice(&text).ok()?;
+    (file.dcs.len() == usize::from(config.dcs)).then(|| file.dcs.iter().map(|dc| dc.port).collect())
+}
+
+async fn listen(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::with_capacity(config.dcs.into());
+    if let Some(base) = config.port_base {
+        for n in 0..u16::from(config.dcs) {
+            let port = base.checked_add(n).ok_or(StartError::Ports { base, dcs: config.dcs })?;
+            listeners.push(bind(port).await?);
+        }
+        return Ok(listeners);
+    }
+    for port in last_ports(config).unwrap_or_default() {
+        match bind(port).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => {
+                tracing::debug!(%error, "another port instead of the last one");
+                listeners.push(bind(0).await?);
+            }
+        }
+    }
+    while listeners.len() < usize::from(config.dcs) {
+        listeners.push(bind(0).await?);
+    }
+    Ok(listeners)
+}

@@ -1,0 +1,350 @@
+//! From the bytes of a call to a service and back: wrappers are taken off, the method is found by its constructor id, who may call
+//! it where is checked.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+
+use super::fault::Fault;
+use super::policy::{CallInfo, Policy};
+use super::services::{self, Call};
+use super::state::keys::Device;
+use crate::tl::api::{enums, functions as f};
+use crate::tl::mtproto::functions::DestroyAuthKey;
+use crate::tl::{self, Deserialize, Identifiable, RawObject, RemoteCall, Serialize};
+
+/// The oldest layer whose clients are answered. The answers are in the types of layer 230 ([`tl::api::LAYER`]); from here on those
+/// that the cluster uses are the same.
+pub const MIN_LAYER: i32 = 225;
+/// The newest.
+pub const MAX_LAYER: i32 = tl::api::LAYER;
+
+/// Wrappers around a method; nobody needs more than four.
+const MAX_WRAPPERS: usize = 8;
+
+/// A call without its wrappers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unwrapped {
+    /// The method with its arguments.
+    pub(crate) body: Bytes,
+    /// What `invokeWithLayer` said.
+    pub(crate) layer: Option<i32>,
+    /// What `initConnection` said.
+    pub(crate) device: Option<Device>,
+    /// The session does not want updates for this.
+    pub(crate) without_updates: bool,
+    /// Calls that have to be done first.
+    pub(crate) after: Vec<i64>,
+}
+
+/// Takes the wrappers off.
+pub(crate) fn unwrap(mut body: Bytes) -> Result<Unwrapped, Fault> {
+    let mut out = Unwrapped::default();
+    for _ in 0..=MAX_WRAPPERS {
+        let id = method_id(&body).ok_or(Fault::InputFetchError)?;
+        let inner: RawObject = match id {
+            f::InvokeWithLayer::<RawObject>::ID => {
+                let wrapper: f::InvokeWithLayer<RawObject> = parse(body)?;
+                out.layer = Some(wrapper.layer);
+                wrapper.query
+            }
+            f::InitConnection::<RawObject>::ID => {
+                let wrapper: f::InitConnection<RawObject> = parse(body)?;
+                out.device = Some(Device {
+                    api_id: wrapper.api_id,
+                    device_model: wrapper.device_model.to_string(),
+                    system_version: wrapper.system_version.to_string(),
+                    app_version: wrapper.app_version.to_string(),
+                    system_lang_code: wrapper.system_lang_code.to_string(),
+                    lang_pack: wrapper.lang_pack.to_string(),
+                    lang_code: wrapper.lang_code.to_string(),
+                });
+                wrapper.query
+            }
+            f::InvokeWithoutUpdates::<RawObject>::ID => {
+                let wrapper: f::InvokeWithoutUpdates<RawObject> = parse(body)?;
+                out.without_updates = true;
+                wrapper.query
+            }
+            f::InvokeAfterMsg::<RawObject>::ID => {
+                let wrapper: f::InvokeAfterMsg<RawObject> = parse(body)?;
+                out.after.push(wrapper.msg_id);
+                wrapper.query
+            }
+            f::InvokeAfterMsgs::<RawObject>::ID => {
+                let wrapper: f::InvokeAfterMsgs<RawObject> = parse(body)?;
+                out.after.extend(wrapper.msg_ids);
+                wrapper.query
+            }
+            _ => {
+                out.body = body;
+                return Ok(out);
+            }
+        };
+        body = inner.0;
+    }
+    Err(Fault::InputFetchError)
+}
+
+fn parse<T: Deserialize>(body: Bytes) -> Result<T, Fault> {
+    T::from_bytes(body).map_err(|error| {
+        tracing::info!(%error, "call could not be read");
+        Fault::InputFetchError
+    })
+}
+
+/// The constructor id that a body begins with.
+pub(crate) fn method_id(body: &[u8]) -> Option<u32> {
+    body.first_chunk().map(|id| u32::from_le_bytes(*id))
+}
+
+/// Who may call a method, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// Anybody, anywhere.
+    Anyone,
+    /// Whoever is logged in, in any DC.
+    User,
+    /// Whoever is logged in, in the account's home DC.
+    Home,
+}
+
+type Run = for<'c, 'a> fn(&'c mut Call<'a>, Bytes) -> Result<Bytes, Fault>;
+
+struct Route {
+    name: &'static str,
+    access: Access,
+    run: Run,
+}
+
+fn run<'a, R>(
+    call: &mut Call<'a>,
+    body: Bytes,
+    service: impl FnOnce(&mut Call<'a>, R) -> Result<R::Return, Fault>,
+) -> Result<Bytes, Fault>
+where
+    R: RemoteCall + Deserialize,
+    R::Return: Serialize,
+{
+    let request: R = parse(body)?;
+    Ok(service(call, request)?.to_bytes())
+}
+
+macro_rules! routes {
+    ($($access:ident { $($request:ty => $service:path,)* })*) => {
+        [$($((<$request>::ID, Route {
+            name: <$request>::NAME,
+            access: Access::$access,
+            run: |call, body| run::<$request>(call, body, $service),
+        }),)*)*]
+    };
+}
+
+static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
+    HashMap::from(routes! {
+        Anyone {
+            DestroyAuthKey => services::auth::destroy_auth_key,
+            f::auth::SendCode => services::auth::send_code,
+            f::auth::ResendCode => services::auth::resend_code,
+            f::auth::CancelCode => services::auth::cancel_code,
+            f::auth::SignIn => services::auth::sign_in,
+            f::auth::SignUp => services::auth::sign_up,
+            f::auth::ImportAuthorization => services::auth::import_authorization,
+            f::help::GetConfig => services::help::config,
+            f::help::GetNearestDc => services::help::nearest_dc,
+            f::help::GetAppConfig => services::help::app_config,
+            f::help::GetCdnConfig => services::help::cdn_config,
+            f::help::GetCountriesList => services::help::countries_list,
+            f::langpack::GetLangPack => services::langpack::lang_pack,
+            f::langpack::GetDifference => services::langpack::difference_since,
+            f::langpack::GetStrings => services::langpack::strings,
+            f::langpack::GetLanguages => services::langpack::languages,
+            f::langpack::GetLanguage => services::langpack::language,
+        }
+        User {
+            f::auth::LogOut => services::auth::log_out,
+            f::account::UpdateStatus => services::account::update_status,
+            f::help::GetTermsOfServiceUpdate => services::help::terms_of_service_update,
+            f::help::GetPromoData => services::help::promo_data,
+            f::users::GetUsers => services::users_service::users,
+            f::upload::SaveFilePart => services::upload::save_file_part,
+            f::upload::SaveBigFilePart => services::upload::save_big_file_part,
+            f::upload::GetFile => services::upload::file,
+            f::upload::GetFileHashes => services::upload::file_hashes,
+        }
+        Home {
+            f::auth::CheckPassword => services::auth::check_password,
+            f::auth::ExportAuthorization => services::auth::export_authorization,
+            f::auth::ResetAuthorizations => services::auth::reset_authorizations,
+            f::account::GetPassword => services::account::password,
+            f::account::GetAuthorizations => services::account::authorizations,
+            f::account::ResetAuthorization => services::account::reset_authorization,
+            f::account::UpdateProfile => services::account::update_profile,
+            f::account::UpdateUsername => services::account::update_username,
+            f::users::GetFullUser => services::users_service::full_user,
+            f::contacts::ResolvePhone => services::contacts::resolve_phone,
+            f::contacts::ResolveUsername => services::contacts::resolve_username,
+            f::contacts::ImportContacts => services::contacts::import_contacts,
+            f::contacts::GetContacts => services::contacts::contacts,
+            f::messages::SendMessage => services::send::send_message,
+            f::messages::SendMedia => services::send::send_media,
+            f::messages::SendMultiMedia => services::send::send_multi_media,
+            f::messages::ForwardMessages => services::send::forward_messages,
+            f::messages::UploadMedia => services::media::upload_media,
+            f::messages::GetHistory => services::history::history,
+            f::messages::GetMessages => services::history::messages,
+            f::messages::Search => services::history::search,
+            f::messages::ReadHistory => services::history::read_history,
+            f::messages::DeleteMessages => services::history::delete_messages,
+            f::messages::GetDialogs => services::dialogs::dialogs,
+            f::messages::GetPinnedDialogs => services::dialogs::pinned_dialogs,
+            f::messages::GetPeerDialogs => services::dialogs::peer_dialogs,
+            f::messages::GetDialogFilters => services::dialogs::dialog_filters,
+            f::messages::SetTyping => services::dialogs::set_typing,
+            f::updates::GetState => services::updates::state,
+            f::updates::GetDifference => services::updates::difference,
+        }
+    })
+});
+
+/// Whether calls of a method may run side by side: those that move file contents, which wait for the disk.
+pub(crate) fn is_concurrent(method: u32) -> bool {
+    [f::upload::SaveFilePart::ID, f::upload::SaveBigFilePart::ID, f::upload::GetFile::ID, f::upload::GetFileHashes::ID]
+        .contains(&method)
+}
+
+/// Answers a call.
+pub(crate) fn answer(call: &mut Call<'_>, policy: &dyn Policy, request: Unwrapped) -> Result<Bytes, Fault> {
+    let id = method_id(&request.body).ok_or(Fault::InputFetchError)?;
+    if id != DestroyAuthKey::ID {
+        if call.auth.expires.is_some() {
+            return Err(Fault::AuthKeyPermEmpty);
+        }
+        note_client(call, &request)?;
+    }
+    let Some(route) = ROUTES.get(&id) else {
+        let name = tl::name_of(id).unwrap_or("not in the schema");
+        tracing::warn!(dc = call.dc, id = format_args!("{id:#010x}"), name, "method not known to the cluster");
+        return Err(Fault::InputMethodInvalid { id, len: request.body.len().saturating_sub(4) });
+    };
+    policy.before(&CallInfo { dc: call.dc, user: call.auth.user, method: id, name: route.name })?;
+    match route.access {
+        Access::Anyone => {}
+        Access::User => {
+            call.user_id()?;
+        }
+        Access::Home => {
+            let home = call.user()?.dc;
+            if home != call.dc {
+                return Err(Fault::UserMigrate(home));
+            }
+        }
+    }
+    let out = (route.run)(call, request.body);
+    if call.auth.user.is_some() {
+        call.state.touch_auth(&call.auth, call.now)?;
+    }
+    out
+}
+
+/// Remembers layer and device. They belong to the auth key: what was said once holds for later calls and connections.
+fn note_client(call: &mut Call<'_>, request: &Unwrapped) -> Result<(), Fault> {
+    let layer = match request.layer {
+        Some(layer) if !(MIN_LAYER..=MAX_LAYER).contains(&layer) => return Err(Fault::ConnectionLayerInvalid),
+        Some(layer) => Some(layer),
+        None => call.auth.layer,
+    };
+    let device = match &request.device {
+        Some(device) => {
+            if device.device_model.is_empty() {
+                return Err(Fault::ConnectionDeviceModelEmpty);
+            }
+            if device.system_version.is_empty() {
+                return Err(Fault::ConnectionSystemEmpty);
+            }
+            if device.app_version.is_empty() {
+                return Err(Fault::ConnectionAppVersionEmpty);
+            }
+            Some(device)
+        }
+        // A layer is written down together with a device, so where there is one there was the other.
+        None => call.auth.layer.is_some().then_some(&call.auth.device),
+    };
+    let (Some(layer), Some(device)) = (layer, device) else {
+        return Err(if request.device.is_some() { Fault::ConnectionLayerInvalid } else { Fault::ConnectionNotInited });
+    };
+    if call.auth.layer != Some(layer) || *device != call.auth.device {
+        call.state.set_device(call.auth.dc, call.auth.key_id, layer, device)?;
+        (call.auth.layer, call.auth.device) = (Some(layer), device.clone());
+    }
+    Ok(())
+}
+
+/// An update that says only that there are updates, for a session that missed some.
+pub(crate) fn too_long() -> Bytes {
+    enums::Updates::TooLong.to_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrapped<X: Serialize>(query: X) -> f::InvokeWithLayer<f::InitConnection<X>> {
+        let query = f::InitConnection {
+            api_id: 7,
+            device_model: "Desk".into(),
+            system_version: "1".into(),
+            app_version: "2".into(),
+            system_lang_code: "en".into(),
+            lang_pack: "".into(),
+            lang_code: "de".into(),
+            proxy: None,
+            params: None,
+            query,
+        };
+        f::InvokeWithLayer { layer: 230, query }
+    }
+
+    #[test]
+    fn wrappers_come_off_in_any_order() {
+        let inner = f::help::GetConfig;
+        let bytes =
+            wrapped(f::InvokeAfterMsg { msg_id: 5, query: f::InvokeWithoutUpdates { query: inner.clone() } }).to_bytes();
+        let found = unwrap(bytes).unwrap();
+        assert_eq!(found.body, inner.to_bytes());
+        assert_eq!((found.layer, found.without_updates, found.after), (Some(230), true, vec![5]));
+        let device = found.device.unwrap();
+        assert_eq!((device.api_id, &*device.device_model, &*device.lang_code), (7, "Desk", "de"));
+        let bytes = f::InvokeAfterMsgs { msg_ids: vec![1, 2], query: wrapped(inner) }.to_bytes();
+        assert_eq!(unwrap(bytes).unwrap().after, [1, 2]);
+    }
+
+    #[test]
+    fn no_prefix_of_a_wrapped_call_is_trouble() {
+        let bytes = wrapped(f::InvokeAfterMsgs { msg_ids: vec![1, 2], query: f::help::GetConfig }).to_bytes();
+        for len in 0..bytes.len() {
+            let _ = unwrap(bytes.slice(..len));
+        }
+        assert!(matches!(unwrap(Bytes::new()), Err(Fault::InputFetchError)));
+    }
+
+    #[test]
+    fn too_many_wrappers_are_refused() {
+        let mut bytes = f::help::GetConfig.to_bytes();
+        for _ in 0..MAX_WRAPPERS {
+            bytes = f::InvokeWithoutUpdates { query: RawObject(bytes) }.to_bytes();
+        }
+        assert!(unwrap(bytes.clone()).is_ok());
+        let bytes = f::InvokeWithoutUpdates { query: RawObject(bytes) }.to_bytes();
+        assert!(matches!(unwrap(bytes), Err(Fault::InputFetchError)));
+    }
+
+    #[test]
+    fn every_route_is_a_method_of_the_schema_under_its_own_name() {
+        for (id, route) in ROUTES.iter() {
+            assert_eq!(tl::name_of(*id), Some(route.name));
+        }
+        assert!(ROUTES.keys().copied().filter(|id| is_concurrent(*id)).count() == 4);
+    }
+}

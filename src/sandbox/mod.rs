@@ -1,0 +1,34 @@
+//! A local cluster of data centres: the real protocol through the same floors, in the server's role.
+//!
+//! Four layers:
+//!
+//! | where | what |
+//! |---|---|
+//! | `server/` | the protocol: accepting, one task a connection, sessions that outlive connections, pushing updates |
+//! | `dispatch`, [`policy`] | from a call's bytes to a service: wrappers, constructor ids, who may call what where |
+//! | `services/` | what the methods do, one file per area of the API |
+//! | [`cluster`] | several DCs on top of one state |
+//!
+//! Underneath, `state/` is what the cluster remembers (SQLite and a directory of files), [`fault`] the errors it answers with.
+//!
+//! What differs from the real servers, on purpose: nothing but loopback is listened on; no login code is sent anywhere (it follows
+//! from the number); accounts are Premium unless told otherwise, so that files of more than 2000 MiB can be tried; photos are kept
+//! as they came, in one size; nothing survives the machine's losing power in the last moments, only the process's death. Groups,
+//! channels, bots, secret chats, passwords and temporary keys are not here: their methods are answered with a typed error and logged.
+
+pub mod cluster;
+mod dispatch;
+pub mod fault;
+mod image;
+pub mod policy;
+mod server;
+mod services;
+pub mod state;
+
+#[cfg(test)]
+mod tests;
+
+pub use cluster::{Cluster, Config, Dc};
+pub use dispatch::{MAX_LAYER, MIN_LAYER};
+pub use fault::Fault;
+pub use policy::Policy;

@@ -1,0 +1,192 @@
+//! Sessions by key and identifier. They outlive connections: a client that connects again goes on where it was, on whatever connection
+//! its next message comes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::work::Queues;
+use crate::clock::Now;
+use crate::ids::{MsgId, SessionId};
+use crate::mtproto::session::Session;
+use crate::sandbox::dispatch;
+use crate::trace::ConnId;
+
+/// How long a session without a connection is remembered.
+const KEEP: Duration = Duration::from_secs(900);
+/// Finished calls remembered for `invokeAfterMsg`.
+const FINISHED: usize = 1024;
+
+/// Which session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SessionKey {
+    pub(crate) dc: i32,
+    pub(crate) key_id: i64,
+    pub(crate) session: SessionId,
+}
+
+/// A session and what the server keeps beside it.
+pub(crate) struct Slot {
+    pub(crate) key: SessionKey,
+    inner: Mutex<Inner>,
+}
+
+/// The part of a slot that changes.
+pub(crate) struct Inner {
+    pub(crate) session: Session,
+    /// The connection that the session's messages come from and go to, and how to wake its task.
+    pub(crate) owner: Option<(ConnId, Arc<Notify>)>,
+    /// The account to whose updates the session is entitled: logged in here, not imported from elsewhere.
+    pub(crate) user: Option<i64>,
+    /// The session made a call without `invokeWithoutUpdates`.
+    pub(crate) wants_updates: bool,
+    /// Updates were not pushed while nobody was connected.
+    missed: bool,
+    pub(crate) queues: Queues,
+    /// Bytes of answers that are not on their way yet: nobody reads them, or not fast enough.
+    pub(crate) unsent: usize,
+    /// Calls that ended, and whether well; the oldest first.
+    finished: VecDeque<(MsgId, bool)>,
+    /// When the connection went away.
+    left_at: Duration,
+    /// How far the salts reach that the session knows.
+    pub(crate) salts_until: i64,
+}
+
+impl Inner {
+    /// Remembers how a call ended.
+    pub(crate) fn finish(&mut self, msg_id: MsgId, good: bool) {
+        if self.finished.len() >= FINISHED {
+            self.finished.pop_front();
+        }
+        self.finished.push_back((msg_id, good));
+    }
+
+    /// How a call ended, if it did.
+    pub(crate) fn finished(&self, msg_id: MsgId) -> Option<bool> {
+        self.finished.iter().rev().find(|f| f.0 == msg_id).map(|f| f.1)
+    }
+
+    /// Wakes the connection's task: there is something to send.
+    pub(crate) fn wake(&self) {
+        if let Some((_, notify)) = &self.owner {
+            notify.notify_one();
+        }
+    }
+
+    fn push(&mut self, now: Now, body: Bytes) {
+        if self.owner.is_none() {
+            self.missed = true;
+            return;
+        }
+        match self.session.push(now, body) {
+            Ok(_) => self.wake(),
+            // The client will see the gap in the counter, and ask.
+            Err(error) => tracing::debug!(%error, "update not pushed"),
+        }
+    }
+}
+
+impl Slot {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a connection the session's own.
+    pub(crate) fn attach(&self, now: Now, conn: ConnId, notify: &Arc<Notify>) {
+        let mut inner = self.lock();
+        if inner.owner.as_ref().is_some_and(|owner| owner.0 == conn) {
+            return;
+        }
+        let was_connected = inner.owner.replace((conn, Arc::clone(notify))).is_some();
+        if was_connected {
+            inner.session.connection_lost(now);
+        }
+        inner.session.connection_opened(now);
+        if std::mem::take(&mut inner.missed) {
+            inner.push(now, dispatch::too_long());
+        }
+    }
+
+    /// The connection is gone, unless the session has moved to another one.
+    pub(crate) fn detach(&self, now: Now, conn: ConnId) {
+        let mut inner = self.lock();
+        if inner.owner.take_if(|owner| owner.0 == conn).is_some() {
+            inner.session.connection_lost(now);
+            inner.left_at = now.mono;
+        }
+    }
+}
+
+/// All sessions of a cluster.
+#[derive(Default)]
+pub(crate) struct Registry {
+    slots: Mutex<HashMap<SessionKey, Arc<Slot>>>,
+}
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionKey, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session with a key, if it is known.
+    pub(crate) fn find(&self, key: SessionKey) -> Option<Arc<Slot>> {
+        self.lock().get(&key).cloned()
+    }
+
+    /// Adds a session, unless another connection was quicker; forgets those that nobody came back to.
+    pub(crate) fn add(&self, now: Now, key: SessionKey, session: Session, salts_until: i64) -> Arc<Slot> {
+        let inner = Inner {
+            session,
+            owner: None,
+            user: None,
+            wants_updates: false,
+            missed: false,
+            queues: Queues::default(),
+            unsent: 0,
+            finished: VecDeque::new(),
+            left_at: now.mono,
+            salts_until,
+        };
+        let mut slots = self.lock();
+        slots.retain(|_, slot| {
+            let inner = slot.lock();
+            inner.owner.is_some() || inner.queues.is_busy() || now.mono < inner.left_at.saturating_add(KEEP)
+        });
+        Arc::clone(slots.entry(key).or_insert_with(|| Arc::new(Slot { key, inner: Mutex::new(inner) })))
+    }
+
+    /// Forgets a session: `destroy_session`. Whether there was one.
+    pub(crate) fn remove(&self, key: SessionKey) -> bool {
+        self.lock().remove(&key).is_some()
+    }
+
+    fn all(&self) -> Vec<Arc<Slot>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Sends an update to the account's subscribed sessions, all but one.
+    pub(crate) fn push(&self, now: Now, user: i64, updates: &Bytes, except: SessionKey) {
+        for slot in self.all() {
+            if slot.key == except {
+                continue;
+            }
+            let mut inner = slot.lock();
+            if inner.wants_updates && inner.user == Some(user) {
+                inner.push(now, updates.clone());
+            }
+        }
+    }
+
+    /// The sessions of a key stand for nobody any more.
+    pub(crate) fn logged_out(&self, dc: i32, key_id: i64) {
+        for slot in self.all() {
+            if slot.key.dc == dc && slot.key.key_id == key_id {
+                slot.lock().user = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Calls on their way through the services.
+//!
+//! A session's calls run one after another, in the order in which they came, so that messages sent in a row arrive in a row. Calls that
+//! move file contents are the exception: a few of them run side by side. Both run on threads of their own, since services wait for the
+//! disk and the database.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Shared;
+use super::sessions::{Inner, SessionKey, Slot};
+use crate::ids::MsgId;
+use crate::sandbox::dispatch::{self, Unwrapped};
+use crate::sandbox::fault::Fault;
+use crate::sandbox::services::{Call, Effect};
+
+/// Calls with file contents that run side by side for one session.
+const SIDE_BY_SIDE: usize = 4;
+/// Bytes of waiting calls at which a session's connection is not read any further.
+const MAX_WAITING_BYTES: usize = 16 << 20;
+/// Waiting calls at which it is not either.
+const MAX_WAITING: usize = 512;
+
+/// Bytes of answers that wait for the client to take them at which no further call is begun. A session keeps more than that, but what
+/// it keeps has a limit, beyond which the oldest is lost.
+pub(crate) const MAX_UNSENT: usize = 8 << 20;
+
+/// A call that waits for its turn.
+struct Job {
+    msg_id: MsgId,
+    request: Unwrapped,
+    method: u32,
+}
+
+/// Calls of one session that wait or run.
+#[derive(Default)]
+pub(crate) struct Queues {
+    in_order: VecDeque<Job>,
+    in_order_runs: bool,
+    files: VecDeque<Job>,
+    /// Calls that run now: at most one of the others, and a few with files.
+    running: Vec<MsgId>,
+    file_workers: usize,
+    bytes: usize,
+}
+
+impl Queues {
+    /// Whether so much waits that nothing more should be read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= MAX_WAITING_BYTES || self.in_order.len() + self.files.len() >= MAX_WAITING
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.in_order_runs || self.file_workers > 0
+    }
+
+    fn knows(&self, msg_id: MsgId) -> bool {
+        self.running.contains(&msg_id) || self.files.iter().chain(&self.in_order).any(|job| job.msg_id == msg_id)
+    }
+}
+
+/// Takes in a call.
+pub(crate) fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
+    let request = match dispatch::unwrap(body) {
+        Ok(request) => request,
+        Err(fault) => return finish(shared, slot, msg_id, Err(fault), true),
+    };
+    let method = dispatch::method_id(&request.body).unwrap_or(0);
+    let job = Job { msg_id, method, request };
+    let mut inner = slot.lock();
+    inner.wants_updates |= !job.request.without_updates;
+    inner.queues.bytes += job.request.body.len();
+    if dispatch::is_concurrent(method) && job.request.after.is_empty() {
+        inner.queues.files.push_back(job);
+    } else {
+        inner.queues.in_order.push_back(job);
+    }
+    resume(shared, slot, &mut inner);
+}
+
+/// Begins what waits and may run: after a call came, after one ended, after the client took answers.
+pub(crate) fn resume(shared: &Arc<Shared>, slot: &Arc<Slot>, inner: &mut Inner) {
+    if inner.unsent >= MAX_UNSENT {
+        return;
+    }
+    start_in_order(shared, slot, inner);
+    // One that begins now takes one call, and then what else there is.
+    if !inner.queues.files.is_empty() && inner.queues.file_workers < SIDE_BY_SIDE {
+        inner.queues.file_workers += 1;
+        spawn(shared, slot, next_file);
+    }
+}
+
+fn start_in_order(shared: &Arc<Shared>, slot: &Arc<Slot>, inner: &mut Inner) {
+    if !inner.queues.in_order_runs && !inner.queues.in_order.is_empty() {
+        inner.queues.in_order_runs = true;
+        spawn(shared, slot, next_in_order);
+    }
+}
+
+/// What a worker is to do next.
+enum Next {
+    Run(Job),
+    Refuse(MsgId, Fault),
+    /// Nothing: the worker is done, and is counted out already.
+    Stop,
+}
+
+/// A worker: runs calls until there are none.
+fn spawn(shared: &Arc<Shared>, slot: &Arc<Slot>, next: fn(&mut Inner) -> Next) {
+    let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));
+    tokio::task::spawn_blocking(move || {
+        loop {
+            let job = next(&mut slot.lock());
+            match job {
+                Next::Run(job) => {
+                    let (msg_id, compress) = (job.msg_id, !dispatch::is_concurrent(job.method));
+                    let result = run(&shared, &slot, job.request);
+                    finish(&shared, &slot, msg_id, result, compress);
+                }
+                Next::Refuse(msg_id, fault) => finish(&shared, &slot, msg_id, Err(fault), true),
+                Next::Stop => break,
+            }
+        }
+    });
+}
+
+fn take(inner: &mut Inner, job: Job) -> Next {
+    inner.queues.bytes = inner.queues.bytes.saturating_sub(job.request.body.len());
+    inner.queues.running.push(job.msg_id);
+    Next::Run(job)
+}
+
+fn next_file(inner: &mut Inner) -> Next {
+    let job = if inner.unsent < MAX_UNSENT { inner.queues.files.pop_front() } else { None };
+    match job {
+        Some(job) => take(inner, job),
+        None => {
+            inner.queues.file_workers = inner.queues.file_workers.saturating_sub(1);
+            Next::Stop
+        }
+    }
+}
+
+fn next_in_order(inner: &mut Inner) -> Next {
+    let job = if inner.unsent < MAX_UNSENT { inner.queues.in_order.pop_front() } else { None };
+    let Some(job) = job else {
+        inner.queues.in_order_runs = false;
+        return Next::Stop;
+    };
+    for after in job.request.after.iter().copied().map(MsgId) {
+        let fault = match inner.finished(after) {
+            Some(true) => continue,
+            Some(false) => Fault::MsgWaitFailed,
+            None if inner.queues.knows(after) => {
+                // Some file call is to end first: it starts this worker again.
+                inner.queues.in_order.push_front(job);
+                inner.queues.in_order_runs = false;
+                return Next::Stop;
+            }
+            None => Fault::MsgWaitTimeout,
+        };
+        inner.queues.bytes = inner.queues.bytes.saturating_sub(job.request.body.len());
+        return Next::Refuse(job.msg_id, fault);
+    }
+    take(inner, job)
+}
+
+/// Runs one call and carries out what follows from it.
+fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, request: Unwrapped) -> Result<Bytes, Fault> {
+    let SessionKey { dc, key_id, .. } = slot.key;
+    let auth = shared.state.auth(dc, key_id)?.ok_or(Fault::AuthKeyUnregistered)?;
+    let mut rng = rand::rng();
+    let now = shared.now();
+    let mut call = Call {
+        state: &shared.state,
+        settings: &shared.settings,
+        dc,
+        now: now.unix(),
+        rng: &mut rng,
+        auth,
+        effects: Vec::new(),
+    };
+    let answer = dispatch::answer(&mut call, &*shared.policy, request)?;
+    let Call { auth, effects, .. } = call;
+    slot.lock().user = auth.user.filter(|_| auth.imported_from.is_none());
+    for effect in effects {
+        match effect {
+            Effect::Push { user, updates } => shared.sessions.push(now, user, &updates, slot.key),
+            Effect::LoggedOut { dc, key_id } => shared.sessions.logged_out(dc, key_id),
+        }
+    }
+    Ok(answer)
+}
+
+/// Answers a call and lets those that waited for it go on.
+fn finish(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, result: Result<Bytes, Fault>, compress: bool) {
+    let now = shared.now();
+    let mut inner = slot.lock();
+    let answered = match &result {
+        Ok(body) => {
+            inner.unsent = inner.unsent.saturating_add(body.len());
+            inner.session.respond(now, msg_id, body.clone(), compress)
+        }
+        Err(fault) => {
+            if let Fault::Internal(error) = fault {
+                tracing::error!(%error, "the cluster's state failed");
+            }
+            tracing::debug!(dc = slot.key.dc, code = fault.code(), error = %fault, "call refused");
+            inner.session.respond_error(now, msg_id, fault.code(), &fault.to_string())
+        }
+    };
+    if let Err(error) = answered {
+        tracing::debug!(%error, "answer not wanted");
+    }
+    inner.queues.running.retain(|id| *id != msg_id);
+    inner.finish(msg_id, result.is_ok());
+    resume(shared, slot, &mut inner);
+    inner.wake();
+}

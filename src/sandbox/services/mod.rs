@@ -1,0 +1,166 @@
+//! What the methods do, one file per area of the API. A service takes a typed request and the caller's context, and gives the typed
+//! answer or the error of the real servers; what has to be told to others is left in the context for the connection layer.
+
+use bytes::Bytes;
+use rand::Rng;
+use rusqlite::Connection;
+
+use super::fault::Fault;
+use super::state::State;
+use super::state::keys::Auth;
+use super::state::users::{self, User};
+use crate::tl::api::enums;
+use crate::tl::{Deserialize, Serialize};
+
+pub(crate) mod account;
+pub(crate) mod auth;
+pub(crate) mod contacts;
+pub(crate) mod dialogs;
+pub(crate) mod help;
+pub(crate) mod history;
+pub(crate) mod langpack;
+pub(crate) mod media;
+pub(crate) mod send;
+pub(crate) mod updates;
+pub(crate) mod upload;
+pub(crate) mod users_service;
+pub(crate) mod view;
+
+#[cfg(test)]
+mod tests;
+
+/// One DC's address, for `help.getConfig`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DcInfo {
+    pub(crate) id: i32,
+    pub(crate) ip: String,
+    pub(crate) port: u16,
+}
+
+/// What all services know about the cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) dcs: Vec<DcInfo>,
+    /// New accounts have Premium: files of up to 8000 parts instead of 4000.
+    pub(crate) premium: bool,
+    /// Seconds for which a file reference can be used.
+    pub(crate) file_reference_lifetime: i64,
+}
+
+impl Settings {
+    pub(crate) fn dc_count(&self) -> i32 {
+        i32::try_from(self.dcs.len()).unwrap_or(i32::MAX)
+    }
+}
+
+/// Something to be done once the method has succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Tell the account's subscribed sessions, all but the one that called.
+    Push {
+        /// The account.
+        user: i64,
+        /// An `Updates` object.
+        updates: Bytes,
+    },
+    /// The authorization of a key ended: its sessions are no longer subscribed.
+    LoggedOut {
+        /// The key's DC.
+        dc: i32,
+        /// The key.
+        key_id: i64,
+    },
+}
+
+/// The call that a service answers.
+pub(crate) struct Call<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) settings: &'a Settings,
+    /// The DC that was asked.
+    pub(crate) dc: i32,
+    /// Unix time.
+    pub(crate) now: i64,
+    pub(crate) rng: &'a mut dyn Rng,
+    /// What the caller's key stands for.
+    pub(crate) auth: Auth,
+    pub(crate) effects: Vec<Effect>,
+}
+
+impl Call<'_> {
+    /// The account that is logged in.
+    pub(crate) fn user_id(&self) -> Result<i64, Fault> {
+        match self.auth.user {
+            Some(id) => Ok(id),
+            None if self.auth.revoked => Err(Fault::SessionRevoked),
+            None => Err(Fault::AuthKeyUnregistered),
+        }
+    }
+
+    /// The account that is logged in, with what is known about it.
+    pub(crate) fn user(&self) -> Result<User, Fault> {
+        let id = self.user_id()?;
+        self.state.read(|db| users::by_id(db, id))?.ok_or(Fault::AuthKeyUnregistered)
+    }
+
+    /// Unix time as the API writes it.
+    pub(crate) fn date(&self) -> i32 {
+        unix32(self.now)
+    }
+
+    /// Leaves an update for an account's other sessions.
+    pub(crate) fn push(&mut self, user: i64, updates: &enums::Updates) {
+        self.effects.push(Effect::Push { user, updates: updates.to_bytes() });
+    }
+
+    /// A random number other than zero, and positive: an id.
+    pub(crate) fn random_id(&mut self) -> i64 {
+        i64::try_from(self.rng.next_u64() >> 1).unwrap_or(i64::MAX).max(1)
+    }
+}
+
+/// Unix time as the API writes it: 32 bits.
+pub(crate) fn unix32(time: i64) -> i32 {
+    i32::try_from(time).unwrap_or(i32::MAX)
+}
+
+/// The access hash of one account in the hands of another. Every pair has its own, so a hash that somebody else was given is worth
+/// nothing.
+pub(crate) fn user_access_hash(state: &State, viewer: i64, user: i64) -> i64 {
+    state.derive(b"user", &[viewer, user])
+}
+
+/// The account that an `InputUser` names, if its access hash is right.
+pub(crate) fn input_user(state: &State, db: &Connection, viewer: i64, user: &enums::InputUser) -> Result<Option<User>, Fault> {
+    let (id, hash) = match user {
+        enums::InputUser::UserSelf => (viewer, None),
+        enums::InputUser::User(u) => (u.user_id, Some(u.access_hash)),
+        enums::InputUser::FromMessage(m) => {
+            // Nobody is ever seen without an access hash here (there are no `min` users), but the form is a legal one.
+            let seen = input_peer(state, db, viewer, &m.peer)?.id == m.user_id || m.user_id == viewer;
+            return if seen { Ok(users::by_id(db, m.user_id)?) } else { Ok(None) };
+        }
+        enums::InputUser::Empty => return Ok(None),
+    };
+    if hash.is_some_and(|hash| hash != user_access_hash(state, viewer, id)) {
+        return Ok(None);
+    }
+    Ok(users::by_id(db, id)?)
+}
+
+/// The account that an `InputPeer` names: there are only accounts here, no groups yet.
+pub(crate) fn input_peer(state: &State, db: &Connection, viewer: i64, peer: &enums::InputPeer) -> Result<User, Fault> {
+    let (id, hash) = match peer {
+        enums::InputPeer::PeerSelf => (viewer, None),
+        enums::InputPeer::User(u) => (u.user_id, Some(u.access_hash)),
+        _ => return Err(Fault::PeerIdInvalid),
+    };
+    if hash.is_some_and(|hash| hash != user_access_hash(state, viewer, id)) {
+        return Err(Fault::PeerIdInvalid);
+    }
+    users::by_id(db, id)?.ok_or(Fault::PeerIdInvalid)
+}
+
+/// Reads back a value that the cluster itself serialized into its database.
+pub(crate) fn stored<T: Deserialize>(bytes: &[u8], what: &'static str) -> Result<T, Fault> {
+    T::from_bytes(Bytes::copy_from_slice(bytes)).map_err(|_| Fault::Internal(super::state::Error::Damaged(what)))
+}

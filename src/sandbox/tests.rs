@@ -1,0 +1,503 @@
+//! The cluster over real sockets, with our own client roles on the other side.
+
+use std::collections::VecDeque;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::{Cluster, Config, Dc};
+use crate::clock::Now;
+use crate::crypto::AuthKey;
+use crate::crypto::rsa::PublicKey;
+use crate::ids::{DcId, SessionId};
+use crate::mtproto::handshake::Mode;
+use crate::mtproto::handshake::client::{ClientHandshake, Config as HandshakeConfig, Step};
+use crate::mtproto::rpc_error::RpcError;
+use crate::mtproto::session::{ClientParams, Event, FutureSalt, RequestOptions, Session};
+use crate::tl::api::{enums, functions as f, types};
+use crate::tl::{Deserialize as _, RemoteCall, Serialize as _};
+use crate::transport::{Codec, Frame, Kind, Options, TransportError};
+
+/// A client made of the core and a blocking socket.
+struct Client {
+    stream: TcpStream,
+    codec: Codec,
+    input: BytesMut,
+    rng: StdRng,
+    start: Instant,
+    key: AuthKey,
+    salt: FutureSalt,
+    session: Session,
+    heard: VecDeque<Bytes>,
+}
+
+fn now(start: Instant) -> Now {
+    Now::new(start.elapsed(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap())
+}
+
+fn dial(dc: &Dc, options: &Options, rng: &mut StdRng) -> (TcpStream, Codec) {
+    let stream = TcpStream::connect(dc.addr()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let codec = Codec::client(options, rng);
+    (stream, codec)
+}
+
+fn receive(stream: &mut TcpStream, codec: &mut Codec, input: &mut BytesMut) -> Frame {
+    loop {
+        if let Some(frame) = codec.decode(input).unwrap() {
+            return frame;
+        }
+        let mut buffer = [0; 65_536];
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "the server closed the connection");
+        input.extend_from_slice(&buffer[..read]);
+    }
+}
+
+impl Client {
+    /// Exchanges keys with a DC.
+    fn new(dc: &Dc, public_key: &str, options: &Options, seed: u8) -> Self {
+        let start = Instant::now();
+        let mut rng = StdRng::from_seed([seed; 32]);
+        let (mut stream, mut codec) = dial(dc, options, &mut rng);
+        let keys = [PublicKey::from_pem(public_key).unwrap()];
+        let config = HandshakeConfig::new(&keys, DcId(dc.id), Mode::Permanent);
+        let (mut handshake, mut frame) = ClientHandshake::new(&config, now(start), &mut rng);
+        let mut input = BytesMut::new();
+        let established = loop {
+            let mut out = BytesMut::new();
+            codec.encode(&frame, &mut rng, &mut out).unwrap();
+            stream.write_all(&out).unwrap();
+            let Frame::Payload(answer) = receive(&mut stream, &mut codec, &mut input) else { panic!("a message") };
+            match handshake.handle_frame(answer.freeze(), now(start), &mut rng).unwrap() {
+                Step::Send(next, answer) => (handshake, frame) = (next, answer),
+                Step::Done(established) => break established,
+            }
+        };
+        let salt = FutureSalt::unlimited(established.salt);
+        let session = Self::session(&established.auth_key, salt, start, &mut rng);
+        Self { stream, codec, input, rng, start, key: established.auth_key, salt, session, heard: VecDeque::new() }
+    }
+
+    fn session(key: &AuthKey, salt: FutureSalt, start: Instant, rng: &mut StdRng) -> Session {
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        let mut params = ClientParams::new(key.clone(), SessionId(rng.next_u64().cast_signed()), seed);
+        params.salts = vec![salt];
+        Session::client(params, now(start))
+    }
+
+    /// Another connection for the same session.
+    fn reconnect(&mut self, dc: &Dc, options: &Options) {
+        self.session.connection_lost(now(self.start));
+        (self.stream, self.codec) = dial(dc, options, &mut self.rng);
+        self.input.clear();
+        self.session.connection_opened(now(self.start));
+    }
+
+    /// Another session of the same key, on another connection.
+    fn new_session(&mut self, dc: &Dc, options: &Options) {
+        (self.stream, self.codec) = dial(dc, options, &mut self.rng);
+        self.input.clear();
+        self.session = Self::session(&self.key, self.salt, self.start, &mut self.rng);
+    }
+
+    fn flush(&mut self) {
+        let mut out = BytesMut::new();
+        while let Some(frame) = self.session.poll_output(now(self.start)) {
+            self.codec.encode(&frame, &mut self.rng, &mut out).unwrap();
+        }
+        self.stream.write_all(&out).unwrap();
+    }
+
+    /// Waits for one frame.
+    fn step(&mut self) -> Option<TransportError> {
+        self.flush();
+        match receive(&mut self.stream, &mut self.codec, &mut self.input) {
+            Frame::Payload(frame) => {
+                // A wrong salt is answered by sending again.
+                let _ = self.session.handle_input(now(self.start), frame);
+                None
+            }
+            Frame::Error(error) => Some(error),
+            Frame::QuickAck(_) => None,
+        }
+    }
+
+    fn call<R: RemoteCall>(&mut self, request: R) -> Result<R::Return, RpcError> {
+        let id = self.session.request(now(self.start), request.to_bytes(), RequestOptions::default()).unwrap();
+        loop {
+            while let Some(event) = self.session.poll_event() {
+                match event {
+                    Event::Response { id: found, result } if found == id => {
+                        return result.map(|bytes| R::Return::from_bytes(bytes).unwrap());
+                    }
+                    Event::Update(update) => self.heard.push_back(update),
+                    Event::Failed { error, .. } => panic!("{error:?}"),
+                    _ => {}
+                }
+            }
+            if let Some(error) = self.step() {
+                panic!("{error:?}");
+            }
+        }
+    }
+
+    /// The next update.
+    fn update(&mut self) -> enums::Updates {
+        loop {
+            while let Some(event) = self.session.poll_event() {
+                if let Event::Update(update) = event {
+                    self.heard.push_back(update);
+                }
+            }
+            match self.heard.pop_front() {
+                Some(update) => return enums::Updates::from_bytes(update).unwrap(),
+                None => assert!(self.step().is_none()),
+            }
+        }
+    }
+
+    fn login(&mut self, phone: &str) -> i64 {
+        let settings = types::CodeSettings::default().into();
+        let send = f::auth::SendCode { phone_number: phone.into(), api_id: 1, api_hash: "".into(), settings };
+        let enums::auth::SentCode::Code(sent) = self.call(introduced(send)).unwrap() else { panic!("a code") };
+        let sign_in = f::auth::SignIn {
+            phone_number: phone.into(),
+            phone_code_hash: sent.phone_code_hash.clone(),
+            phone_code: Some(phone[5..6].repeat(5).into()),
+            email_verification: None,
+        };
+        let mut answer = self.call(sign_in).unwrap();
+        if matches!(answer, enums::auth::Authorization::SignUpRequired(_)) {
+            let sign_up = f::auth::SignUp {
+                no_joined_notifications: false,
+                phone_number: phone.into(),
+                phone_code_hash: sent.phone_code_hash.clone(),
+                first_name: "Test".into(),
+                last_name: "".into(),
+            };
+            answer = self.call(sign_up).unwrap();
+        }
+        let enums::auth::Authorization::Authorization(a) = answer else { panic!("an authorization") };
+        let enums::User::User(user) = a.user else { panic!("a user") };
+        user.id
+    }
+}
+
+fn introduced<X>(query: X) -> f::InvokeWithLayer<f::InitConnection<X>> {
+    let query = f::InitConnection {
+        api_id: 1,
+        device_model: "Test".into(),
+        system_version: "1".into(),
+        app_version: "1".into(),
+        system_lang_code: "en".into(),
+        lang_pack: "".into(),
+        lang_code: "en".into(),
+        proxy: None,
+        params: None,
+        query,
+    };
+    f::InvokeWithLayer { layer: 230, query }
+}
+
+fn plain(kind: Kind) -> Options {
+    Options { kind, obfuscated: false, dc: DcId(0) }
+}
+
+/// Runs blocking code beside a cluster.
+async fn beside<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(f).await.unwrap()
+}
+
+fn saved_message(message: &str, random_id: i64) -> f::messages::SendMessage {
+    let peer = enums::InputPeer::PeerSelf;
+    f::messages::SendMessage { peer, message: message.into(), random_id, ..f::messages::SendMessage::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_transport_reaches_every_dc() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+    let (dcs, pem) = (cluster.dcs().to_vec(), cluster.rsa_public_key().to_owned());
+    assert!(dcs.iter().all(|dc| dc.addr().ip().is_loopback()));
+    beside(move || {
+        let kinds = [Kind::Abridged, Kind::Intermediate, Kind::PaddedIntermediate, Kind::Full];
+        let all = kinds.into_iter().flat_map(|kind| [(kind, false), (kind, true)]);
+        for (n, (kind, obfuscated)) in all.enumerate().filter(|(_, (kind, obfuscated))| *kind != Kind::Full || !obfuscated) {
+            let dc = &dcs[n % dcs.len()];
+            let mut client = Client::new(dc, &pem, &Options { kind, obfuscated, dc: DcId(dc.id) }, n as u8);
+            let enums::NearestDc::Dc(nearest) = client.call(introduced(f::help::GetNearestDc)).unwrap();
+            assert_eq!(nearest.this_dc, dc.id, "{kind:?}");
+        }
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_life_with_migration_updates_files_and_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+    let (dcs, pem) = (cluster.dcs().to_vec(), cluster.rsa_public_key().to_owned());
+    let options = plain(Kind::Intermediate);
+    let (mut ann, ann_id) = beside(move || {
+        // The number lives elsewhere, and says so.
+        let mut stray = Client::new(&dcs[0], &pem, &options, 1);
+        let settings = types::CodeSettings::default().into();
+        let send = f::auth::SendCode { phone_number: "9996621111".into(), api_id: 1, api_hash: "".into(), settings };
+        assert_eq!(stray.call(introduced(send)).unwrap_err().migrate(), Some(2));
+
+        let mut ann = Client::new(&dcs[1], &pem, &options, 2);
+        let ann_id = ann.login("9996621111");
+        let mut bob = Client::new(&dcs[1], &pem, &options, 3);
+        bob.login("9996622222");
+        // Ann's second session hears of what the first one does; one that wants no updates does not.
+        let mut second = Client::new(&dcs[1], &pem, &options, 4);
+        assert_eq!(second.login("9996621111"), ann_id);
+        let enums::contacts::ResolvedPeer::Peer(found) =
+            bob.call(f::contacts::ResolvePhone { phone: "9996621111".into() }).unwrap();
+        let [enums::User::User(user)] = found.users.as_slice() else { panic!("one user") };
+        let peer = types::InputPeerUser { user_id: ann_id, access_hash: user.access_hash.unwrap() };
+        let hello = f::messages::SendMessage { peer: peer.into(), message: "hello".into(), random_id: 1, ..Default::default() };
+        bob.call(hello).unwrap();
+        for client in [&mut ann, &mut second] {
+            let enums::Updates::UpdateShortMessage(heard) = client.update() else { panic!("a text") };
+            assert_eq!((&*heard.message, heard.pts), ("hello", 2));
+        }
+        // A session goes on over another connection.
+        ann.reconnect(&dcs[1], &plain(Kind::Abridged));
+        ann.call(saved_message("kept", 1)).unwrap();
+        let content: Vec<u8> = (0..600_000_u32).map(|n| (n % 249) as u8).collect();
+        for (n, part) in content.chunks(524_288).enumerate() {
+            let bytes = Bytes::copy_from_slice(part);
+            assert!(ann.call(f::upload::SaveFilePart { file_id: 7, file_part: n as i32, bytes }).unwrap());
+        }
+        (ann, ann_id)
+    })
+    .await;
+    let ports: Vec<u16> = cluster.dcs().iter().map(|dc| dc.port).collect();
+    cluster.shutdown().await;
+
+    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+    assert_eq!(cluster.dcs().iter().map(|dc| dc.port).collect::<Vec<_>>(), ports, "the same ports as before");
+    let dcs = cluster.dcs().to_vec();
+    beside(move || {
+        // Same key, same session: the server has forgotten the session and nothing else.
+        ann.reconnect(&dcs[1], &options);
+        let users = ann.call(f::users::GetUsers { id: vec![enums::InputUser::UserSelf] }).unwrap();
+        assert!(matches!(users.as_slice(), [enums::User::User(user)] if user.id == ann_id));
+        let file = types::InputFile { id: 7, parts: 2, name: "f".into(), md5_checksum: "".into() };
+        let media = types::InputMediaUploadedDocument { file: file.into(), ..Default::default() };
+        let send = f::messages::SendMedia {
+            peer: enums::InputPeer::PeerSelf,
+            media: media.into(),
+            random_id: 2,
+            ..Default::default()
+        };
+        let enums::Updates::Updates(sent) = ann.call(send).unwrap() else { panic!("full updates") };
+        let Some(enums::Update::NewMessage(new)) = sent.updates.last() else { panic!("a message") };
+        let enums::Message::Message(message) = &new.message else { panic!("a message") };
+        let Some(enums::MessageMedia::Document(media)) = &message.media else { panic!("a document") };
+        let Some(enums::Document::Document(document)) = &media.document else { panic!("a document") };
+        let location = types::InputDocumentFileLocation {
+            id: document.id,
+            access_hash: document.access_hash,
+            file_reference: document.file_reference.clone(),
+            thumb_size: "".into(),
+        };
+        let get =
+            f::upload::GetFile { precise: false, cdn_supported: false, location: location.into(), offset: 0, limit: 1 << 20 };
+        let enums::upload::File::File(file) = ann.call(get).unwrap() else { panic!("a file") };
+        assert!(file.bytes.len() == 600_000 && file.bytes.iter().zip(0..).all(|(b, n): (&u8, u32)| *b == (n % 249) as u8));
+
+        // A new session of the key that wants no updates, and gets none.
+        ann.new_session(&dcs[1], &options);
+        ann.call(f::InvokeWithoutUpdates { query: f::updates::GetState }).unwrap();
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_go_to_sessions_that_want_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+    let (dcs, pem) = (cluster.dcs().to_vec(), cluster.rsa_public_key().to_owned());
+    beside(move || {
+        let options = plain(Kind::Intermediate);
+        let mut writer = Client::new(&dcs[0], &pem, &options, 1);
+        writer.login("9996611111");
+        let mut listener = Client::new(&dcs[0], &pem, &options, 2);
+        listener.login("9996611111");
+        listener.new_session(&dcs[0], &options);
+        let quiet = || f::InvokeWithoutUpdates { query: f::updates::GetState };
+        listener.call(quiet()).unwrap();
+        writer.call(saved_message("unheard", 1)).unwrap();
+        // The answer comes after whatever was pushed before it.
+        listener.call(quiet()).unwrap();
+        assert!(listener.heard.is_empty());
+        listener.call(f::updates::GetState).unwrap();
+        writer.call(saved_message("heard", 2)).unwrap();
+        let enums::Updates::Updates(heard) = listener.update() else { panic!("full updates") };
+        assert!(matches!(heard.updates.as_slice(), [enums::Update::NewMessage(new)] if new.pts == 3));
+        // What comes while nobody listens is not lost: it is pushed again, or the client is told to ask.
+        listener.stream.shutdown(std::net::Shutdown::Both).unwrap();
+        writer.call(saved_message("missed", 3)).unwrap();
+        listener.reconnect(&dcs[0], &options);
+        let heard = loop {
+            // A session is found again by its next message.
+            listener.call(quiet()).unwrap();
+            if let Some(update) = listener.heard.pop_front() {
+                break enums::Updates::from_bytes(update).unwrap();
+            }
+        };
+        assert!(matches!(heard, enums::Updates::TooLong | enums::Updates::Updates(_)));
+        // Logged out, it hears nothing any more.
+        listener.call(f::auth::LogOut).unwrap();
+        listener.heard.clear();
+        writer.call(saved_message("over", 4)).unwrap();
+        assert_eq!(listener.call(f::updates::GetState).unwrap_err().message, "AUTH_KEY_UNREGISTERED");
+        assert!(listener.heard.is_empty());
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+/// More answers than a session keeps, asked for in one go and read slowly.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_wait_for_a_client_that_does_not_read() {
+    const PARTS: i32 = 36;
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+    let (dcs, pem) = (cluster.dcs().to_vec(), cluster.rsa_public_key().to_owned());
+    beside(move || {
+        let mut client = Client::new(&dcs[0], &pem, &plain(Kind::Intermediate), 1);
+        client.login("9996611111");
+        let bytes = Bytes::from(vec![7; 524_288]);
+        for file_part in 0..2 {
+            let part = f::upload::SaveBigFilePart { file_id: 1, file_part, file_total_parts: 2, bytes: bytes.clone() };
+            client.call(part).unwrap();
+        }
+        let file = types::InputFileBig { id: 1, parts: 2, name: "f".into() };
+        let media = types::InputMediaUploadedDocument { file: file.into(), ..Default::default() };
+        let upload =
+            f::messages::UploadMedia { business_connection_id: None, peer: enums::InputPeer::PeerSelf, media: media.into() };
+        let enums::MessageMedia::Document(media) = client.call(upload).unwrap() else { panic!("a document") };
+        let Some(enums::Document::Document(document)) = &media.document else { panic!("a document") };
+        let location = types::InputDocumentFileLocation {
+            id: document.id,
+            access_hash: document.access_hash,
+            file_reference: document.file_reference.clone(),
+            thumb_size: "".into(),
+        };
+        let get =
+            f::upload::GetFile { precise: false, cdn_supported: false, location: location.into(), offset: 0, limit: 1 << 20 };
+        let at = now(client.start);
+        for _ in 0..PARTS {
+            client.session.request(at, get.to_bytes(), RequestOptions::default()).unwrap();
+        }
+        let mut got = 0;
+        while got < PARTS {
+            assert!(client.step().is_none());
+            while let Some(event) = client.session.poll_event() {
+                match event {
+                    Event::Response { result, .. } => {
+                        assert!(result.unwrap().len() > 1 << 20);
+                        got += 1;
+                    }
+                    Event::Failed { error, .. } => panic!("{error:?} after {got}"),
+                    _ => {}
+                }
+            }
+        }
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_dc_does_not_have_is_a_transport_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+    let (dcs, pem) = (cluster.dcs().to_vec(), cluster.rsa_public_key().to_owned());
+    beside(move || {
+        let options = plain(Kind::Full);
+        let mut client = Client::new(&dcs[0], &pem, &options, 1);
+        client.call(introduced(f::help::GetNearestDc)).unwrap();
+        client.reconnect(&dcs[1], &options);
+        client
+            .session
+            .request(now(client.start), introduced(f::help::GetNearestDc).to_bytes(), RequestOptions::default())
+            .unwrap();
+        assert_eq!(client.step(), Some(TransportError::AuthKeyNotFound));
+    })
+    .await;
+    drop(cluster);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_after_calls_wait_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+    let (dcs, pem) = (cluster.dcs().to_vec(), cluster.rsa_public_key().to_owned());
+    beside(move || {
+        let mut client = Client::new(&dcs[0], &pem, &plain(Kind::Abridged), 1);
+        client.login("9996611111");
+        // What never came is not waited for.
+        let late = f::InvokeAfterMsg { msg_id: 4, query: f::updates::GetState };
+        let error = client.call(late).unwrap_err();
+        assert_eq!((error.code, error.message.as_str()), (500, "MSG_WAIT_TIMEOUT"));
+        // Many at once come back in their order.
+        let at = now(client.start);
+        for n in 0..20 {
+            let body = saved_message(&format!("{n}"), n).to_bytes();
+            client.session.request(at, body, RequestOptions::default()).unwrap();
+        }
+        let mut ids = Vec::new();
+        while ids.len() < 20 {
+            client.step();
+            while let Some(event) = client.session.poll_event() {
+                if let Event::Response { result, .. } = event {
+                    let enums::Updates::Updates(u) = enums::Updates::from_bytes(result.unwrap()).unwrap() else {
+                        panic!("updates")
+                    };
+                    let Some(enums::Update::MessageId(id)) = u.updates.first() else { panic!("an id") };
+                    ids.push((id.id, id.random_id));
+                }
+            }
+        }
+        ids.sort_unstable();
+        assert_eq!(ids, (0..20).map(|n| (n as i32 + 1, n)).collect::<Vec<_>>());
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn clusters_that_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    for dcs in [0, 10] {
+        let config = Config { dcs, ..Config::new(dir.path()) };
+        assert!(matches!(Cluster::start(config).await, Err(super::cluster::StartError::Dcs(n)) if n == dcs));
+    }
+    let config = Config { port_base: Some(65_534), ..Config::new(dir.path()) };
+    assert!(matches!(
+        Cluster::start(config).await,
+        Err(super::cluster::StartError::Ports { .. } | super::cluster::StartError::Listen { .. })
+    ));
+    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+    let again = Cluster::start(Config::new(dir.path())).await;
+    assert!(matches!(again, Err(super::cluster::StartError::State(super::state::Error::Busy(_)))));
+    let text = std::fs::read_to_string(cluster.file()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((json["layer"].as_i64(), json["dcs"].as_array().map(Vec::len)), (Some(230), Some(3)));
+    assert_eq!(json["dcs"][2]["id"], 3);
+    assert!(json["rsa_public_keys"][0].as_str().unwrap().starts_with("-----BEGIN RSA PUBLIC KEY-----"));
+    cluster.shutdown().await;
+    Cluster::start(Config::new(dir.path())).await.unwrap().shutdown().await;
+}
