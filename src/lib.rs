@@ -26,6 +26,12 @@ pub mod sandbox;
 #[cfg(feature = "store")]
 pub mod store;
 
+#[cfg(feature = "store")]
+pub mod account;
+#[cfg(feature = "store")]
+pub mod chat;
+#[cfg(feature = "store")]
+pub mod transfer;
 
 #[cfg(feature = "net")]
 pub mod debug;

@@ -1,0 +1,269 @@
+//! The parts of a remote file, to a part file that gets its name when it is whole.
+
+use std::fs::{File, OpenOptions};
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use super::parts::DOWNLOAD_PART;
+use super::stop::Stop;
+use super::upload::blocking;
+use super::{Checkpoint, Parts, Progress, TransferError, positional};
+use crate::client::{Client, InvokeError, Media};
+use crate::ids::DcId;
+use crate::store::PartSet;
+use crate::tl::api::{enums, functions};
+
+/// What an unfinished download is called.
+pub const PART_SUFFIX: &str = ".part";
+
+/// The disk is told to keep what it has, and the record follows, after this many parts, and at the end.
+const CHECKPOINT_EVERY: u32 = 16;
+
+/// How often one download may ask for a new file reference without a part arriving in between.
+const MAX_REFRESHES: u32 = 3;
+
+/// A file on the server.
+#[derive(Clone)]
+pub struct Remote {
+    /// The DC that keeps it.
+    pub dc: DcId,
+    /// What to ask for.
+    pub location: enums::InputFileLocation,
+    /// Its length in bytes, as the message says.
+    pub size: u64,
+}
+
+/// Fetches the message again for a fresh file reference.
+pub type Refresh<'a> =
+    dyn Fn() -> Pin<Box<dyn Future<Output = Result<enums::InputFileLocation, TransferError>> + Send + 'a>> + Sync + 'a;
+
+/// The file that a download writes to until it is whole.
+pub struct PartFile {
+    file: Arc<File>,
+    path: PathBuf,
+    target: PathBuf,
+    /// Whether an earlier run's bytes are in it.
+    resumed: bool,
+}
+
+impl PartFile {
+    /// Opens the part file of `target`, creating its directory and itself where needed, and makes it `size` bytes long. What an earlier run
+    /// wrote stays only if the length already is `size` and `keep` says that there is a record of it.
+    ///
+    /// # Errors
+    ///
+    /// [`TransferError::Io`].
+    pub fn open(target: &Path, size: u64, keep: bool) -> Result<Self, TransferError> {
+        if let Some(parent) = target.parent().filter(|p| !p.as_os_str().is_empty()) {
+            std::fs::create_dir_all(parent).map_err(TransferError::io("cannot create", parent))?;
+        }
+        let mut path = target.as_os_str().to_owned();
+        path.push(PART_SUFFIX);
+        let path = PathBuf::from(path);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&path).map_err(TransferError::io("cannot write", &path))?;
+        let io = |e| TransferError::io("cannot write", &path)(e);
+        let resumed = keep && file.metadata().map_err(io)?.len() == size;
+        if !resumed {
+            file.set_len(0).map_err(io)?;
+            file.set_len(size).map_err(io)?;
+        }
+        Ok(Self { file: Arc::new(file), path, target: target.to_owned(), resumed })
+    }
+
+    /// Whether an earlier run's bytes are in it, so that its record may be believed.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    async fn write(&self, offset: u64, bytes: Bytes) -> Result<(), TransferError> {
+        let file = Arc::clone(&self.file);
+        blocking(move || positional::write_all_at(&file, &bytes, offset))
+            .await
+            .map_err(TransferError::io("cannot write", &self.path))
+    }
+
+    async fn sync(&self) -> Result<(), TransferError> {
+        let file = Arc::clone(&self.file);
+        blocking(move || file.sync_data()).await.map_err(TransferError::io("cannot write", &self.path))
+    }
+
+    /// Gives the file its name and its time. It must be whole.
+    ///
+    /// # Errors
+    ///
+    /// [`TransferError::Io`].
+    pub fn finish(self, modified: i32) -> Result<PathBuf, TransferError> {
+        if let Ok(seconds) = u64::try_from(modified) {
+            // A file system that keeps no times is no reason to fail.
+            let _ = self.file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds));
+        }
+        drop(self.file);
+        std::fs::rename(&self.path, &self.target).map_err(TransferError::io("cannot rename", &self.path))?;
+        Ok(self.target)
+    }
+}
+
+/// How to download.
+pub struct Options<'a> {
+    /// Parts in flight at once, at least 1.
+    pub threads: usize,
+    /// Called for each part.
+    pub progress: &'a dyn Progress,
+    /// Where the parts that are done are recorded.
+    pub checkpoint: &'a dyn Checkpoint,
+    /// How to get a fresh file reference when the server says that it expired.
+    pub refresh: &'a Refresh<'a>,
+    /// Asks to end in good order.
+    pub stop: &'a Stop,
+}
+
+/// The set of parts of a file of `size` bytes, none done.
+///
+/// # Errors
+///
+/// [`TransferError::TooBig`] for a size that no server has.
+pub fn parts_of(size: u64) -> Result<(Parts, PartSet), TransferError> {
+    let parts = Parts::new(size, DOWNLOAD_PART).filter(|p| p.count() <= PartSet::MAX_LEN);
+    let parts = parts.ok_or(TransferError::TooBig { parts: u32::MAX, max: PartSet::MAX_LEN })?;
+    Ok((parts, PartSet::new(parts.count())))
+}
+
+/// Fetches the parts that are not in `done` yet. When it returns without an error every byte is in the part file and on the disk.
+///
+/// # Errors
+///
+/// The first failure ends the download; parts that were written before are in the checkpoint.
+pub async fn download(
+    client: &Client,
+    remote: &Remote,
+    file: &PartFile,
+    mut done: PartSet,
+    options: &Options<'_>,
+) -> Result<(), TransferError> {
+    let (parts, _) = parts_of(remote.size)?;
+    let media = &client.media(remote.dc);
+    let location = Mutex::new((remote.location.clone(), 0_u32));
+    let refreshing = tokio::sync::Mutex::new(0_u32);
+    let missing: Vec<u32> = done.missing().collect();
+    let mut queue = missing.into_iter().filter_map(|i| parts.part(i));
+    let mut in_flight = FuturesUnordered::new();
+    let mut since_checkpoint = 0;
+    let outcome = loop {
+        while in_flight.len() < options.threads.max(1)
+            && !options.stop.is_requested()
+            && let Some(part) = queue.next()
+        {
+            let (location, refreshing) = (&location, &refreshing);
+            in_flight.push(async move {
+                loop {
+                    let (asked, generation) = location.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    match fetch(media, asked, part.offset, part.len).await {
+                        Err(error) if is_reference_error(&error) => {
+                            // One task asks for all: whoever comes later finds a newer generation.
+                            let mut refreshes = refreshing.lock().await;
+                            let current = location.lock().unwrap_or_else(PoisonError::into_inner).1;
+                            if current == generation {
+                                *refreshes += 1;
+                                if *refreshes > MAX_REFRESHES {
+                                    return Err(error);
+                                }
+                                let fresh = (options.refresh)().await?;
+                                *location.lock().unwrap_or_else(PoisonError::into_inner) = (fresh, generation + 1);
+                            }
+                        }
+                        Err(error) => return Err(error),
+                        Ok(bytes) => {
+                            *refreshing.lock().await = 0;
+                            file.write(part.offset, bytes).await?;
+                            return Ok(part);
+                        }
+                    }
+                }
+            });
+        }
+        match in_flight.next().await {
+            None if options.stop.is_requested() && !done.is_complete() => break Err(TransferError::Interrupted),
+            None => break Ok(()),
+            Some(Err(error)) => break Err(error),
+            Some(Ok(part)) => {
+                done.insert(part.index);
+                options.progress.advance(u64::from(part.len));
+                since_checkpoint += 1;
+                if since_checkpoint >= CHECKPOINT_EVERY {
+                    file.sync().await?;
+                    options.checkpoint.save(&done)?;
+                    since_checkpoint = 0;
+                }
+            }
+        }
+    };
+    drop(in_flight);
+    if since_checkpoint > 0 {
+        file.sync().await?;
+        options.checkpoint.save(&done)?;
+    }
+    outcome
+}
+
+/// One range. Its length is checked: a short answer must not become a hole in the file.
+async fn fetch(media: &Media, location: enums::InputFileLocation, offset: u64, len: u32) -> Result<Bytes, TransferError> {
+    let request = functions::upload::GetFile {
+        precise: false,
+        cdn_supported: false,
+        location,
+        offset: i64::try_from(offset).unwrap_or(i64::MAX),
+        limit: DOWNLOAD_PART.cast_signed(),
+    };
+    match media.invoke(&request).await? {
+        enums::upload::File::File(file) if file.bytes.len() == len as usize => Ok(file.bytes),
+        enums::upload::File::File(file) => Err(TransferError::PartLength { offset, expected: len, got: file.bytes.len() }),
+        enums::upload::File::CdnRedirect(redirect) => Err(TransferError::Cdn { dc: redirect.dc_id }),
+    }
+}
+
+/// Whether the file reference has to be fetched anew ("File references").
+fn is_reference_error(error: &TransferError) -> bool {
+    matches!(error, TransferError::Invoke(InvokeError::Rpc(error)) if error.name.starts_with("FILE_REFERENCE"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_final_name_appears_only_when_the_file_is_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("sub/a.bin");
+        let part = PartFile::open(&target, 5, false).unwrap();
+        assert!(!part.is_resumed());
+        positional::write_all_at(&part.file, b"hello", 0).unwrap();
+        assert!(!target.exists());
+        assert_eq!(part.finish(1_700_000_000).unwrap(), target);
+        assert_eq!(std::fs::read(&target).unwrap(), b"hello");
+        assert_eq!(std::fs::metadata(&target).unwrap().modified().unwrap(), UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+        assert!(!dir.path().join("sub/a.bin.part").exists());
+    }
+
+    #[test]
+    fn an_earlier_runs_bytes_stay_only_with_a_record_and_the_right_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a.bin");
+        let path = dir.path().join("a.bin.part");
+        std::fs::write(&path, b"hello").unwrap();
+        assert!(PartFile::open(&target, 5, true).unwrap().is_resumed());
+        assert_eq!(std::fs::read(&path).unwrap(), b"hello");
+        assert!(!PartFile::open(&target, 5, false).unwrap().is_resumed(), "no record");
+        assert_eq!(std::fs::read(&path).unwrap(), [0; 5]);
+        std::fs::write(&path, b"hello").unwrap();
+        assert!(!PartFile::open(&target, 6, true).unwrap().is_resumed(), "another length");
+        assert_eq!(std::fs::read(&path).unwrap(), [0; 6]);
+    }
+}

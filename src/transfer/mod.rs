@@ -1,0 +1,43 @@
+//! Uploads and downloads: files cut into parts, several parts in flight, resumed where they stopped.
+//!
+//! See the page "Uploading and Downloading Files".
+//!
+//! * [`parts`]: how a file is cut, and which parts are done.
+//! * [`name`]: names that are safe on every file system.
+//! * [`upload`]: the parts of a local file to the server.
+//! * [`download`]: the parts of a remote file to a part file, which gets its name when it is whole.
+//! * [`stop`]: asking a running transfer to end in good order.
+//! * [`RunRecord`], [`JobRecord`]: what is done, kept in the namespace.
+//! * [`fingerprint`]: identities of unfinished work.
+
+pub mod download;
+mod error;
+pub mod fingerprint;
+pub mod name;
+pub mod parts;
+mod positional;
+mod record;
+pub mod stop;
+pub mod upload;
+
+pub use error::TransferError;
+pub use parts::{Part, Parts};
+pub use record::{JobRecord, RunRecord, UploadIds};
+
+use crate::store::PartSet;
+
+/// What a transfer reports while it runs. Calls are cheap and may come from several tasks.
+pub trait Progress: Send + Sync {
+    /// `bytes` more are done.
+    fn advance(&self, bytes: u64);
+}
+
+/// Where a transfer keeps which parts are done, so that another run can go on from there.
+pub trait Checkpoint: Send + Sync {
+    /// Called after the parts in `done` are safe: sent and acknowledged, or on disk.
+    ///
+    /// # Errors
+    ///
+    /// A failure to keep the record ends the transfer: going on would promise a resume that cannot be kept.
+    fn save(&self, done: &PartSet) -> Result<(), crate::store::Error>;
+}

@@ -1,0 +1,191 @@
+//! What is done of a run and of each of its files, kept in the namespace, so that the same command goes on where it was cut off.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Checkpoint;
+use crate::store::{Error, Fingerprint, JobKind, Namespace, PartSet};
+
+/// For how long the server keeps parts that no message refers to: after this an unfinished upload begins anew. The page on files
+/// promises "some time"; the official clients count on a few hours.
+const PARTS_LIVE: i64 = 3 * 60 * 60;
+
+/// Which items of one run are done. A run is the same when the command is.
+pub struct RunRecord {
+    namespace: Arc<Namespace>,
+    job: i64,
+    done: Mutex<PartSet>,
+}
+
+impl RunRecord {
+    /// Takes up the record of an earlier run with the same fingerprint and number of items, or begins a new one. The second value says
+    /// how many items that run had done; it is 0 for a new one.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub fn take_up(
+        namespace: &Arc<Namespace>,
+        kind: JobKind,
+        fingerprint: &Fingerprint,
+        items: u32,
+        restart: bool,
+    ) -> Result<(Self, u32), Error> {
+        let found = if restart { None } else { namespace.find_job(kind, fingerprint)? };
+        let job = match found.filter(|job| job.parts.len() == items) {
+            Some(job) => job,
+            None => namespace.begin_job(kind, fingerprint, &json!({"run": true}), &PartSet::new(items), unix_now())?,
+        };
+        let before = job.parts.done();
+        Ok((Self { namespace: Arc::clone(namespace), job: job.id, done: Mutex::new(job.parts) }, before))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PartSet> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an earlier run finished item `index`.
+    pub fn is_done(&self, index: u32) -> bool {
+        self.lock().contains(index)
+    }
+
+    /// Records that item `index` is finished.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub fn mark(&self, index: u32) -> Result<(), Error> {
+        let mut done = self.lock();
+        done.insert(index);
+        self.namespace.save_parts(self.job, &done, unix_now()).map(drop)
+    }
+
+    /// The run has come to its end: the next one with the same command begins from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub fn finish(self) -> Result<(), Error> {
+        self.namespace.finish_job(self.job)
+    }
+}
+
+/// The numbers that make a repeated upload the same upload, and a repeated message the same message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadIds {
+    /// Names the parts on the server.
+    pub file_id: i64,
+    /// Names the message: the server takes a message with this number once.
+    pub random_id: i64,
+}
+
+impl UploadIds {
+    /// New ones, from the system's random source.
+    pub fn random() -> Self {
+        Self { file_id: rand::random(), random_id: rand::random() }
+    }
+}
+
+/// Which parts of one file are done.
+pub struct JobRecord {
+    namespace: Arc<Namespace>,
+    job: i64,
+    parts: PartSet,
+}
+
+impl JobRecord {
+    /// Takes up or begins the record of an upload. Parts older than the server keeps them are forgotten, the message's number is not.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub fn upload(
+        namespace: &Arc<Namespace>,
+        fingerprint: &Fingerprint,
+        parts: u32,
+        restart: bool,
+    ) -> Result<(Self, UploadIds), Error> {
+        let now = unix_now();
+        let found = if restart { None } else { namespace.find_job(JobKind::Upload, fingerprint)? };
+        let mut ids = UploadIds::random();
+        if let Some(job) = found.filter(|job| job.parts.len() == parts)
+            && let Ok(kept) = serde_json::from_value::<UploadIds>(job.state.clone())
+        {
+            if now.saturating_sub(job.updated_at) < PARTS_LIVE {
+                return Ok((Self { namespace: Arc::clone(namespace), job: job.id, parts: job.parts }, kept));
+            }
+            ids.random_id = kept.random_id;
+        }
+        Ok((Self::begin(namespace, JobKind::Upload, fingerprint, ids, parts)?, ids))
+    }
+
+    /// Forgets the parts of an upload that the server has lost. The message keeps its number.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub fn upload_anew(self, ids: UploadIds) -> Result<(Self, UploadIds), Error> {
+        let ids = UploadIds { file_id: rand::random(), random_id: ids.random_id };
+        let parts = PartSet::new(self.parts.len());
+        self.namespace.save_job(self.job, &json!(ids), &parts, unix_now())?;
+        Ok((Self { parts, ..self }, ids))
+    }
+
+    /// The record of an earlier download with this fingerprint, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub fn find_download(namespace: &Arc<Namespace>, fingerprint: &Fingerprint, parts: u32) -> Result<Option<Self>, Error> {
+        let found = namespace.find_job(JobKind::Download, fingerprint)?.filter(|job| job.parts.len() == parts);
+        Ok(found.map(|job| Self { namespace: Arc::clone(namespace), job: job.id, parts: job.parts }))
+    }
+
+    /// Begins the record of a download, in place of an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub fn download(namespace: &Arc<Namespace>, fingerprint: &Fingerprint, parts: u32) -> Result<Self, Error> {
+        let job = namespace.begin_job(JobKind::Download, fingerprint, &json!({}), &PartSet::new(parts), unix_now())?;
+        Ok(Self { namespace: Arc::clone(namespace), job: job.id, parts: job.parts })
+    }
+
+    fn begin(
+        namespace: &Arc<Namespace>,
+        kind: JobKind,
+        fingerprint: &Fingerprint,
+        ids: UploadIds,
+        parts: u32,
+    ) -> Result<Self, Error> {
+        let job = namespace.begin_job(kind, fingerprint, &json!(ids), &PartSet::new(parts), unix_now())?;
+        Ok(Self { namespace: Arc::clone(namespace), job: job.id, parts: job.parts })
+    }
+
+    /// The parts that were done when the record was taken up.
+    pub fn parts(&self) -> &PartSet {
+        &self.parts
+    }
+
+    /// The transfer is over: nothing is left to resume.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub fn finish(self) -> Result<(), Error> {
+        self.namespace.finish_job(self.job)
+    }
+}
+
+impl Checkpoint for JobRecord {
+    fn save(&self, done: &PartSet) -> Result<(), Error> {
+        self.namespace.save_parts(self.job, done, unix_now()).map(drop)
+    }
+}
+
+fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+}
