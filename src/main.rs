@@ -1,3 +1,7 @@
 //! The `tdl` command.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

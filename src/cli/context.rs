@@ -1,0 +1,218 @@
+//! What a command works with.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use sha2::{Digest, Sha256};
+use tdl::{
+    client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, Notice, Persistence},
+    ids::DcId,
+    store::{Error as StoreError, Home, Namespace},
+    transport,
+};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{
+    args::TransportKind,
+    exit::CliError,
+    output::Output,
+    settings::{Cluster, Settings},
+    signals::Interrupt,
+    trace,
+};
+
+/// Settings, the home, and the ways out: standard output, standard error, signals.
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) output: Output,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) home: Home,
+}
+
+/// Whether the namespace holds a login, as far as is known here.
+pub(crate) fn has_login(namespace: &Namespace) -> Result<bool, CliError> {
+    // A key can be logged in without a record of the account, if the login was cut off at that very point.
+    Ok(namespace.account()?.is_some() || namespace.dc_auths()?.iter().any(|auth| auth.authorized))
+}
+
+/// Local Unix time in seconds.
+pub(crate) fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl Context {
+    pub(crate) fn new(settings: Settings, output: Output, interrupt: Interrupt) -> Self {
+        let home = Home::at(&settings.home);
+        Self { settings, output, interrupt, home }
+    }
+
+    /// The namespace, which must exist. A missing one was never logged in.
+    pub(crate) fn open_namespace(&self) -> Result<Arc<Namespace>, CliError> {
+        match self.home.open_existing(&self.settings.ns, unix_now()) {
+            Ok(namespace) => Ok(self.opened(namespace)),
+            Err(StoreError::NoSuchNamespace { name, .. }) => Err(CliError::not_logged_in(name)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The namespace, made if it does not exist.
+    pub(crate) fn create_namespace(&self) -> Result<Arc<Namespace>, CliError> {
+        Ok(self.opened(self.home.open(&self.settings.ns, unix_now())?))
+    }
+
+    fn opened(&self, namespace: Namespace) -> Arc<Namespace> {
+        for path in namespace.repaired() {
+            self.output.note(&format!("other users could read {}; now it is yours alone", path.display()));
+        }
+        Arc::new(namespace)
+    }
+
+    /// A client for a command that needs a login: the namespace exists and is logged in, as far as is known here.
+    pub(crate) async fn logged_in(&self) -> Result<(Client, Arc<Namespace>), CliError> {
+        let namespace = self.open_namespace()?;
+        if !has_login(&namespace)? {
+            return Err(CliError::not_logged_in(namespace.name()));
+        }
+        let client = self.connect(&namespace).await?;
+        Ok((client, namespace))
+    }
+
+    /// A client over the namespace. Nothing is dialled before the first call. What it has to report goes to standard error.
+    pub(crate) async fn connect(&self, namespace: &Arc<Namespace>) -> Result<Client, CliError> {
+        let (table, name) = self.cluster()?;
+        namespace.bind_cluster(&name)?;
+        let config = self.client_config(table, namespace.identity()?)?;
+        let tracer = trace::tracer(&self.settings, &self.output)?;
+        let store: Arc<dyn Persistence> = namespace.clone();
+        let client = Client::connect(config, store, tracer).await?;
+        self.show_notices(&client);
+        Ok(client)
+    }
+
+    /// The data centres to use, and the name under which a namespace is tied to them.
+    fn cluster(&self) -> Result<(DcTable, String), CliError> {
+        let table = match &self.settings.cluster {
+            Cluster::Production => DcTable::production(),
+            Cluster::PublicTest => DcTable::public_test(),
+            Cluster::File(path) => {
+                read_table(path).map_err(|e| e.advise("--dc-config names a file in the format of a sandbox's cluster.json"))?
+            }
+            Cluster::Sandbox(dir) => read_table(&dir.join("cluster.json"))
+                .map_err(|e| e.advise(format!("start the cluster first: `tdl sandbox up --dir {}`", dir.display())))?,
+        };
+        let name = cluster_name(&table);
+        Ok((table, name))
+    }
+
+    fn client_config(&self, table: DcTable, identity: Option<Identity>) -> Result<ClientConfig, CliError> {
+        let settings = &self.settings;
+        // A cluster on this machine takes any application.
+        let local = table.dcs.iter().all(|dc| dc.ip.is_loopback());
+        let known = settings.app_id.or(identity.as_ref().map(|i| i.api_id));
+        let (api_id, api_hash) = match (known, &settings.app_hash) {
+            (Some(id), Some(hash)) => (id, hash.clone()),
+            // The hash is asked for at the login only, and `login` checks that it is there.
+            (Some(id), None) => (id, String::new()),
+            (None, _) if local => (1, "sandbox".to_owned()),
+            (None, _) => return Err(no_application()),
+        };
+        let device = match (&settings.device, identity) {
+            (Some(name), _) => DeviceProfile::built_in(name).unwrap_or_default(),
+            (None, Some(identity)) => identity.device,
+            (None, None) => DeviceProfile::default(),
+        };
+        let mut config = ClientConfig::new(table, api_id, api_hash);
+        config.device = device;
+        config.layer = settings.layer.map_or(LayerPlan::COMPILED, LayerPlan::fixed);
+        config.transport = transport_options(settings.transport);
+        config.ipv6_first = settings.ipv6;
+        config.reconnect_timeout = settings.reconnect_timeout;
+        config.max_flood_wait = settings.max_flood_wait;
+        config.transfer_connections = usize::from(settings.pool);
+        Ok(config)
+    }
+
+    /// Shows what delays a call, while it is being delayed. Waits that the server imposes are shown even to the quiet.
+    fn show_notices(&self, client: &Client) {
+        let mut notices = client.notices();
+        let output = self.output.clone();
+        tokio::spawn(async move {
+            loop {
+                match notices.recv().await {
+                    Ok(notice @ Notice::FloodWait { .. }) => output.alert(&notice.to_string()),
+                    Ok(notice @ (Notice::Reconnecting { .. } | Notice::Reconnected { .. } | Notice::Retry { .. })) => {
+                        output.note(&notice.to_string());
+                    }
+                    Ok(notice) => output.detail(&notice.to_string()),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        });
+    }
+}
+
+/// The error of a login at Telegram itself without an application of one's own.
+pub(crate) fn no_application() -> CliError {
+    CliError::usage("Telegram wants to know your application: --app-id and --app-hash are missing")
+        .advise("get both, free, at https://my.telegram.org/apps, then give them once with `tdl login`, or put app-id and app-hash into config.toml")
+}
+
+fn read_table(path: &Path) -> Result<DcTable, CliError> {
+    DcTable::read(path).map_err(|e| CliError::usage(format!("{}: {}", path.display(), super::exit::chain(&e))))
+}
+
+/// A name for people that stays the same as long as the RSA keys do.
+fn cluster_name(table: &DcTable) -> String {
+    let keys = |table: &DcTable| {
+        let mut keys: Vec<String> = table.rsa_public_keys.iter().map(|key| key.split_whitespace().collect()).collect();
+        keys.sort_unstable();
+        keys
+    };
+    let own = keys(table);
+    if own == keys(&DcTable::production()) {
+        return "production".to_owned();
+    }
+    if own == keys(&DcTable::public_test()) {
+        return "test".to_owned();
+    }
+    let digest = Sha256::digest(own.join("\n").as_bytes());
+    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("cluster-{short}")
+}
+
+fn transport_options(kind: TransportKind) -> transport::Options {
+    use transport::Kind;
+    let (kind, obfuscated) = match kind {
+        TransportKind::Auto | TransportKind::Obfuscated => (Kind::PaddedIntermediate, true),
+        TransportKind::ObfuscatedAbridged => (Kind::Abridged, true),
+        TransportKind::ObfuscatedIntermediate => (Kind::Intermediate, true),
+        TransportKind::Abridged => (Kind::Abridged, false),
+        TransportKind::Intermediate => (Kind::Intermediate, false),
+        TransportKind::Padded => (Kind::PaddedIntermediate, false),
+        TransportKind::Full => (Kind::Full, false),
+    };
+    // The client fills in the DC of each connection.
+    transport::Options { kind, obfuscated, dc: DcId(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_are_told_apart_by_their_keys() {
+        assert_eq!(cluster_name(&DcTable::production()), "production");
+        assert_eq!(cluster_name(&DcTable::public_test()), "test");
+        let mut other = DcTable::production();
+        other.rsa_public_keys = vec!["-----BEGIN RSA PUBLIC KEY-----\nAA==\n-----END RSA PUBLIC KEY-----".into()];
+        let name = cluster_name(&other);
+        assert!(name.starts_with("cluster-") && name.len() == 16, "{name}");
+        other.rsa_public_keys[0].push('\n');
+        assert_eq!(cluster_name(&other), name, "white space is no key");
+    }
+}

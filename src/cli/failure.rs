@@ -1,0 +1,57 @@
+//! Why one item of a run failed: for itself alone, or for all that would come after it.
+
+use tdl::chat::ChatError;
+use tdl::client::InvokeError;
+use tdl::transfer::TransferError;
+
+use super::exit::CliError;
+
+/// Why one item was not transferred.
+pub(crate) enum Failure {
+    /// Only this one: the rest goes on.
+    Item(String),
+    /// Nothing more can be done.
+    Run(CliError),
+}
+
+impl From<TransferError> for Failure {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Invoke(error) => error.into(),
+            TransferError::Store(error) => Self::Run(error.into()),
+            TransferError::Interrupted => Self::Run(CliError::interrupted().advise("give the same command again to go on")),
+            other => Self::Item(other.to_string()),
+        }
+    }
+}
+
+impl From<InvokeError> for Failure {
+    fn from(error: InvokeError) -> Self {
+        match error {
+            InvokeError::Rpc(_) | InvokeError::Timeout { .. } => Self::Item(error.to_string()),
+            other => Self::Run(other.into()),
+        }
+    }
+}
+
+impl From<ChatError> for Failure {
+    fn from(error: ChatError) -> Self {
+        match error {
+            ChatError::Invoke(error) => error.into(),
+            ChatError::Store(_) => Self::Run(error.into()),
+            other => Self::Item(other.to_string()),
+        }
+    }
+}
+
+impl From<tdl::store::Error> for Failure {
+    fn from(error: tdl::store::Error) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+impl From<CliError> for Failure {
+    fn from(error: CliError) -> Self {
+        Self::Run(error)
+    }
+}

@@ -1,0 +1,69 @@
+//! `tdl logout`: the end of an authorization.
+
+use clap::Args;
+use serde_json::json;
+use tdl::{
+    account::{self, LoggedOut},
+    client::Persistence,
+};
+
+use super::{
+    context::{Context, has_login},
+    exit::{CliError, ExitCode},
+};
+
+/// The arguments of `tdl logout`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tdl logout
+  tdl logout -n old --local-only          the server cannot be reached, or the namespace is of no use")]
+pub(crate) struct LogoutArgs {
+    /// Ask nothing of the server, and remove what is here. The authorization stays alive until you end it from another device
+    #[arg(long)]
+    local_only: bool,
+}
+
+pub(crate) async fn run(context: &Context, args: LogoutArgs) -> Result<ExitCode, CliError> {
+    let namespace = context.open_namespace()?;
+    let name = namespace.name().clone();
+    let (server, text) = if args.local_only {
+        let was = has_login(&namespace)?;
+        namespace.forget_all()?;
+        let text = match was {
+            true => format!(
+                "namespace '{name}' is empty now; the authorization is still alive on the server: end it in an official app (Settings, Devices)"
+            ),
+            false => format!("namespace '{name}' is empty now; it was not logged in"),
+        };
+        ("not_asked", text)
+    } else {
+        if !has_login(&namespace)? {
+            return Err(CliError::not_logged_in(name));
+        }
+        let client = context.connect(&namespace).await?;
+        let result = account::logout(&client).await;
+        client.close().await;
+        match result {
+            Ok(LoggedOut::Now) => ("ended", format!("logged out; namespace '{name}' is empty now")),
+            Ok(LoggedOut::Before) => {
+                ("had_ended", format!("the server had ended the authorization before; namespace '{name}' is empty now"))
+            }
+            Err(account::Error::NotLoggedIn) => return Err(CliError::not_logged_in(name)),
+            Err(error) => {
+                let error = CliError::from(error);
+                return Err(match error.code {
+                    ExitCode::Network => {
+                        error.advise("nothing was removed; try again, or remove it here alone with --local-only")
+                    }
+                    _ => error,
+                });
+            }
+        }
+    };
+    match context.output.json {
+        true => context.output.document(&json!({ "namespace": name.as_str(), "server": server }))?,
+        false => context.output.note(&text),
+    }
+    Ok(ExitCode::Done)
+}

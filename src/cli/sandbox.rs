@@ -1,0 +1,79 @@
+//! `tdl sandbox`: a Telegram of one's own, on this machine.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tdl::sandbox::{Cluster, Config, MAX_LAYER};
+
+use super::{
+    context::Context,
+    exit::{CliError, ExitCode, chain},
+    trace,
+};
+
+/// The commands under `tdl sandbox`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SandboxCommand {
+    /// Run a local cluster until interrupted; print one JSON line when it is ready
+    #[command(after_help = "\
+Examples:
+  tdl sandbox up --dir box                stop it with Ctrl-C; started again, it has everything it had
+  tdl sandbox up --dir box --dcs 5 --port-base 9000
+  tdl --sandbox box login --phone 9996621234 --code 22222 --first-name Ada
+                                          in another terminal
+
+Phone numbers are 99966XYYYY: the account lives on DC X, and its login code is XXXXX. Everything listens on loopback only.
+Being interrupted is how it ends: that is exit code 0.")]
+    Up(UpArgs),
+}
+
+/// The arguments of `tdl sandbox up`.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Where the cluster keeps its state; made if it does not exist. Clients find the cluster by it: tdl --sandbox DIR
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+
+    /// How many data centres
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
+    dcs: u8,
+
+    /// The port of the first data centre; the others follow [default: those of the last run, or any that are free]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    port_base: Option<u16>,
+}
+
+pub(crate) async fn run(context: &Context, command: SandboxCommand) -> Result<ExitCode, CliError> {
+    match command {
+        SandboxCommand::Up(args) => up(context, args).await,
+    }
+}
+
+async fn up(context: &Context, args: UpArgs) -> Result<ExitCode, CliError> {
+    let mut config = Config::new(&args.dir);
+    config.dcs = args.dcs;
+    config.port_base = args.port_base;
+    config.tracer.0 = trace::tracer(&context.settings, &context.output)?;
+    context.interrupt.take_over();
+    let cluster = Cluster::start(config).await.map_err(|e| {
+        CliError::failed(format!("the cluster cannot start: {}", chain(&e)))
+            .advise("is another one running on that directory or those ports? Choose others with --dir and --port-base")
+    })?;
+    context.output.json_line(&json!({
+        "ready": true,
+        "dir": cluster.dir().display().to_string(),
+        "file": cluster.file().display().to_string(),
+        "layer": MAX_LAYER,
+        "dcs": cluster.dcs(),
+    }))?;
+    context.output.note(&format!(
+        "{} data centres are ready; use them with: tdl --sandbox {} …   (Ctrl-C stops them)",
+        cluster.dcs().len(),
+        args.dir.display()
+    ));
+    context.interrupt.wait().await;
+    cluster.shutdown().await;
+    context.output.note("the cluster has stopped; its state is saved");
+    Ok(ExitCode::Done)
+}
