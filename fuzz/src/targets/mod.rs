@@ -1,0 +1,62 @@
+//! One module a target, each with `run`, which must neither panic nor hang on any bytes and asserts what must hold for all of them,
+//! and `seeds`, small inputs to start from.
+
+pub mod container;
+pub mod detector;
+pub mod dh_group;
+pub mod envelope;
+pub mod gzip;
+pub mod handshake_client;
+pub mod handshake_server;
+pub mod plain;
+pub mod rsa_pem;
+pub mod session_client;
+pub mod session_server;
+pub mod tl_object;
+pub mod tl_schema;
+pub mod transport_decode;
+
+mod exchange;
+mod input;
+mod session;
+mod stream;
+
+/// A target and what to start it with.
+pub struct Target {
+    /// Its name, and that of its directory in `fuzz/corpus`.
+    pub name: &'static str,
+    /// Runs one input.
+    pub run: fn(&[u8]),
+    /// Inputs to start from, by file name.
+    pub seeds: fn() -> Vec<Seed>,
+    /// How many places of each seed `cargo test` cuts and flips: fewer where one run takes milliseconds.
+    pub probes: usize,
+}
+
+/// A file of a seed corpus.
+pub type Seed = (String, Vec<u8>);
+
+macro_rules! targets {
+    ($($name:ident, $probes:literal;)*) => {
+        /// Every target.
+        pub const ALL: &[Target] =
+            &[$(Target { name: stringify!($name), run: $name::run, seeds: $name::seeds, probes: $probes }),*];
+    };
+}
+
+targets! {
+    container, 64;
+    detector, 64;
+    dh_group, 8;
+    envelope, 64;
+    gzip, 64;
+    handshake_client, 1;
+    handshake_server, 1;
+    plain, 64;
+    rsa_pem, 64;
+    session_client, 64;
+    session_server, 64;
+    tl_object, 64;
+    tl_schema, 64;
+    transport_decode, 64;
+}
