@@ -6,11 +6,10 @@ use std::error::Error;
 use std::path::Path;
 use std::{env, fs};
 
-// The build uses a part of what the modules offer.
-#[allow(dead_code, unused_imports, unreachable_pub)]
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "the build uses a part of what the library's modules offer")]
 #[path = "src/tl/codegen/mod.rs"]
 mod codegen;
-#[allow(dead_code, unused_imports, unreachable_pub)]
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "as above")]
 #[path = "src/tl/schema/mod.rs"]
 mod schema;
 

@@ -224,11 +224,12 @@ fn a_cluster_killed_in_mid_transfer_has_lost_nothing_when_it_is_back() {
     let content = bytes(9, 6_000_000);
     dir.write("big.bin", &content);
     let up = tdl(&sandbox, &dir, "up -t 1 -p big.bin");
-    let running = up.command().stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut running = up.command().stderr(std::process::Stdio::piped()).spawn().unwrap();
     // Part files appear when parts arrive: then the upload is in its middle.
     let parts = || files(&dir.join("box")).iter().filter_map(|f| fs::metadata(f).ok()).map(|m| m.len()).sum::<u64>();
     let before = parts();
     while parts() < before + 1_000_000 {
+        assert!(running.try_wait().unwrap().is_none(), "the upload ended before it was in its middle");
         std::thread::yield_now();
     }
     drop(sandbox);
