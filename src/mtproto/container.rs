@@ -238,6 +238,7 @@ mod tests {
         assert_eq!(refused(build(&[(4, b"abcd"), (8, &header(0))])), ContainerError::Nested { index: 1 });
     }
 
+    /// Row: A.4 "ids of inner container messages"
     #[test]
     fn identifiers_are_lower_than_the_containers_and_unique() {
         let inner = OUTER;

@@ -76,6 +76,7 @@ mod tests {
         data
     }
 
+    /// Row: A.4 "gzip out"
     #[test]
     fn packs_what_gets_shorter_and_unpacks_it() {
         let body = b"the same again ".repeat(400);
@@ -84,6 +85,7 @@ mod tests {
         assert_eq!(unpack(&data, body.len()).unwrap(), body);
     }
 
+    /// Row: A.4 "gzip out"
     #[test]
     fn leaves_short_and_random_bodies_alone() {
         assert_eq!(pack(&[0; MIN_LEN - 1]), None);
@@ -97,6 +99,7 @@ mod tests {
         assert_eq!(pack(&noise), None);
     }
 
+    /// Row: A.4 "gzip in, bomb cap"
     #[test]
     fn a_bomb_is_refused_at_the_cap() {
         let body = vec![0; 1 << 20];

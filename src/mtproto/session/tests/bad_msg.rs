@@ -29,6 +29,7 @@ fn request_in(sent: &[Got]) -> &Got {
     sent.iter().find(|got| got.is(0x0bad_cafe)).unwrap()
 }
 
+/// Row: A.5 "bad_msg 16/17"
 #[test]
 fn code_16_sets_the_clock_forward_and_sends_again() {
     let (mut client, mut peer, id, before) = refuse(16, 1000);
@@ -43,6 +44,7 @@ fn code_16_sets_the_clock_forward_and_sends_again() {
     assert!(matches!(&events(&mut client)[..], [Event::Response { id: answered, .. }] if *answered == id));
 }
 
+/// Row: A.5 "bad_msg 16/17"
 #[test]
 fn code_17_sets_the_clock_back_and_begins_identifiers_anew() {
     let (mut client, _, _, before) = refuse(17, -1000);
@@ -52,6 +54,7 @@ fn code_17_sets_the_clock_back_and_begins_identifiers_anew() {
     assert!(again.msg_id < before && again.msg_id.unix() == START.unix() - 1000);
 }
 
+/// Row: A.5 "18,19,34,35,64"
 #[test]
 fn codes_18_19_34_35_and_64_fail_the_request() {
     for code in [18, 19, 34, 35, 64] {
@@ -62,6 +65,7 @@ fn codes_18_19_34_35_and_64_fail_the_request() {
     }
 }
 
+/// Row: A.5 "20"
 #[test]
 fn code_20_sends_again_as_a_new_message() {
     let (mut client, _, _, before) = refuse(20, 0);
@@ -71,6 +75,7 @@ fn code_20_sends_again_as_a_new_message() {
     assert_eq!(events(&mut client), []);
 }
 
+/// Row: A.5 "32/33"
 #[test]
 fn codes_32_and_33_begin_a_new_session() {
     for code in [32, 33] {
@@ -116,6 +121,7 @@ fn a_server_that_refuses_every_session_does_not_make_a_loop() {
     assert_eq!(events(&mut client), [Event::Failed { id, error: Failure::Refused { code: 32 } }]);
 }
 
+/// Row: A.5 "48 / bad_server_salt"
 #[test]
 fn code_48_brings_the_salt_and_sends_again() {
     let (mut client, mut peer, _, before) = asked();
@@ -149,6 +155,7 @@ fn a_code_for_a_container_is_for_all_that_is_in_it() {
     assert_eq!(events(&mut client), ids.map(|id| Event::Failed { id, error: Failure::Refused { code: 64 } }));
 }
 
+/// Row: A.5 "48 / bad_server_salt"
 #[test]
 fn a_wrong_salt_is_the_whole_frames_even_if_one_message_is_named() {
     let mut client = client();
