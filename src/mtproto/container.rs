@@ -10,6 +10,7 @@
 use bytes::Bytes;
 
 use crate::{
+    check::{Check, broken},
     ids::{MsgId, SeqNo},
     tl::Reader,
 };
@@ -114,7 +115,7 @@ pub fn parse(body: &Bytes, container: MsgId) -> Result<Vec<Message>, ContainerEr
     let claimed = reader.i32().map_err(|_| truncated(0, 0))?;
     let too_many = ContainerError::TooManyMessages { count: claimed };
     let count = usize::try_from(claimed).map_err(|_| too_many)?;
-    if count > MAX_MESSAGES {
+    if broken(Check::ContainerCount, count > MAX_MESSAGES) {
         return Err(too_many);
     }
     let mut messages = Vec::with_capacity(count.min(reader.remaining() / MESSAGE_HEADER_LEN));
@@ -125,25 +126,25 @@ pub fn parse(body: &Bytes, container: MsgId) -> Result<Vec<Message>, ContainerEr
         let claimed = reader.i32().map_err(cut)?;
         let bad_length = ContainerError::BadLength { index, len: claimed };
         let len = usize::try_from(claimed).map_err(|_| bad_length)?;
-        if !len.is_multiple_of(4) {
+        if broken(Check::ContainerBodyLength, !len.is_multiple_of(4)) {
             return Err(bad_length);
         }
         let body = reader.raw(len).map_err(cut)?;
-        if constructor(&body) == ID {
+        if broken(Check::ContainerNested, constructor(&body) == ID) {
             return Err(ContainerError::Nested { index });
         }
-        if msg_id >= container {
+        if broken(Check::ContainerIdOrder, msg_id >= container) {
             return Err(ContainerError::InnerIdNotLower { inner: msg_id, container });
         }
         messages.push(Message { msg_id, seq_no, body });
     }
-    match reader.remaining() {
-        0 => {}
-        left => return Err(ContainerError::TrailingBytes { left }),
+    let left = reader.remaining();
+    if broken(Check::ContainerTrailingBytes, left > 0) {
+        return Err(ContainerError::TrailingBytes { left });
     }
     let mut ids: Vec<MsgId> = messages.iter().map(|message| message.msg_id).collect();
     ids.sort_unstable();
-    match ids.windows(2).find(|pair| pair[0] == pair[1]) {
+    match ids.windows(2).find(|pair| broken(Check::ContainerRepeatedId, pair[0] == pair[1])) {
         Some(pair) => Err(ContainerError::Repeated { inner: pair[0] }),
         None => Ok(messages),
     }

@@ -17,6 +17,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use rand::Rng;
 
 use crate::{
+    check::{Check, broken},
     crypto::{self, AuthKey, kdf},
     ids::{MsgId, Salt, SeqNo, SessionId},
 };
@@ -226,7 +227,7 @@ fn padding_len(len: usize, rng: &mut dyn Rng) -> usize {
 /// One [`EnvelopeError`] for each check, in the order in which the type lists them.
 pub fn open(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<Opened, EnvelopeError> {
     let encrypted_len = frame.len().saturating_sub(OUTER_HEADER_LEN);
-    if encrypted_len < MIN_ENCRYPTED {
+    if broken(Check::EnvelopeTooShort, encrypted_len < MIN_ENCRYPTED) {
         return Err(EnvelopeError::TooShort { len: frame.len() });
     }
     let (outer, encrypted) = frame.split_at_mut(OUTER_HEADER_LEN);
@@ -234,13 +235,16 @@ pub fn open(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<Opened, 
     let msg_key: [u8; 16] = msg_key.try_into().expect("the outer header has 24 bytes");
 
     let found = i64::from_le_bytes(*key_id);
-    if found != key.id() {
+    if broken(Check::EnvelopeKeyId, found != key.id()) {
         return Err(EnvelopeError::KeyIdMismatch { found, expected: key.id() });
     }
 
     let cipher = kdf::aes_v2(key, &msg_key, writer);
-    cipher.decrypt(encrypted).map_err(|_| EnvelopeError::NotBlockAligned { len: encrypted_len })?;
-    if !crypto::constant_time_eq(&kdf::msg_key_v2(key, writer, encrypted), &msg_key) {
+    if broken(Check::EnvelopeBlocks, cipher.decrypt(encrypted).is_err()) {
+        return Err(EnvelopeError::NotBlockAligned { len: encrypted_len });
+    }
+    let same = crypto::constant_time_eq(&kdf::msg_key_v2(key, writer, encrypted), &msg_key);
+    if broken(Check::EnvelopeMsgKey, !same) {
         return Err(EnvelopeError::MsgKeyMismatch);
     }
 
@@ -250,16 +254,18 @@ pub fn open(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<Opened, 
     let (seq_no, declared) = (SeqNo(header.i32()), header.i32());
 
     let available = encrypted_len - INNER_HEADER_LEN;
-    if declared % 4 != 0 {
+    if broken(Check::EnvelopeLengthByFour, declared % 4 != 0) {
         return Err(EnvelopeError::LengthNotDivisibleByFour { len: declared });
     }
-    let out_of_bounds = EnvelopeError::LengthOutOfBounds { declared, available };
-    let len = usize::try_from(declared).map_err(|_| out_of_bounds)?;
-    let padding = available.checked_sub(len).ok_or(out_of_bounds)?;
-    if padding < MIN_PADDING {
+    let len = usize::try_from(declared).unwrap_or(usize::MAX);
+    if broken(Check::EnvelopeLengthBounds, len > available) {
+        return Err(EnvelopeError::LengthOutOfBounds { declared, available });
+    }
+    let padding = available.saturating_sub(len);
+    if broken(Check::EnvelopePaddingLeast, padding < MIN_PADDING) {
         return Err(EnvelopeError::PaddingTooShort { len: padding });
     }
-    if padding > MAX_PADDING {
+    if broken(Check::EnvelopePaddingMost, padding > MAX_PADDING) {
         return Err(EnvelopeError::PaddingTooLong { len: padding });
     }
 
