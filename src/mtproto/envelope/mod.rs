@@ -170,14 +170,33 @@ pub fn key_id_of(frame: &[u8]) -> Option<i64> {
 /// `writer` is who sends it. `body` is the message in parts that are written one after the other; together they are serialized TL, so
 /// their length is a multiple of four. The result is allocated once, at its final size.
 pub fn seal(key: &AuthKey, writer: Side, header: &Header, body: &[&[u8]], rng: &mut dyn Rng) -> BytesMut {
-    let body_len: usize = body.iter().map(|part| part.len()).sum();
-    let padding = padding_len(INNER_HEADER_LEN + body_len, rng);
-    seal_padded(key, writer, header, body, padding, rng)
+    let body_len = body.iter().map(|part| part.len()).sum();
+    seal_with(key, writer, header, body_len, |out| body.iter().for_each(|part| out.put_slice(part)), rng)
 }
 
-/// [`seal`] with the length of the padding given: header, body and padding fill whole blocks.
-fn seal_padded(key: &AuthKey, writer: Side, header: &Header, body: &[&[u8]], padding: usize, rng: &mut dyn Rng) -> BytesMut {
-    let body_len: usize = body.iter().map(|part| part.len()).sum();
+/// [`seal`] for a message that is nowhere in one piece: `write` appends its `body_len` bytes, and leaves what is there alone.
+pub fn seal_with(
+    key: &AuthKey,
+    writer: Side,
+    header: &Header,
+    body_len: usize,
+    write: impl FnOnce(&mut BytesMut),
+    rng: &mut dyn Rng,
+) -> BytesMut {
+    let padding = padding_len(INNER_HEADER_LEN + body_len, rng);
+    seal_padded(key, writer, header, body_len, write, padding, rng)
+}
+
+/// [`seal_with`] with the length of the padding given: header, body and padding fill whole blocks.
+fn seal_padded(
+    key: &AuthKey,
+    writer: Side,
+    header: &Header,
+    body_len: usize,
+    write: impl FnOnce(&mut BytesMut),
+    padding: usize,
+    rng: &mut dyn Rng,
+) -> BytesMut {
     debug_assert!(body_len.is_multiple_of(4), "a message is serialized TL");
     let total = OUTER_HEADER_LEN + INNER_HEADER_LEN + body_len + padding;
 
@@ -189,10 +208,9 @@ fn seal_padded(key: &AuthKey, writer: Side, header: &Header, body: &[&[u8]], pad
     out.put_i64_le(header.msg_id.0);
     out.put_i32_le(header.seq_no.0);
     out.put_u32_le(u32::try_from(body_len).unwrap_or(u32::MAX));
-    for part in body {
-        out.put_slice(part);
-    }
-    let body_end = out.len();
+    write(&mut out);
+    let body_end = OUTER_HEADER_LEN + INNER_HEADER_LEN + body_len;
+    debug_assert_eq!(out.len(), body_end, "what is written is as long as was said");
     out.resize(total, 0);
     rng.fill_bytes(&mut out[body_end..]);
 
