@@ -4,6 +4,7 @@
 
 use super::{Client, Failure};
 use crate::{
+    check::{Check, broken},
     clock::Now,
     ids::{MsgId, Salt, SessionId},
     mtproto::session::{
@@ -124,18 +125,19 @@ impl Client {
     fn count_refusal(&mut self, core: &mut Core) -> bool {
         self.refusals += 1;
         let times = self.refusals;
-        if times == MAX_REFUSALS {
+        if broken(Check::RefusalsEnd, times == MAX_REFUSALS) {
             core.events.push(Event::ConnectionDead(DeathCause::Refused { times }));
         }
-        times >= MAX_REFUSALS
+        broken(Check::RefusalsEnd, times >= MAX_REFUSALS)
     }
 
     /// "The client must check that it has, in fact, recently sent a message with the specified msg_id."
     fn check_known(&self, core: &Core, msg_id: MsgId, about: MsgId) -> Result<(), PeerMisbehaved> {
-        if self.by_msg.contains_key(&about) || core.ledger.get(about).is_some() {
-            return Ok(());
+        let known = self.by_msg.contains_key(&about) || core.ledger.get(about).is_some();
+        if broken(Check::RefusalOfOurs, !known) {
+            return Err(PeerMisbehaved::AboutUnknown { msg_id, about });
         }
-        Err(PeerMisbehaved::AboutUnknown { msg_id, about })
+        Ok(())
     }
 
     /// Sends again what a refused message was about, as new messages: its requests, and its service messages. `doubtful`: the refusal
@@ -168,7 +170,7 @@ impl Client {
     fn redo(&mut self, core: &mut Core, service: Sent) {
         match service {
             Sent::Acks(ids) => {
-                for id in ids {
+                for id in core.ledger.ids(ids) {
                     // They ride along with what is sent again.
                     core.acks.push(id);
                 }
@@ -208,7 +210,7 @@ impl Client {
     /// not.
     fn reset_session(&mut self, core: &mut Core, about: MsgId, code: i32) {
         self.resets += 1;
-        if self.resets > MAX_RESETS {
+        if broken(Check::ResetsEnd, self.resets > MAX_RESETS) {
             return self.refused(core, about, |client, core, id| client.give_up(core, id, code));
         }
         self.send_again(core, about, false);
@@ -255,7 +257,7 @@ impl Client {
 /// The messages that a refusal is about: those in the container, or the message itself.
 fn inside(core: &mut Core, about: MsgId) -> Vec<MsgId> {
     match core.ledger.get(about) {
-        Some(Sent::Container(ids)) => ids.clone(),
+        Some(Sent::Container(ids)) => core.ledger.ids(*ids).collect(),
         _ => vec![about],
     }
 }

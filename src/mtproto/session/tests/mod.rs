@@ -6,6 +6,7 @@ mod lossy;
 mod mutation;
 mod pair;
 mod peer;
+mod rare_checks;
 mod reconnect;
 mod server_checks;
 mod server_service;
