@@ -175,7 +175,10 @@ fn receive_as_client(
 
     let Some(inside) = inside else { return accept_anew(client, core, now, outer) };
     let mut first_error = None;
-    for message in inside.map(|message| Message::inner(message, msg_id)) {
+    // News of a new session comes first: what the others say is said by that one.
+    let is_news = |message: &container::Message| constructor(&message.body) == ids::NEW_SESSION_CREATED;
+    let in_order = inside.clone().filter(is_news).chain(inside.filter(|message| !is_news(message)));
+    for message in in_order.map(|message| Message::inner(message, msg_id)) {
         if let Err(error) = accept_anew(client, core, now, message) {
             first_error.get_or_insert(error);
         }

@@ -282,6 +282,10 @@ impl Session {
             return None;
         }
         let mut frame = Frame::reusing(std::mem::take(&mut self.core.spare));
+        if let Role::Server(server) = &mut self.role {
+            // News of a new session goes before what that session answers.
+            server.fill_news(&mut self.core, now, &mut frame);
+        }
         self.core.fill_drafts(now, &mut frame);
         match &mut self.role {
             Role::Client(client) => client.fill(&mut self.core, now, &mut frame),
@@ -297,7 +301,11 @@ impl Session {
         }
         // What found no room does not wait any longer.
         self.core.hurry = true;
-        Some(self.core.seal(now, frame))
+        let frame = self.core.seal(now, frame);
+        if let Role::Client(client) = &mut self.role {
+            client.wrote(frame.len());
+        }
+        Some(frame)
     }
 
     /// Sends what acknowledgements are owed without waiting for company: before a connection is closed for good.

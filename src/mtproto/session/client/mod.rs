@@ -82,12 +82,16 @@ pub(super) struct Client {
     era: Era,
     /// The highest of our messages that the server has shown to have taken.
     accepted: MsgId,
+    /// The lowest of them.
+    first_accepted: Option<MsgId>,
     /// Whether anything was ever heard in this session.
     heard: bool,
     /// Resets since the last answer.
     resets: u32,
     /// Messages that were refused on this connection since one was taken.
     refusals: u32,
+    /// The highest identifier made when one was last refused.
+    refused_until: MsgId,
     /// Resets since the beginning.
     generation: u32,
     /// The session before a reset: late messages of its are no attack.
@@ -97,7 +101,12 @@ pub(super) struct Client {
 struct Cancelled {
     id: RequestId,
     told: bool,
+    /// How often the server has been told, on whatever connection.
+    times: u32,
 }
+
+/// How often a server is told of a cancelled request that it says nothing about.
+const DROP_TIMES: u32 = 4;
 
 impl Client {
     pub(super) fn new(policy: PingPolicy) -> Self {
@@ -120,9 +129,11 @@ impl Client {
             unique_id: None,
             era: Era::default(),
             accepted: MsgId(0),
+            first_accepted: None,
             heard: false,
             resets: 0,
             refusals: 0,
+            refused_until: MsgId(0),
             generation: 0,
             retired: None,
         }
@@ -166,6 +177,7 @@ impl Client {
     pub(super) fn connection_opened(&mut self, core: &mut Core, now: Now) {
         self.begin_era();
         self.refusals = 0;
+        self.refused_until = MsgId(0);
         self.ping.last_sent = now.mono;
         core.timers.set(Timer::Ping, now.mono.saturating_add(self.ping.policy.interval));
         for request in self.requests.values_mut() {
@@ -205,6 +217,7 @@ impl Client {
         }
         if core.timers.take_expired(Timer::StateCheck, now.mono) {
             self.check_states(core, now);
+            self.check_drops(core, now);
         }
     }
 

@@ -43,6 +43,9 @@ const REMIND_AFTER: Duration = Duration::from_secs(60);
 /// How many messages the client is told of at once.
 const REMIND_COUNT: usize = 100;
 
+/// News of the session is looked for among so many messages at the head of the queue: it is queued with the client's first.
+const NEWS_AMONG: usize = 64;
+
 /// An answer up to this long is sent again when its request comes again; of a longer one the client is only told.
 const RESEND_WHOLE: usize = 4096;
 
@@ -53,6 +56,8 @@ pub(super) struct Server {
     /// Messages that are kept until they are acknowledged.
     kept: BTreeMap<MsgId, Kept>,
     kept_bytes: usize,
+    /// Messages that were ever kept.
+    kept_so_far: u64,
     /// Updates among the kept.
     updates: usize,
     update_bytes: usize,
@@ -78,6 +83,8 @@ enum Status {
 }
 
 struct Kept {
+    /// Its place among all that was kept: identifiers rise only as long as the machine's clock does.
+    order: u64,
     seq_no: SeqNo,
     body: Body,
     what: What,
@@ -102,6 +109,7 @@ impl Server {
             running: 0,
             kept: BTreeMap::new(),
             kept_bytes: 0,
+            kept_so_far: 0,
             updates: 0,
             update_bytes: 0,
             queue: VecDeque::new(),
@@ -185,13 +193,16 @@ impl Server {
     /// What is not acknowledged is sent again.
     pub(super) fn connection_opened(&mut self, core: &mut Core, now: Now) {
         core.hurry = true;
+        let mut all: Vec<(u64, MsgId)> = self.kept.iter().map(|(msg_id, kept)| (kept.order, *msg_id)).collect();
+        all.sort_unstable();
         self.queue.clear();
-        for (msg_id, kept) in &mut self.kept {
+        for (_, msg_id) in all {
+            let Some(kept) = self.kept.get_mut(&msg_id) else { continue };
             if kept.sent {
-                core.tracer.emit(now, || trace::Event::Resent { old: *msg_id, new: *msg_id });
+                core.tracer.emit(now, || trace::Event::Resent { old: msg_id, new: msg_id });
             }
             kept.queued = true;
-            self.queue.push_back(*msg_id);
+            self.queue.push_back(msg_id);
         }
     }
 
@@ -204,9 +215,22 @@ impl Server {
         }
     }
 
+    /// Puts the news of the session into a frame, if the client has not had it yet.
+    pub(super) fn fill_news(&mut self, core: &mut Core, now: Now, frame: &mut Frame) {
+        let is_news = |msg_id: &MsgId| self.kept.get(msg_id).is_some_and(|kept| kept.what == What::NewSession && kept.queued);
+        let Some(at) = self.queue.iter().take(NEWS_AMONG).position(is_news) else { return };
+        let Some(msg_id) = self.queue.remove(at) else { return };
+        self.queue.push_front(msg_id);
+        self.fill_some(core, now, frame, 1);
+    }
+
     /// Puts what there is to send into a frame.
     pub(super) fn fill(&mut self, core: &mut Core, now: Now, frame: &mut Frame) {
-        while let Some(msg_id) = self.queue.front().copied() {
+        self.fill_some(core, now, frame, usize::MAX);
+    }
+
+    fn fill_some(&mut self, core: &mut Core, now: Now, frame: &mut Frame, mut most: usize) {
+        while let Some(msg_id) = self.queue.front().copied().filter(|_| most > 0) {
             let Some(kept) = self.kept.get_mut(&msg_id).filter(|kept| kept.queued) else {
                 // It has been acknowledged meanwhile.
                 self.queue.pop_front();
@@ -216,6 +240,7 @@ impl Server {
                 return;
             }
             self.queue.pop_front();
+            most -= 1;
             if kept.sent || core.server_unix(now) - msg_id.unix() > STALE_SECS {
                 frame.wrap();
             }
@@ -245,7 +270,9 @@ impl Server {
             self.updates += 1;
             self.update_bytes += body.len();
         }
-        self.kept.insert(msg_id, Kept { seq_no, body, what, sent: false, queued: true, at: now.mono });
+        self.kept_so_far += 1;
+        let order = self.kept_so_far;
+        self.kept.insert(msg_id, Kept { order, seq_no, body, what, sent: false, queued: true, at: now.mono });
         self.queue.push_back(msg_id);
         // The newest stays, whatever its size: the client waits for it. Updates stay too: nobody would ask for them again.
         while self.kept_bytes > core.limits.kept_bytes || self.kept.len() > core.limits.kept.saturating_mul(2) {
