@@ -99,7 +99,7 @@ fn every_rule_has_a_check_that_can_be_taken_away_or_needs_none() {
 /// Builds the library's tests and says where they are.
 fn build() -> PathBuf {
     let output = Command::new(env!("CARGO"))
-        .args(["test", "--locked", "--no-default-features", "--features", "mutations", "--lib", "--no-run"])
+        .args(["test", "--locked", "--package", "tdl", "--no-default-features", "--features", "mutations", "--lib", "--no-run"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .output()
