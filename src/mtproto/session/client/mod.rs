@@ -30,6 +30,7 @@ use crate::{
     trace,
 };
 
+mod footprint;
 mod incoming;
 mod refusals;
 mod states;
