@@ -40,8 +40,7 @@ fn parse() -> Result<Arguments, String> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let long = words.iter().any(|word| word == "--long");
     let options = if long { Options::long() } else { Options::default() };
-    let mut arguments =
-        Arguments { length: Duration::from_secs(6), start: 0, seed: None, shrink: false, long, options };
+    let mut arguments = Arguments { length: Duration::from_secs(6), start: 0, seed: None, shrink: false, long, options };
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let mut number = || {

@@ -166,9 +166,7 @@ pub(super) fn about(fault: Fault, now: Now, recent: &[MsgId], dice: &mut Dice) -
             0 => words(MSGS_ACK).ids(recent).done(),
             _ => container::header(0).to_vec().into(),
         }),
-        Fault::WrongParity => {
-            Said { msg_id: Some(MsgId(msg_id::at(now.wall).0 | dice.pick([0, 2]))), ..Said::content(update) }
-        }
+        Fault::WrongParity => Said { msg_id: Some(MsgId(msg_id::at(now.wall).0 | dice.pick([0, 2]))), ..Said::content(update) },
         Fault::WrongSession => Said { session: Some(SessionId(dice.long())), ..Said::content(update) },
         Fault::WrongRole => Said::content(match dice.below(5) {
             0 => words(RPC_DROP_ANSWER).long(one.0).done(),
@@ -200,7 +198,15 @@ pub(super) fn about(fault: Fault, now: Now, recent: &[MsgId], dice: &mut Dice) -
             Said::plain(words(kind).int(VECTOR.cast_signed()).int(count).long(one.0).done())
         }
         Fault::Malformed => {
-            let kind = dice.pick([FUTURE_SALTS, PONG, NEW_SESSION_CREATED, BAD_SERVER_SALT, MSG_DETAILED_INFO, MSGS_STATE_INFO, RPC_RESULT]);
+            let kind = dice.pick([
+                FUTURE_SALTS,
+                PONG,
+                NEW_SESSION_CREATED,
+                BAD_SERVER_SALT,
+                MSG_DETAILED_INFO,
+                MSGS_STATE_INFO,
+                RPC_RESULT,
+            ]);
             let mut rest = vec![0; usize::try_from(dice.below(12) * 4).unwrap_or(0)];
             dice.rng().fill_bytes(&mut rest);
             Said::plain(words(kind).raw(&rest).done())

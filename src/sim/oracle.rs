@@ -195,6 +195,8 @@ impl Oracle {
             // Asked for.
             End::Answered(Err(_)) | End::Failed(Failure::Cancelled) => return,
             End::Failed(failure) => failure.to_string(),
+            // That is no failure in a burst, but one when nothing else is pending.
+            End::Backlog if self.open.iter().any(|open| open.client == client) => return,
             End::Backlog => "too many are pending".to_owned(),
             End::KeyLost => "the key is lost".to_owned(),
         };

@@ -415,9 +415,9 @@ impl World {
                 SessionEvent::DestroySession { session_id } => {
                     let key_id = self.server.slots[slot].key_id;
                     let before = self.server.slots.len();
-                    self.server.slots.retain(|other| {
-                        other.number == number || other.key_id != key_id || other.session_id != session_id
-                    });
+                    self.server
+                        .slots
+                        .retain(|other| other.number == number || other.key_id != key_id || other.session_id != session_id);
                     let existed = self.server.slots.len() < before;
                     let Some(slot) = self.server.position(number) else { return };
                     // In the server's role it cannot be refused.

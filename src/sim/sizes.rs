@@ -36,7 +36,11 @@ impl World {
         oracle.measured("a server's kept messages", kept, limits.kept * 2 + 1);
         oracle.measured("a server's kept bytes", kept_bytes, limits.kept_bytes + limits.body);
         oracle.measured("a server's queue", queued, limits.kept * 2 + limits.requests + SLACK);
-        oracle.measured("a server's memory of requests", remembered, limits.remembered + limits.requests + limits.kept * 2 + SLACK);
+        oracle.measured(
+            "a server's memory of requests",
+            remembered,
+            limits.remembered + limits.requests + limits.kept * 2 + SLACK,
+        );
         oracle.measured("a server's messages about messages", drafts, limits.service_queue);
         oracle.measured("a server's events after polling", events, 0);
     }
@@ -45,8 +49,8 @@ impl World {
     pub(super) fn check_sizes_at_rest(&mut self) {
         for client in &self.clients {
             let Some(session) = &client.session else { continue };
-            let Footprint { requests, message_ids, queued, questions, drafts, .. } = session.footprint();
-            self.oracle.measured("a resting client's holdings", requests + message_ids + queued + questions + drafts, 0);
+            let Footprint { requests, message_ids, queued, drafts, .. } = session.footprint();
+            self.oracle.measured("a resting client's holdings", requests + message_ids + queued + drafts, 0);
         }
         let living = self.living_slots();
         for slot in self.server.slots.iter().filter(|slot| living.contains(&slot.number)) {

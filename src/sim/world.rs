@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Steps that a run may take: some hundred times as many as one needs.
-const MOST_STEPS: u64 = 400_000;
+const MOST_STEPS: u64 = 100_000;
 
 /// Steps that may be taken without time passing.
 const MOST_STEPS_AT_ONCE: u64 = 5_000;
@@ -78,7 +78,10 @@ impl Log {
     }
 
     fn take(&self) -> Vec<String> {
-        self.0.as_ref().map(|lines| std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner))).unwrap_or_default()
+        self.0
+            .as_ref()
+            .map(|lines| std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner)))
+            .unwrap_or_default()
     }
 }
 
@@ -126,7 +129,8 @@ impl World {
         let count = dice.pick([1, 1, 1, 1, 2, 2, 3]);
         let length = dice.spread(options.shortest, options.longest);
         let mut server = Server::new(&mut dice, &mut faults);
-        let clients: Vec<_> = (0..count).map(|index| Client::draw(index, &mut dice, &mut faults, &mut server, options)).collect();
+        let clients: Vec<_> =
+            (0..count).map(|index| Client::draw(index, &mut dice, &mut faults, &mut server, options)).collect();
         let figures = Figures { runs: 1, ..Figures::default() };
         let mut world = Self {
             options: options.clone(),
