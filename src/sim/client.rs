@@ -501,7 +501,7 @@ impl World {
             let compress = self.dice.below(2) == 0;
             let found = &mut self.clients[client];
             let Some(session) = &mut found.session else { return };
-            match session.request(now, body, RequestOptions { method: 0, compress }) {
+            match session.request(now, body, RequestOptions { compress, ..RequestOptions::default() }) {
                 Ok(id) => {
                     found.by_request.insert(id, number);
                     found.open.insert(id);

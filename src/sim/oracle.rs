@@ -7,6 +7,8 @@
 //! * **Execution**: the host gets a request once. It may get it again only after it has lost the memory of the session in which it
 //!   executed it, or has said about an executed request what is not true (that it never received it): then the protocol itself tells the
 //!   client to send it again.
+//!   A request that failed with an error that says that it was not executed
+//!   ([`Failure::may_have_been_executed`]) was not, and will not be.
 //! * **Updates** are delivered at most once, always. They are delivered in the order in which they were sent as long as the transport
 //!   keeps the order, as TCP does, over any number of connections. After a frame was lost or overtaken inside a connection that went on,
 //!   those sent until then may come late: the session hands on what it gets, and putting it in order is for the floor that knows the
@@ -47,6 +49,8 @@ struct Request {
     lied_about: bool,
     /// Errors that the host has given to it.
     errors: Vec<i32>,
+    /// It has failed with an error that says that it was not executed.
+    denied: Option<Failure>,
 }
 
 struct Sent {
@@ -102,6 +106,7 @@ impl Oracle {
             executed: Vec::new(),
             lied_about: false,
             errors: Vec::new(),
+            denied: None,
         };
         self.requests.insert(asked, request);
         self.open.insert(asked);
@@ -126,7 +131,12 @@ impl Oracle {
         let (_, before) = request.executed.split_last().unwrap_or((&0, &[]));
         let remembered = before.iter().any(|slot| !self.forgotten.contains(slot));
         let times = request.executed.len();
-        if remembered && !request.lied_about {
+        let (lied_about, denied) = (request.lied_about, request.denied);
+        if let Some(failure) = denied.filter(|_| !lied_about) {
+            let error = failure.to_string();
+            self.blame(Violation::ExecutedAfterAll { client: asked.client, number: asked.number, error });
+        }
+        if remembered && !lied_about {
             self.blame(Violation::ExecutedAgain { client: asked.client, number: asked.number, times });
         }
     }
@@ -177,6 +187,15 @@ impl Oracle {
             End::KeyLost => Outcome::KeyLost,
         };
         *figures.outcomes.entry(outcome).or_default() += 1;
+        if let End::Failed(failure) = end
+            && !failure.may_have_been_executed()
+        {
+            request.denied = Some(*failure);
+            if !request.executed.is_empty() && !request.lied_about {
+                let error = failure.to_string();
+                return self.blame(Violation::ExecutedAfterAll { client, number, error });
+            }
+        }
         let error = match end {
             End::Answered(Ok(answer)) => {
                 if request.executed.is_empty() || *answer != body::answer(&request.body) {

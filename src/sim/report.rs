@@ -63,6 +63,16 @@ pub enum Violation {
         /// How often.
         times: usize,
     },
+    /// A request failed with an error that says that it was not executed, and it was.
+    #[error("client {client}: request {number} was executed, though it failed with an error that says it was not: {error}")]
+    ExecutedAfterAll {
+        /// Whose.
+        client: usize,
+        /// Which.
+        number: u64,
+        /// The error.
+        error: String,
+    },
     /// The server was handed a request that nobody made.
     #[error("the host was given a request that nobody made")]
     ExecutedUnasked,
@@ -148,6 +158,7 @@ impl Violation {
             Self::WrongError { .. } => "WrongError",
             Self::FailedInPeace { .. } => "FailedInPeace",
             Self::ExecutedAgain { .. } => "ExecutedAgain",
+            Self::ExecutedAfterAll { .. } => "ExecutedAfterAll",
             Self::ExecutedUnasked => "ExecutedUnasked",
             Self::AnswerRefused { .. } => "AnswerRefused",
             Self::UpdateTwice { .. } => "UpdateTwice",
@@ -177,6 +188,10 @@ pub enum Outcome {
     TooManyResends,
     /// The session was begun anew.
     SessionReset,
+    /// The server cannot say whether it has received it.
+    Uncertain,
+    /// The server has lost the answer.
+    AnswerLost,
     /// The answer could not be read.
     UnreadableAnswer,
     /// Another failure of the session's.
@@ -194,9 +209,10 @@ impl From<Failure> for Outcome {
             Failure::Refused { .. } => Self::Refused,
             Failure::TooManyResends { .. } => Self::TooManyResends,
             Failure::SessionReset => Self::SessionReset,
+            Failure::Uncertain => Self::Uncertain,
+            Failure::AnswerLost => Self::AnswerLost,
             Failure::UnreadableAnswer => Self::UnreadableAnswer,
-            #[allow(unreachable_patterns, reason = "there may be more one day")]
-            _ => Self::OtherFailure,
+            Failure::IdentifierRefused => Self::OtherFailure,
         }
     }
 }

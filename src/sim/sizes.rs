@@ -13,7 +13,9 @@ impl World {
         let Some(session) = &found.session else { return };
         let (limits, connected) = (found.limits, session.is_connected());
         let Footprint { requests, message_ids, queued, questions, drafts, events, .. } = session.footprint();
+        let bytes = session.held_bytes();
         let oracle = &mut self.oracle;
+        oracle.measured("a client's bytes", bytes, limits.most_held_bytes());
         oracle.measured("a client's pending requests", requests, limits.requests);
         oracle.measured("a client's message identifiers", message_ids, ids_of(&limits));
         oracle.measured("a client's queue", queued, limits.requests + SLACK);
@@ -31,7 +33,9 @@ impl World {
         let Some(found) = self.server.slots.get(slot) else { return };
         let limits = found.limits;
         let Footprint { requests, queued, kept, kept_bytes, remembered, drafts, events, .. } = found.session.footprint();
+        let bytes = found.session.held_bytes();
         let oracle = &mut self.oracle;
+        oracle.measured("a server's bytes", bytes, limits.most_held_bytes());
         oracle.measured("a server's running requests", requests, limits.requests);
         oracle.measured("a server's kept messages", kept, limits.kept * 2 + 1);
         oracle.measured("a server's kept bytes", kept_bytes, limits.kept_bytes + limits.body);
