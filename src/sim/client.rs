@@ -572,6 +572,8 @@ impl World {
             let Some(frame) = session.poll_output(now) else { break };
             self.carry(conn, Side::Client, frame);
         }
+        // What putting frames together has led to.
+        self.pump_events(client);
         self.check_client_sizes(client);
     }
 

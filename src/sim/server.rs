@@ -409,20 +409,38 @@ impl World {
     /// Polls a session, as a driver does.
     pub(super) fn pump_slot(&mut self, slot: usize) {
         let Some(number) = self.server.slots.get(slot).map(|slot| slot.number) else { return };
-        while let Some(event) = self.server.slots[slot].session.poll_event() {
+        self.pump_slot_events(number);
+        let now = self.server.machine.now(self.time);
+        for _ in 0..1000 {
+            let Some(slot) = self.server.position(number) else { return };
+            let found = &mut self.server.slots[slot];
+            let Some(conn) = found.owner else { break };
+            let Some(frame) = found.session.poll_output(now) else { break };
+            if let Some(frame) = self.tamper_with_answers(slot, frame) {
+                self.carry(conn, Side::Server, frame);
+            }
+        }
+        // What putting frames together has led to.
+        self.pump_slot_events(number);
+        self.check_slot_sizes(number);
+    }
+
+    fn pump_slot_events(&mut self, number: u64) {
+        loop {
+            let Some(slot) = self.server.position(number) else { return };
+            let Some(event) = self.server.slots[slot].session.poll_event() else { return };
             match event {
                 SessionEvent::Request { msg_id, body } => self.execute(slot, msg_id, &body),
                 SessionEvent::DestroySession { session_id } => {
                     let key_id = self.server.slots[slot].key_id;
                     let before = self.server.slots.len();
-                    self.server
-                        .slots
-                        .retain(|other| other.number == number || other.key_id != key_id || other.session_id != session_id);
+                    let doomed =
+                        |other: &Slot| other.number != number && other.key_id == key_id && other.session_id == session_id;
+                    self.server.slots.retain(|other| !doomed(other));
                     let existed = self.server.slots.len() < before;
                     let Some(slot) = self.server.position(number) else { return };
                     // In the server's role it cannot be refused.
                     let _ = self.server.slots[slot].session.session_destroyed(session_id, existed);
-                    return self.pump_slot(slot);
                 }
                 SessionEvent::ConnectionDead(cause) => {
                     self.note(|| format!("server: slot {number}: {cause}"));
@@ -433,16 +451,6 @@ impl World {
                 _ => {}
             }
         }
-        let now = self.server.machine.now(self.time);
-        for _ in 0..1000 {
-            let found = &mut self.server.slots[slot];
-            let Some(conn) = found.owner else { break };
-            let Some(frame) = found.session.poll_output(now) else { break };
-            if let Some(frame) = self.tamper_with_answers(slot, frame) {
-                self.carry(conn, Side::Server, frame);
-            }
-        }
-        self.check_slot_sizes(slot);
     }
 
     // The host.

@@ -29,8 +29,8 @@ impl World {
     }
 
     /// After a server's session has been polled.
-    pub(super) fn check_slot_sizes(&mut self, slot: usize) {
-        let Some(found) = self.server.slots.get(slot) else { return };
+    pub(super) fn check_slot_sizes(&mut self, number: u64) {
+        let Some(found) = self.server.slots.iter().find(|slot| slot.number == number) else { return };
         let limits = found.limits;
         let Footprint { requests, queued, kept, kept_bytes, remembered, drafts, events, .. } = found.session.footprint();
         let bytes = found.session.held_bytes();
