@@ -90,7 +90,7 @@ faults! {
     Internal "internal" Request: "An error of the 500s instead of an answer.";
     Slow "slow" Request: "An answer takes up to a minute and a half.";
     LostAnswer "lost-answer" Frame: "An answer is not sent.";
-    DuplicateAnswer "duplicate-answer" Frame: "An answer is followed by another one to the same request, with other content.";
+    DuplicateAnswer "duplicate-answer" Frame: "An answer that has come is followed by another one to the same request, with other content.";
     DuplicateUpdate "duplicate-update" Frame: "An update is sent again under the identifier that it had, in a container.";
     DetailedInfo "detailed-info" Frame: "In place of an answer the client is told that there is one.";
     // The server, talking nonsense.

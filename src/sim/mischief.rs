@@ -5,13 +5,15 @@
 //! * Answers: not sent, doubled, or announced in place of being sent.
 //! * Nonsense: messages made by hand, from [`nonsense`](super::nonsense).
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 
 use super::{
     body::{self, Update},
     fault::Fault,
     nonsense::{self, Said, constructors, words},
-    world::World,
+    world::{Event, World},
 };
 use crate::{
     ids::{MsgId, Salt, SeqNo},
@@ -118,15 +120,10 @@ impl World {
                 None
             }
             (Fault::DuplicateAnswer, Some((_, req)), _) => {
-                // Behind the real one, on its heels.
-                let conn = found.owner;
-                if let Some(conn) = conn {
-                    self.carry(conn, Side::Server, frame);
-                }
-                let other = body::answer(&self.faults.dice().long().to_le_bytes());
-                let answer = words(constructors::RPC_RESULT).long(*req).raw(&other);
-                self.say(slot, Said::content(answer.done()));
-                None
+                let (slot, req) = (found.number, MsgId(*req));
+                let later = self.faults.dice().spread(Duration::from_millis(100), Duration::from_secs(30));
+                self.at(self.time + later, Event::AnswerAgain { slot, req });
+                Some(frame)
             }
             (Fault::DuplicateUpdate, _, Some(update)) => {
                 if let Some(conn) = found.owner {
@@ -141,6 +138,17 @@ impl World {
                 Some(frame)
             }
         }
+    }
+
+    /// Answers a request again, with something else. Only where the real answer has come: before that, nobody could tell.
+    pub(super) fn answer_again(&mut self, number: u64, req: MsgId) {
+        let Some(slot) = self.server.position(number) else { return };
+        let asked = self.server.slots[slot].executed.get(&req).copied();
+        if !asked.is_some_and(|asked| self.oracle.has_ended(asked)) {
+            return;
+        }
+        let other = body::answer(&self.faults.dice().long().to_le_bytes());
+        self.say(slot, Said::content(words(constructors::RPC_RESULT).long(req.0).raw(&other).done()));
     }
 
     /// A transport error for no reason.

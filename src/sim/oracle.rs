@@ -224,6 +224,11 @@ impl Oracle {
         }
     }
 
+    /// Whether a request has ended.
+    pub(super) fn has_ended(&self, asked: Asked) -> bool {
+        self.requests.get(&asked).is_some_and(|request| request.ended)
+    }
+
     /// Requests that have not ended.
     pub(super) fn open(&self) -> usize {
         self.open.len()

@@ -67,6 +67,8 @@ pub(super) struct Slot {
     /// Identifiers of what the misbehaving server says.
     pub(super) forger: Generator,
     pub(super) limits: Limits,
+    /// Requests that it was handed, by their messages.
+    pub(super) executed: BTreeMap<MsgId, Asked>,
 }
 
 struct Key {
@@ -325,6 +327,7 @@ impl World {
             client,
             forger: Generator::default(),
             limits: self.server.limits,
+            executed: BTreeMap::new(),
         });
         self.server.slots.len() - 1
     }
@@ -461,6 +464,7 @@ impl World {
         let Some(asked) = body::read_request(body) else { return self.oracle.blame(Violation::ExecutedUnasked) };
         self.note(|| format!("server: slot {number} executes {asked:?}, {msg_id}"));
         self.figures.executed += 1;
+        self.server.slots[slot].executed.insert(msg_id, asked);
         self.oracle.executed(asked, body, number);
         if self.sabotages(Sabotage::ExecuteTwice) {
             self.oracle.executed(asked, body, number);

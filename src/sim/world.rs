@@ -57,6 +57,7 @@ pub(super) enum Event {
     // The server.
     Push { client: usize },
     Worked { slot: u64, asked: Asked, msg_id: MsgId, error: Option<(i32, &'static str)> },
+    AnswerAgain { slot: u64, req: MsgId },
     // The run.
     Strike(Fault),
     Calm,
@@ -307,6 +308,7 @@ impl World {
             Event::LastRequest { client } => self.ask(client, true),
             Event::Push { client } => self.push(client),
             Event::Worked { slot, asked, msg_id, error } => self.worked(slot, asked, msg_id, error),
+            Event::AnswerAgain { slot, req } => self.answer_again(slot, req),
             Event::Strike(fault) => self.strike(fault),
             Event::Calm => {
                 self.note(|| "from now on nothing goes wrong".to_owned());
