@@ -5,12 +5,15 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::dice::Dice;
-use crate::mtproto::container::constructor;
+use crate::{ids::MsgId, mtproto::container::constructor, tl::Reader};
 
 const REQUEST: u32 = 0x51a0_0001;
 const ANSWER: u32 = 0x51a0_0002;
 const UPDATE: u32 = 0x51a0_0003;
 const FORGED: u32 = 0x51a0_0004;
+
+const INVOKE_AFTER_MSG: u32 = 0xcb9f_372d;
+const INVOKE_AFTER_MSGS: u32 = 0x3dc4_b4f0;
 
 /// Bytes of a request before its filling.
 const REQUEST_HEAD: usize = 28;
@@ -38,6 +41,24 @@ pub(super) fn request(asked: Asked, len: usize, answer_len: usize, dice: &mut Di
 pub(super) fn read_request(body: &[u8]) -> Option<Asked> {
     let client = usize::try_from(word(body, 4)?).ok()?;
     (constructor(body) == REQUEST).then_some(Asked { client, number: long(body, 8)? })
+}
+
+/// Takes off what says after which messages a request is to be done: `invokeAfterMsg#cb9f372d msg_id:long query:!X`,
+/// `invokeAfterMsgs#3dc4b4f0 msg_ids:Vector<long> query:!X`.
+pub(super) fn unwrap(body: &Bytes) -> (Vec<MsgId>, Bytes) {
+    let mut reader = Reader::new(body.clone());
+    let ids = match reader.u32() {
+        Ok(INVOKE_AFTER_MSG) => reader.i64().map(|id| vec![MsgId(id)]),
+        Ok(INVOKE_AFTER_MSGS) => (|| {
+            let (_vector, count) = (reader.u32()?, reader.u32()?);
+            (0..count).map(|_| reader.i64().map(MsgId)).collect()
+        })(),
+        _ => return (Vec::new(), body.clone()),
+    };
+    match ids {
+        Ok(ids) => (ids, reader.rest()),
+        Err(_) => (Vec::new(), body.clone()),
+    }
 }
 
 /// The answer to a request: everything in it follows from the request.

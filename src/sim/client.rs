@@ -499,9 +499,19 @@ impl World {
         while let Some(number) = self.clients[client].waiting.pop_front() {
             let Some(body) = self.oracle.body_of(Asked { client, number }) else { continue };
             let compress = self.dice.below(2) == 0;
+            let pending = self.pending_of(client);
+            let mut after = Vec::new();
+            if self.dice.below(6) == 0 && !pending.is_empty() {
+                let count = self.dice.within(1, 3);
+                after.extend((0..count).filter_map(|_| pending.get(self.dice.index(pending.len())).copied()));
+            }
+            self.oracle.ordered(Asked { client, number }, after.clone());
+            let alone = self.dice.below(40) == 0;
             let found = &mut self.clients[client];
+            let after: Vec<RequestId> =
+                found.by_request.iter().filter(|(_, number)| after.contains(number)).map(|(id, _)| *id).collect();
             let Some(session) = &mut found.session else { return };
-            match session.request(now, body, RequestOptions { compress, ..RequestOptions::default() }) {
+            match session.request_after(now, body, RequestOptions { compress, alone, ..RequestOptions::default() }, &after) {
                 Ok(id) => {
                     found.by_request.insert(id, number);
                     found.open.insert(id);

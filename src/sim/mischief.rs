@@ -67,7 +67,7 @@ impl World {
         let Some((_, code)) = REFUSALS.into_iter().find(|(fault, _)| self.faults.strikes(*fault)) else { return false };
         let inside = messages(opened);
         let executed = |message: &Message| {
-            body::read_request(&unpacked(&message.body)).is_some_and(|asked| self.oracle.was_executed(asked))
+            body::read_request(&body::unwrap(&unpacked(&message.body)).1).is_some_and(|asked| self.oracle.was_executed(asked))
         };
         if inside.iter().any(executed) {
             return false;

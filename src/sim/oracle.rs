@@ -9,6 +9,7 @@
 //!   client to send it again.
 //!   A request that failed with an error that says that it was not executed
 //!   ([`Failure::may_have_been_executed`]) was not, and will not be.
+//! * **Order**: a request that was made to come after others is not executed before each of those was done or has ended.
 //! * **Updates** are delivered at most once, always. They are delivered in the order in which they were sent as long as the transport
 //!   keeps the order, as TCP does, over any number of connections. After a frame was lost or overtaken inside a connection that went on,
 //!   those sent until then may come late: the session hands on what it gets, and putting it in order is for the floor that knows the
@@ -51,6 +52,10 @@ struct Request {
     errors: Vec<i32>,
     /// It has failed with an error that says that it was not executed.
     denied: Option<Failure>,
+    /// Requests of the same client that are to be done before.
+    after: Vec<u64>,
+    /// The host has done it.
+    done: bool,
 }
 
 struct Sent {
@@ -107,6 +112,8 @@ impl Oracle {
             lied_about: false,
             errors: Vec::new(),
             denied: None,
+            after: Vec::new(),
+            done: false,
         };
         self.requests.insert(asked, request);
         self.open.insert(asked);
@@ -114,6 +121,20 @@ impl Oracle {
 
     pub(super) fn body_of(&self, asked: Asked) -> Option<Bytes> {
         self.requests.get(&asked).map(|request| request.body.clone())
+    }
+
+    /// A request is to be done after others.
+    pub(super) fn ordered(&mut self, asked: Asked, after: Vec<u64>) {
+        if let Some(request) = self.requests.get_mut(&asked) {
+            request.after = after;
+        }
+    }
+
+    /// The host has done a request, well or not.
+    pub(super) fn done(&mut self, asked: Asked) {
+        if let Some(request) = self.requests.get_mut(&asked) {
+            request.done = true;
+        }
     }
 
     pub(super) fn cancelled(&mut self, asked: Asked) {
@@ -135,6 +156,14 @@ impl Oracle {
         if let Some(failure) = denied.filter(|_| !lied_about) {
             let error = failure.to_string();
             self.blame(Violation::ExecutedAfterAll { client: asked.client, number: asked.number, error });
+        }
+        let Asked { client, number } = asked;
+        let after = self.requests.get(&asked).map(|request| request.after.clone()).unwrap_or_default();
+        for before in after {
+            let earlier = self.requests.get(&Asked { client, number: before });
+            if earlier.is_some_and(|earlier| !earlier.done && !earlier.ended) {
+                self.blame(Violation::OutOfTurn { client, number, before });
+            }
         }
         if remembered && !lied_about {
             self.blame(Violation::ExecutedAgain { client: asked.client, number: asked.number, times });

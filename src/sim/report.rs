@@ -73,6 +73,16 @@ pub enum Violation {
         /// The error.
         error: String,
     },
+    /// A request was executed before another one that it was to come after.
+    #[error("client {client}: request {number} was executed before request {before} was done")]
+    OutOfTurn {
+        /// Whose.
+        client: usize,
+        /// Which.
+        number: u64,
+        /// The other one.
+        before: u64,
+    },
     /// The server was handed a request that nobody made.
     #[error("the host was given a request that nobody made")]
     ExecutedUnasked,
@@ -159,6 +169,7 @@ impl Violation {
             Self::FailedInPeace { .. } => "FailedInPeace",
             Self::ExecutedAgain { .. } => "ExecutedAgain",
             Self::ExecutedAfterAll { .. } => "ExecutedAfterAll",
+            Self::OutOfTurn { .. } => "OutOfTurn",
             Self::ExecutedUnasked => "ExecutedUnasked",
             Self::AnswerRefused { .. } => "AnswerRefused",
             Self::UpdateTwice { .. } => "UpdateTwice",

@@ -39,6 +39,9 @@ use crate::{
 /// The only data centre there is.
 pub(super) const DC: i32 = 2;
 
+/// How long a request waits for those that it comes after.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// Salts that the server keeps for each key.
 const SALTS: usize = 8;
 
@@ -69,6 +72,17 @@ pub(super) struct Slot {
     pub(super) limits: Limits,
     /// Requests that it was handed, by their messages.
     pub(super) executed: BTreeMap<MsgId, Asked>,
+    /// Those that are done, and whether well.
+    finished: BTreeMap<MsgId, bool>,
+}
+
+/// A request that waits for others to be done.
+pub(super) struct Held {
+    slot: u64,
+    msg_id: MsgId,
+    query: Bytes,
+    after: Vec<MsgId>,
+    until: Duration,
 }
 
 struct Key {
@@ -328,6 +342,7 @@ impl World {
             forger: Generator::default(),
             limits: self.server.limits,
             executed: BTreeMap::new(),
+            finished: BTreeMap::new(),
         });
         self.server.slots.len() - 1
     }
@@ -433,7 +448,7 @@ impl World {
             let Some(slot) = self.server.position(number) else { return };
             let Some(event) = self.server.slots[slot].session.poll_event() else { return };
             match event {
-                SessionEvent::Request { msg_id, body } => self.execute(slot, msg_id, &body),
+                SessionEvent::Request { msg_id, body } => self.take(slot, msg_id, &body),
                 SessionEvent::DestroySession { session_id } => {
                     let key_id = self.server.slots[slot].key_id;
                     let before = self.server.slots.len();
@@ -458,7 +473,34 @@ impl World {
 
     // The host.
 
-    /// Works on a request, or says that it has.
+    /// Takes a request: works on it at once, or when what has to be done before is done.
+    fn take(&mut self, slot: usize, msg_id: MsgId, body: &Bytes) {
+        let (after, query) = body::unwrap(body);
+        let number = self.server.slots[slot].number;
+        self.begin_when_free(Held { slot: number, msg_id, query, after, until: self.time + LONGEST_WAIT });
+    }
+
+    /// Works on a request if what it comes after is done.
+    pub(super) fn begin_when_free(&mut self, held: Held) {
+        let Some(slot) = self.server.position(held.slot) else { return };
+        let finished = &self.server.slots[slot].finished;
+        let vain = match held.after.iter().find(|id| finished.get(id) != Some(&true)) {
+            None => return self.execute(slot, held.msg_id, &held.query),
+            Some(id) if finished.contains_key(id) => (400, "MSG_WAIT_FAILED"),
+            Some(_) if self.time < held.until => {
+                return self.at(self.time + Duration::from_millis(200), Event::Held(held));
+            }
+            Some(_) => (500, "MSG_WAIT_TIMEOUT"),
+        };
+        self.note(|| format!("server: slot {} has waited in vain with {}", held.slot, held.msg_id));
+        let now = self.server.machine.now(self.time);
+        // It may have been cancelled: then nobody waits.
+        let _ = self.server.slots[slot].session.respond_error(now, held.msg_id, vain.0, vain.1);
+        self.server.slots[slot].finished.insert(held.msg_id, false);
+        self.pump_slot(slot);
+    }
+
+    /// Works on a request.
     fn execute(&mut self, slot: usize, msg_id: MsgId, body: &Bytes) {
         let number = self.server.slots[slot].number;
         let Some(asked) = body::read_request(body) else { return self.oracle.blame(Violation::ExecutedUnasked) };
@@ -492,6 +534,8 @@ impl World {
     pub(super) fn worked(&mut self, number: u64, asked: Asked, msg_id: MsgId, error: Option<(i32, &'static str)>) {
         let Some(slot) = self.server.position(number) else { return };
         let now = self.server.machine.now(self.time);
+        self.oracle.done(asked);
+        self.server.slots[slot].finished.insert(msg_id, error.is_none());
         let session = &mut self.server.slots[slot].session;
         let result = match error {
             Some((code, message)) => {

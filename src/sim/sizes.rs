@@ -18,12 +18,11 @@ impl World {
         oracle.measured("a client's bytes", bytes, limits.most_held_bytes());
         oracle.measured("a client's pending requests", requests, limits.requests);
         oracle.measured("a client's message identifiers", message_ids, ids_of(&limits));
-        oracle.measured("a client's queue", queued, limits.requests + SLACK);
+        oracle.measured("a client's queue", queued, limits.requests * 2 + SLACK);
         oracle.measured("a client's questions", questions, ids_of(&limits) + 4096 + SLACK);
         oracle.measured("a client's messages about messages", drafts, limits.service_queue);
         oracle.measured("a client's events after polling", events, 0);
         if connected {
-            oracle.measured("a client's queue after polling", queued, SLACK);
             oracle.measured("a client's messages about messages after polling", drafts, 0);
         }
     }

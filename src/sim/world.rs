@@ -20,7 +20,7 @@ use super::{
     network::{Conn, Recorded},
     oracle::{Oracle, SETTLE},
     report::{Figures, Report, Violation},
-    server::Server,
+    server::{Held, Server},
 };
 use crate::{
     ids::MsgId,
@@ -58,6 +58,7 @@ pub(super) enum Event {
     Push { client: usize },
     Worked { slot: u64, asked: Asked, msg_id: MsgId, error: Option<(i32, &'static str)> },
     AnswerAgain { slot: u64, req: MsgId },
+    Held(Held),
     // The run.
     Strike(Fault),
     Calm,
@@ -309,6 +310,7 @@ impl World {
             Event::Push { client } => self.push(client),
             Event::Worked { slot, asked, msg_id, error } => self.worked(slot, asked, msg_id, error),
             Event::AnswerAgain { slot, req } => self.answer_again(slot, req),
+            Event::Held(held) => self.begin_when_free(held),
             Event::Strike(fault) => self.strike(fault),
             Event::Calm => {
                 self.note(|| "from now on nothing goes wrong".to_owned());
