@@ -89,6 +89,8 @@ pub(super) struct Client {
     resets: u32,
     /// Messages that were refused on this connection since one was taken.
     refusals: u32,
+    /// The highest identifier made when one was last refused.
+    refused_until: MsgId,
     /// Resets since the beginning.
     generation: u32,
     /// The session before a reset: late messages of its are no attack.
@@ -124,6 +126,7 @@ impl Client {
             heard: false,
             resets: 0,
             refusals: 0,
+            refused_until: MsgId(0),
             generation: 0,
             retired: None,
         }
@@ -167,6 +170,7 @@ impl Client {
     pub(super) fn connection_opened(&mut self, core: &mut Core, now: Now) {
         self.begin_era();
         self.refusals = 0;
+        self.refused_until = MsgId(0);
         self.ping.last_sent = now.mono;
         core.timers.set(Timer::Ping, now.mono.saturating_add(self.ping.policy.interval));
         for request in self.requests.values_mut() {

@@ -91,7 +91,7 @@ impl Client {
         };
         core.ledger.remove(req);
         self.note_accepted(core, req);
-        self.handle_states(core, now, msg_id, &about, info)
+        self.handle_states(core, now, msg_id, Some(req), &about, info)
     }
 
     /// The states of answers that the server could not send again, all of them or some: those that it does not know are lost.
@@ -116,12 +116,13 @@ impl Client {
         Ok(())
     }
 
-    /// One byte for each message: 1, 2 and 3 say that it was not received, 4 that it was; further bits tell what became of it.
+    /// One byte for each message, in answer to the question `asked` or unasked: 1, 2 and 3 say that it was not received, 4 that it was; further bits tell what became of it.
     pub(super) fn handle_states(
         &mut self,
         core: &mut Core,
         now: Now,
         msg_id: MsgId,
+        asked: Option<MsgId>,
         about: &[MsgId],
         info: &[u8],
     ) -> Result<(), PeerMisbehaved> {
@@ -131,7 +132,16 @@ impl Client {
         for (msg_id, state) in about.iter().zip(info) {
             let Some(id) = self.under_way(*msg_id) else { continue };
             match state & 7 {
-                state @ 1..=3 => self.handle_not_received(core, now, id, *msg_id, state == 1),
+                state @ 1..=3 => {
+                    // An answer to an older question was overtaken by a refusal: the next answer counts.
+                    let outdated = self
+                        .requests
+                        .get(&id)
+                        .is_some_and(|request| request.fresh_id && asked.is_none_or(|asked| asked <= request.asked_after));
+                    if !outdated {
+                        self.handle_not_received(core, now, id, *msg_id, state == 1);
+                    }
+                }
                 4 => {
                     self.mark_received(core, *msg_id);
                     self.handle_received(core, now, id, *msg_id, state & ANSWERED != 0);
