@@ -5,7 +5,11 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::dice::Dice;
-use crate::{ids::MsgId, mtproto::container::constructor, tl::Reader};
+use crate::{
+    ids::MsgId,
+    mtproto::{container::constructor, gzip},
+    tl::Reader,
+};
 
 const REQUEST: u32 = 0x51a0_0001;
 const ANSWER: u32 = 0x51a0_0002;
@@ -43,9 +47,21 @@ pub(super) fn read_request(body: &[u8]) -> Option<Asked> {
     (constructor(body) == REQUEST).then_some(Asked { client, number: long(body, 8)? })
 }
 
+/// What an object is, unpacked if it is packed.
+pub(super) fn unpacked(body: &Bytes) -> Bytes {
+    let mut reader = Reader::new(body.clone());
+    if constructor(body) != gzip::ID || reader.u32().is_err() {
+        return body.clone();
+    }
+    reader.bytes().ok().and_then(|data| gzip::unpack(&data, 1 << 20).ok()).unwrap_or_else(|| body.clone())
+}
+
 /// Takes off what says after which messages a request is to be done: `invokeAfterMsg#cb9f372d msg_id:long query:!X`,
 /// `invokeAfterMsgs#3dc4b4f0 msg_ids:Vector<long> query:!X`.
+///
+/// Either side of that may be packed.
 pub(super) fn unwrap(body: &Bytes) -> (Vec<MsgId>, Bytes) {
+    let body = &unpacked(body);
     let mut reader = Reader::new(body.clone());
     let ids = match reader.u32() {
         Ok(INVOKE_AFTER_MSG) => reader.i64().map(|id| vec![MsgId(id)]),
@@ -56,7 +72,7 @@ pub(super) fn unwrap(body: &Bytes) -> (Vec<MsgId>, Bytes) {
         _ => return (Vec::new(), body.clone()),
     };
     match ids {
-        Ok(ids) => (ids, reader.rest()),
+        Ok(ids) => (ids, unpacked(&reader.rest())),
         Err(_) => (Vec::new(), body.clone()),
     }
 }

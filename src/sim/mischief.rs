@@ -20,11 +20,9 @@ use crate::{
     mtproto::{
         container::{self, Message, constructor},
         envelope::{self, Header, Opened, Side},
-        gzip,
         msg_id::Origin,
         session::Session,
     },
-    tl::Reader,
 };
 
 /// The refusals, and the codes that they give.
@@ -52,22 +50,17 @@ fn messages(opened: &Opened) -> Vec<Message> {
     }
 }
 
-/// What a message holds, unpacked if it is packed.
-fn unpacked(body: &Bytes) -> Bytes {
-    let mut reader = Reader::new(body.clone());
-    if constructor(body) != gzip::ID || reader.u32().is_err() {
-        return body.clone();
-    }
-    reader.bytes().ok().and_then(|data| gzip::unpack(&data, 1 << 20).ok()).unwrap_or_else(|| body.clone())
-}
-
 impl World {
     /// Refuses a frame of the client's, if that is the run's fate. Returns whether it did: the frame is not to be looked at then.
     pub(super) fn refuse_on_purpose(&mut self, slot: usize, opened: &Opened) -> bool {
+        // Another copy of what was refused is refused, too: a server that means it does not look at what it says.
+        if self.server.slots[slot].refused.contains(&opened.msg_id) {
+            return true;
+        }
         let Some((_, code)) = REFUSALS.into_iter().find(|(fault, _)| self.faults.strikes(*fault)) else { return false };
         let inside = messages(opened);
         let executed = |message: &Message| {
-            body::read_request(&body::unwrap(&unpacked(&message.body)).1).is_some_and(|asked| self.oracle.was_executed(asked))
+            body::read_request(&body::unwrap(&message.body).1).is_some_and(|asked| self.oracle.was_executed(asked))
         };
         if inside.iter().any(executed) {
             return false;
@@ -81,6 +74,7 @@ impl World {
             _ => (opened.msg_id, opened.seq_no),
         };
         self.note(|| format!("fault: {} is refused, code {code}", about.0));
+        self.server.slots[slot].refused.insert(opened.msg_id);
         let notice = match code {
             48 => {
                 let salt = self.faults.dice().long();
@@ -103,7 +97,7 @@ impl World {
         let answers: Vec<(MsgId, i64)> = messages(&opened).iter().filter_map(answered).collect();
         let update = messages(&opened)
             .into_iter()
-            .find(|message| matches!(body::read_update(&unpacked(&message.body)), Update::Numbered(_)));
+            .find(|message| matches!(body::read_update(&body::unpacked(&message.body)), Update::Numbered(_)));
         match (fault, answers.first(), update) {
             (Fault::LostAnswer, Some(_), _) => {
                 self.note(|| "fault: an answer is not sent".to_owned());

@@ -72,6 +72,8 @@ pub(super) struct Slot {
     pub(super) limits: Limits,
     /// Requests that it was handed, by their messages.
     pub(super) executed: BTreeMap<MsgId, Asked>,
+    /// Frames that were refused on purpose.
+    pub(super) refused: BTreeSet<MsgId>,
     /// Those that are done, and whether well.
     finished: BTreeMap<MsgId, bool>,
 }
@@ -343,6 +345,7 @@ impl World {
             limits: self.server.limits,
             executed: BTreeMap::new(),
             finished: BTreeMap::new(),
+            refused: BTreeSet::new(),
         });
         self.server.slots.len() - 1
     }
@@ -494,6 +497,10 @@ impl World {
         };
         self.note(|| format!("server: slot {} has waited in vain with {}", held.slot, held.msg_id));
         let now = self.server.machine.now(self.time);
+        if let Some(asked) = body::read_request(&held.query) {
+            // The client waits and tries again; when it has had enough of that, it says so.
+            self.oracle.gave_error(asked, vain.0);
+        }
         // It may have been cancelled: then nobody waits.
         let _ = self.server.slots[slot].session.respond_error(now, held.msg_id, vain.0, vain.1);
         self.server.slots[slot].finished.insert(held.msg_id, false);
