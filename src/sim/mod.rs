@@ -98,6 +98,14 @@ pub enum Sabotage {
     UpdateTwice,
     /// The host sends updates in the wrong order.
     UpdateOutOfOrder,
+    /// The host never sends one of the updates that it says it has sent.
+    LoseUpdate,
+    /// The host executes what the server has refused.
+    ExecuteRefused,
+    /// The host does not mind in which order requests are to be done.
+    OutOfTurn,
+    /// The host's errors come from nowhere.
+    StrangeError,
     /// The host answers a request with the answer to another one.
     SwapAnswers,
     /// The host never answers.
@@ -112,10 +120,14 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::ExecuteTwice,
         Self::UpdateTwice,
         Self::UpdateOutOfOrder,
+        Self::LoseUpdate,
+        Self::ExecuteRefused,
+        Self::OutOfTurn,
+        Self::StrangeError,
         Self::SwapAnswers,
         Self::NeverAnswer,
         Self::EndTwice,
@@ -147,7 +159,7 @@ pub fn shrink(seed: u64, options: &Options) -> Option<(Options, Report)> {
     for kind in kinds {
         let fewer = Options { without: options.without.with(kind), ..options.clone() };
         let report = run(seed, &fewer);
-        if report.violations.first().is_some_and(|violation| violation.name() == promise) {
+        if report.violations.iter().any(|violation| violation.name() == promise) {
             (options, best) = (fewer, report);
         }
     }

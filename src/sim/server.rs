@@ -480,6 +480,9 @@ impl World {
     fn take(&mut self, slot: usize, msg_id: MsgId, body: &Bytes) {
         let (after, query) = body::unwrap(body);
         let number = self.server.slots[slot].number;
+        if self.sabotages(Sabotage::OutOfTurn) {
+            return self.execute(slot, msg_id, &query);
+        }
         self.begin_when_free(Held { slot: number, msg_id, query, after, until: self.time + LONGEST_WAIT });
     }
 
@@ -546,7 +549,9 @@ impl World {
         let session = &mut self.server.slots[slot].session;
         let result = match error {
             Some((code, message)) => {
-                self.oracle.gave_error(asked, code);
+                if self.options.sabotage != Some(Sabotage::StrangeError) {
+                    self.oracle.gave_error(asked, code);
+                }
                 session.respond_error(now, msg_id, code, message)
             }
             None => {
@@ -581,6 +586,10 @@ impl World {
             if self.options.sabotage == Some(Sabotage::UpdateOutOfOrder) {
                 // Every even number changes places with the one before it.
                 update.number = (update.number + 1) ^ 1;
+            }
+            if self.options.sabotage == Some(Sabotage::LoseUpdate) && update.number == 2 {
+                self.oracle.pushed(update, found.number);
+                continue;
             }
             if found.session.push(now, body::update(client, update.number)).is_ok() {
                 self.figures.pushed += 1;
