@@ -83,6 +83,8 @@ pub(super) struct Client {
     era: Era,
     /// The highest of our messages that the server has shown to have taken.
     accepted: MsgId,
+    /// The lowest of them.
+    first_accepted: Option<MsgId>,
     /// Whether anything was ever heard in this session.
     heard: bool,
     /// Resets since the last answer.
@@ -123,6 +125,7 @@ impl Client {
             unique_id: None,
             era: Era::default(),
             accepted: MsgId(0),
+            first_accepted: None,
             heard: false,
             resets: 0,
             refusals: 0,

@@ -243,7 +243,7 @@ impl Client {
         self.fetch_of.clear();
         self.drops.clear();
         self.unique_id = None;
-        self.accepted = MsgId(0);
+        (self.accepted, self.first_accepted) = (MsgId(0), None);
         self.generation += 1;
         self.retired = Some(old);
         self.destroy_session(core, old);

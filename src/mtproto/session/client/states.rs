@@ -59,6 +59,7 @@ impl Client {
         // It names what it likes: only what we have sent counts.
         if self.by_msg.contains_key(&msg_id) || core.ledger.get(msg_id).is_some() {
             self.accepted = self.accepted.max(msg_id);
+            self.first_accepted = Some(self.first_accepted.map_or(msg_id, |first| first.min(msg_id)));
             self.refusals = 0;
         }
     }
@@ -160,7 +161,9 @@ impl Client {
         let of_another_session = request.since.incarnation != era.incarnation;
         // Under the same identifier the server can tell a copy. Under another it cannot.
         let same_id = !request.fresh_id && is_young(core, now, msg_id);
-        if of_another_session || (forgotten && (request.doubtful || !same_id)) {
+        // It had taken something older, and now has no memory that goes back so far: of what it took besides it knows no more either.
+        let remembered_less = self.first_accepted.is_some_and(|first| first < msg_id);
+        if of_another_session || (forgotten && (request.doubtful || !same_id || remembered_less)) {
             return self.fail(core, id, Failure::Uncertain);
         }
         let refused = request.fresh_id;
