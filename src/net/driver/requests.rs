@@ -37,6 +37,9 @@ fn has_long_answer(method: u32) -> bool {
     matches!(method, upload::GetFile::ID | upload::GetCdnFile::ID | upload::GetWebFile::ID)
 }
 
+/// Bytes by which a prelude may lengthen a request.
+const PRELUDE_ROOM: usize = 4096;
+
 impl Driver {
     /// Takes a request out, and tells the session to drop it.
     pub(super) fn forget(&mut self, token: u64) {
@@ -95,6 +98,11 @@ impl Driver {
         let Some((session, _)) = &mut self.session else { return };
         while let Some(token) = self.waiting.pop_front() {
             let Some(pending) = self.pending.get_mut(&token) else { continue };
+            if !session.has_room_for(pending.wrapped.len().saturating_add(PRELUDE_ROOM)) {
+                // What is answered makes room.
+                self.waiting.push_front(token);
+                return;
+            }
             let prelude = &self.config.prelude;
             let introduces = !self.introduced && !prelude.first.is_empty();
             if introduces {

@@ -108,6 +108,8 @@ impl Client {
                 return;
             }
             cancelled.told = true;
+            cancelled.times += 1;
+            core.timers.start(Timer::StateCheck, now.mono.saturating_add(core.limits.state_check));
             core.add_service(now, frame, Origin::Client, true, body, Service::DropAnswer(*req));
         }
         for (session_id, told) in self.doomed.iter_mut().filter(|(_, told)| !**told) {

@@ -102,7 +102,12 @@ pub(super) struct Client {
 struct Cancelled {
     id: RequestId,
     told: bool,
+    /// How often the server has been told, on whatever connection.
+    times: u32,
 }
+
+/// How often a server is told of a cancelled request that it says nothing about.
+const DROP_TIMES: u32 = 4;
 
 impl Client {
     pub(super) fn new(policy: PingPolicy) -> Self {
@@ -213,6 +218,7 @@ impl Client {
         }
         if core.timers.take_expired(Timer::StateCheck, now.mono) {
             self.check_states(core, now);
+            self.check_drops(core, now);
         }
     }
 

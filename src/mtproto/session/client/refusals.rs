@@ -6,10 +6,13 @@ use super::{Client, Failure, request::Against};
 use crate::{
     clock::Now,
     ids::{MsgId, Salt, SessionId},
-    mtproto::session::{
-        core::{Core, Service as Sent},
-        error::PeerMisbehaved,
-        event::{DeathCause, Event},
+    mtproto::{
+        session::{
+            core::{Core, Service as Sent},
+            error::PeerMisbehaved,
+            event::{DeathCause, Event},
+        },
+        time::MAX_LEAD_SECS,
     },
     trace,
 };
@@ -86,6 +89,14 @@ impl Client {
             }
             Verdict::ClockAhead => {
                 core.clock.set(now, msg_id.unix());
+                if self.accepted.unix().saturating_sub(msg_id.unix()) > MAX_LEAD_SECS {
+                    // The server's clock was set back: what it has taken is in its own future by now, and no identifier is both above
+                    // that and acceptable.
+                    core.report_offset(now);
+                    self.reset_session(core, now, about, code);
+                    self.refused_until = core.generator.last();
+                    return Ok(());
+                }
                 // What the server has taken has a lower sequence number than what comes, so it must have a lower identifier too.
                 core.generator.reset_to(self.accepted);
                 core.report_offset(now);
@@ -233,6 +244,7 @@ impl Client {
         let new = SessionId(core.rng.next_u64().cast_signed());
         core.session_id = new;
         core.content_sent = 0;
+        core.generator.reset_to(MsgId(0));
         core.seen.clear();
         core.acks.clear();
         core.acks_due = false;

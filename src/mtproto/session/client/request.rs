@@ -294,7 +294,7 @@ impl Client {
         if let Some((msg_id, _)) = request.sent.filter(|_| request.was_written()) {
             core.tracer.emit(now, || trace::Event::RpcCancelled { msg_id });
             for msg_id in request.former.into_iter().chain([msg_id]) {
-                self.drops.insert(msg_id, Cancelled { id, told: false });
+                self.drops.insert(msg_id, Cancelled { id, told: false, times: 0 });
             }
             while self.drops.len() > MAX_DROPS {
                 self.drops.pop_first();

@@ -54,6 +54,19 @@ impl Client {
         core.hurry |= !self.ask.is_empty();
     }
 
+    /// Says again what the server has said nothing about: that an answer is not wanted. Some time that has to end.
+    pub(super) fn check_drops(&mut self, core: &mut Core, now: Now) {
+        self.drops.retain(|_, cancelled| !cancelled.told || cancelled.times < super::DROP_TIMES);
+        if self.drops.is_empty() {
+            return;
+        }
+        for cancelled in self.drops.values_mut() {
+            cancelled.told = false;
+        }
+        core.hurry = true;
+        core.timers.start(Timer::StateCheck, now.mono.saturating_add(core.limits.state_check));
+    }
+
     /// The server has taken a message of ours.
     pub(super) fn note_accepted(&mut self, core: &Core, msg_id: MsgId) {
         // It names what it likes: only what we have sent counts.

@@ -57,6 +57,8 @@ pub(super) struct Server {
     /// Messages that are kept until they are acknowledged.
     kept: BTreeMap<MsgId, Kept>,
     kept_bytes: usize,
+    /// Messages that were ever kept.
+    kept_so_far: u64,
     /// Updates among the kept.
     updates: usize,
     update_bytes: usize,
@@ -82,6 +84,8 @@ enum Status {
 }
 
 struct Kept {
+    /// Its place among all that was kept: identifiers rise only as long as the machine's clock does.
+    order: u64,
     seq_no: SeqNo,
     body: Body,
     what: What,
@@ -106,6 +110,7 @@ impl Server {
             running: 0,
             kept: BTreeMap::new(),
             kept_bytes: 0,
+            kept_so_far: 0,
             updates: 0,
             update_bytes: 0,
             queue: VecDeque::new(),
@@ -189,13 +194,16 @@ impl Server {
     /// What is not acknowledged is sent again.
     pub(super) fn connection_opened(&mut self, core: &mut Core, now: Now) {
         core.hurry = true;
+        let mut all: Vec<(u64, MsgId)> = self.kept.iter().map(|(msg_id, kept)| (kept.order, *msg_id)).collect();
+        all.sort_unstable();
         self.queue.clear();
-        for (msg_id, kept) in &mut self.kept {
+        for (_, msg_id) in all {
+            let Some(kept) = self.kept.get_mut(&msg_id) else { continue };
             if kept.sent {
-                core.tracer.emit(now, || trace::Event::Resent { old: *msg_id, new: *msg_id });
+                core.tracer.emit(now, || trace::Event::Resent { old: msg_id, new: msg_id });
             }
             kept.queued = true;
-            self.queue.push_back(*msg_id);
+            self.queue.push_back(msg_id);
         }
     }
 
@@ -263,7 +271,9 @@ impl Server {
             self.updates += 1;
             self.update_bytes += body.len();
         }
-        self.kept.insert(msg_id, Kept { seq_no, body, what, sent: false, queued: true, at: now.mono });
+        self.kept_so_far += 1;
+        let order = self.kept_so_far;
+        self.kept.insert(msg_id, Kept { order, seq_no, body, what, sent: false, queued: true, at: now.mono });
         self.queue.push_back(msg_id);
         // The newest stays, whatever its size: the client waits for it. Updates stay too: nobody would ask for them again.
         while self.kept_bytes > core.limits.kept_bytes || self.kept.len() > core.limits.kept.saturating_mul(2) {

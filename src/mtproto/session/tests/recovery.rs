@@ -320,6 +320,60 @@ fn a_dropped_answer_is_asked_to_be_dropped_again_on_the_next_connection() {
     assert!(find(&output(&mut client, START, Side::Client), ids::RPC_DROP_ANSWER).is_none(), "the server has heard it");
 }
 
+/// Row: A.5 "rpc_drop_answer"
+#[test]
+fn a_drop_that_got_lost_is_said_again_some_times() {
+    let (mut client, _, id, _) = asked();
+    client.cancel(START, id);
+    let mut said = 0;
+    for second in 0..200 {
+        let now = START.later(Duration::from_secs(second));
+        client.handle_timeout(now);
+        said += output(&mut client, now, Side::Client).iter().filter(|got| got.is(ids::RPC_DROP_ANSWER)).count();
+    }
+    assert_eq!(said, 4);
+}
+
+/// Row: A.5 "time sync"
+#[test]
+fn a_server_whose_clock_was_set_back_gets_a_new_session() {
+    let (mut client, mut peer, _, msg_id) = asked();
+    peer.answer(&mut client, START, msg_id, b"okay");
+    let id = client.request(START, body(2), RequestOptions::default()).unwrap();
+    let refused = requests(&output(&mut client, START, Side::Client))[0];
+    events(&mut client);
+    // Half an hour earlier. Nothing above what it has taken is acceptable to it now.
+    let back = Now::new(START.mono, START.wall - Duration::from_secs(1800));
+    let mut peer = Peer::new(Side::Server);
+    let (notice, seq_no) = peer.next(back, false);
+    client.handle_opened(START, peer.opened(notice, seq_no, service::bad_msg_notification(refused, SeqNo(3), 17))).unwrap();
+    assert!(matches!(events(&mut client)[..], [Event::TimeOffsetChanged, Event::SessionReset { old: SESSION, .. }]));
+    let again = output(&mut client, START, Side::Client);
+    let again = find(&again, 0x0bad_cafe).unwrap();
+    assert_eq!((again.msg_id.unix(), again.seq_no), (back.unix(), SeqNo(1)));
+    peer.session = client.session_id();
+    let (answer, seq_no) = peer.next(back, true);
+    client.handle_opened(START, peer.opened(answer, seq_no, rpc_result(again.msg_id, b"okay"))).unwrap();
+    assert!(events(&mut client).iter().any(|event| matches!(event, Event::Response { id: answered, .. } if *answered == id)));
+}
+
+#[test]
+fn updates_keep_their_order_though_the_servers_clock_goes_back() {
+    let mut server = server();
+    let mut peer = Peer::new(Side::Client);
+    peer.say(&mut server, START, true, body(0));
+    let back = Now::new(START.mono, START.wall - Duration::from_secs(1800));
+    for (number, now) in [START, back, START].into_iter().enumerate() {
+        server.push(now, body(number as u32 + 1)).unwrap();
+    }
+    output(&mut server, START, Side::Server);
+    server.connection_lost(START);
+    server.connection_opened(START);
+    let sent = output(&mut server, START, Side::Server);
+    let updates: Vec<_> = sent.iter().filter(|got| got.is(0x0bad_cafe)).map(|got| got.body.clone()).collect();
+    assert_eq!(updates, [body(1), body(2), body(3)]);
+}
+
 /// Row: A.5 "future_salts"
 #[test]
 fn salts_are_asked_for_before_the_last_one_is_in_use_up_but_not_too_often() {
