@@ -141,6 +141,7 @@ fn receive_as_client(
         return Ok(());
     }
     core.check_session(&opened)?;
+    let session_id = opened.session_id;
     let outer = Message { msg_id: opened.msg_id, seq_no: opened.seq_no, body: opened.body, container: None };
     let msg_id = outer.msg_id;
     check_parity(&outer)?;
@@ -176,6 +177,12 @@ fn receive_as_client(
 
     let mut first_error = None;
     for message in messages {
+        if core.session_id != session_id {
+            // A message before this one has ended the session that they all belong to, and with it the memory of what was received.
+            let reason = "its session was reset";
+            core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id: message.msg_id, reason });
+            continue;
+        }
         if let Err(error) = accept(client, core, now, message) {
             // A lone duplicate in a container is everyday: an answer that was sent again, with others.
             if let PeerMisbehaved::Duplicate { msg_id } = error {
