@@ -141,6 +141,8 @@ fn session(established: &Established, salt: Salt, clock: &Clock) -> Session {
     let mut params = ClientParams::new(established.auth_key.clone(), SessionId(0x0123_4567_89ab_cdef), [7; 32]);
     params.salts = vec![FutureSalt::unlimited(salt)];
     params.time_offset = established.time_offset;
+    // Nothing here waits for a deadline.
+    params.limits.coalesce = Duration::ZERO;
     let mut session = Session::client(params, clock.now());
     session.connection_opened(clock.now());
     session

@@ -301,7 +301,11 @@ impl Session {
         }
         // What found no room does not wait any longer.
         self.core.hurry = true;
-        Some(self.core.seal(now, frame))
+        let frame = self.core.seal(now, frame);
+        if let Role::Client(client) = &mut self.role {
+            client.wrote(frame.len());
+        }
+        Some(frame)
     }
 
     /// Sends what acknowledgements are owed without waiting for company: before a connection is closed for good.

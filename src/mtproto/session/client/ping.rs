@@ -17,10 +17,17 @@ use crate::{
 };
 
 /// The least time for which a pong is waited.
-const LEAST_PATIENCE: Duration = Duration::from_secs(3);
+const LEAST_PATIENCE: Duration = Duration::from_secs(6);
 
 /// The least silence after which a request under way makes us ping.
 const LEAST_SILENCE: Duration = Duration::from_secs(5);
+
+/// The slowest connection that is waited for, in bytes a second: what we have written and heard nothing of may have to pass it before the
+/// ping does.
+const SLOWEST: u64 = 32 << 10;
+
+/// The most that is waited for the sake of [`SLOWEST`].
+const LONGEST_PASSAGE: Duration = Duration::from_secs(60);
 
 /// On slow connections a pong is waited for longer than the policy says, up to this many times as long.
 const STRETCH: u32 = 4;
@@ -59,6 +66,8 @@ pub(super) struct Ping {
     awaited: Option<(i64, Duration)>,
     /// Pings since the last request that only silence had caused.
     impatience: u32,
+    /// Bytes written since something was last heard.
+    unheard: u64,
 }
 
 impl Ping {
@@ -70,6 +79,7 @@ impl Ping {
         self.due = false;
         self.awaited = None;
         self.impatience = 0;
+        self.unheard = 0;
         // The next connection may take another way.
         self.rtt = Rtt::default();
     }
@@ -83,6 +93,10 @@ impl Ping {
 
     /// How long after a ping something has to be heard.
     pub(super) fn patience(&self) -> Duration {
+        self.patience_when_idle().saturating_add(self.passage())
+    }
+
+    fn patience_when_idle(&self) -> Duration {
         let most = self.policy.patience;
         match self.rtt.bound() {
             Some(bound) => bound.saturating_mul(4).clamp(LEAST_PATIENCE.min(most), most.saturating_mul(STRETCH)),
@@ -90,11 +104,16 @@ impl Ping {
         }
     }
 
+    /// How long what was written may take to get through: a file part on a slow line is no silence.
+    fn passage(&self) -> Duration {
+        Duration::from_millis(self.unheard.saturating_mul(1000) / SLOWEST).min(LONGEST_PASSAGE)
+    }
+
     /// After how many seconds without a ping the server is asked to close the connection: the time until the next one, and as long again
     /// as we wait for its answer.
     pub(super) fn disconnect_delay(&self) -> u64 {
         let delay = match self.rtt.bound() {
-            Some(_) => self.policy.interval.saturating_add(self.patience()),
+            Some(_) => self.policy.interval.saturating_add(self.patience_when_idle()),
             None => self.policy.disconnect_delay,
         };
         delay.as_secs() + u64::from(delay.subsec_nanos() > 0)
@@ -107,7 +126,7 @@ impl Ping {
             None => most,
         };
         // A request that runs long is no reason to ping all the time.
-        first.saturating_mul(1 << self.impatience.min(4)).min(self.policy.interval)
+        first.saturating_mul(1 << self.impatience.min(4)).min(self.policy.interval).saturating_add(self.passage())
     }
 }
 
@@ -118,10 +137,16 @@ impl Client {
         core.timers.start(Timer::Silence, now.mono.saturating_add(self.ping.silence(core.limits.state_check)));
     }
 
+    /// So many bytes were written.
+    pub(in super::super) fn wrote(&mut self, bytes: usize) {
+        self.ping.unheard = self.ping.unheard.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
     /// Something was heard of the server. That lets the ping's answer take longer, but not for ever: what answers no ping is dead,
     /// whatever it says.
     pub(in super::super) fn heard(&mut self, core: &mut Core, now: Now) {
         self.heard = true;
+        self.ping.unheard = 0;
         if let Some((_, sent)) = self.ping.awaited {
             let patience = self.ping.patience();
             let last = sent.saturating_add(patience.saturating_mul(STRETCH));
@@ -189,12 +214,22 @@ mod tests {
     fn patience_and_delay_follow_the_round_trip() {
         let policy = PingPolicy::default();
         assert_eq!((after(&[]).patience(), after(&[]).disconnect_delay()), (policy.patience, 75));
-        assert_eq!((after(&[100; 9]).patience(), after(&[100; 9]).disconnect_delay()), (LEAST_PATIENCE, 63));
+        assert_eq!((after(&[100; 9]).patience(), after(&[100; 9]).disconnect_delay()), (LEAST_PATIENCE, 66));
         let slow = after(&[2000; 90]);
         assert!((8..=9).contains(&slow.patience().as_secs()), "{:?}", slow.patience());
         assert!((68..=69).contains(&slow.disconnect_delay()));
         let awful = after(&[60_000; 9]);
         assert_eq!((awful.patience(), awful.disconnect_delay()), (policy.patience * 4, 120));
+    }
+
+    #[test]
+    fn what_was_written_is_given_time_to_pass() {
+        let mut ping = after(&[100; 9]);
+        ping.unheard = 512 << 10;
+        assert_eq!(ping.patience(), LEAST_PATIENCE + Duration::from_secs(16));
+        ping.unheard = u64::MAX;
+        assert_eq!(ping.patience(), LEAST_PATIENCE + LONGEST_PASSAGE);
+        assert_eq!(ping.disconnect_delay(), 66);
     }
 
     #[test]
