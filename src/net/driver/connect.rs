@@ -164,7 +164,8 @@ impl Driver {
             self.violations = 0;
             self.fail_all(&ProtocolError::Refused(TransportError::AuthKeyNotFound).into());
         }
-        // Nothing under that key was executed: everything can be asked anew under another one.
+        self.fail_uncertain();
+        // Nothing else under that key was executed: it can be asked anew under another one.
         self.session = None;
         self.by_request.clear();
         self.deadlines.clear();

@@ -21,7 +21,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::mtproto::session::{Event as SessionEvent, Reaction, RequestId, Session};
+use crate::mtproto::session::{ApiMisuse, Event as SessionEvent, Reaction, RequestId, Session, SessionError};
 use crate::trace::{Event, Tracer};
 use crate::transport::{Frame, TransportError};
 
@@ -283,11 +283,18 @@ impl Driver {
         while let Some(frame) = io.next_frame().map_err(|error| End::Violation(error.into()))? {
             match frame {
                 Frame::Payload(payload) => {
+                    if self.session.as_ref().is_some_and(|(session, _)| !session.is_ready_for_input()) {
+                        // Events are taken out and acknowledgements written; if those find no room, the server sends and does not read.
+                        self.advance(io)?;
+                    }
                     let Some((session, _)) = &mut self.session else { return Ok(()) };
                     match session.handle_input(self.config.clock.now(), payload) {
                         Ok(()) if self.pending.is_empty() => self.recovered(),
                         Ok(()) => {}
                         // A duplicate, for instance: dropped, and reported by the session.
+                        Err(SessionError::ApiMisuse(ApiMisuse::NotReady)) => {
+                            return Err(End::Lost("the server sends faster than it reads".to_owned()));
+                        }
                         Err(error) if error.reaction() == Reaction::Ignore => {}
                         Err(error) => return Err(End::Violation(error.into())),
                     }

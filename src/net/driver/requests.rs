@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
-use crate::mtproto::session::{RequestId, RequestOptions};
+use crate::mtproto::session::{Failure, RequestId, RequestOptions};
 use crate::net::error::RequestError;
+use crate::tl::Identifiable;
 use crate::trace::Event;
 
 use super::Driver;
@@ -28,6 +29,12 @@ pub(super) struct Pending {
     /// When it times out, while connected.
     pub(super) deadline: Option<Duration>,
     pub(super) reply: oneshot::Sender<Result<Bytes, RequestError>>,
+}
+
+/// Whether a method is answered with a part of a file: such requests do not share a container, or one would wait for the other's answer.
+fn has_long_answer(method: u32) -> bool {
+    use crate::tl::api::functions::upload;
+    matches!(method, upload::GetFile::ID | upload::GetCdnFile::ID | upload::GetWebFile::ID)
 }
 
 impl Driver {
@@ -65,6 +72,23 @@ impl Driver {
         }
     }
 
+    /// Before a session is given up for good: the server may have executed what it was sent, so that is not asked anew.
+    pub(super) fn fail_uncertain(&mut self) {
+        let Some((session, _)) = &self.session else { return };
+        let of = |(token, pending): (&u64, &Pending)| Some((*token, pending.id?));
+        let lost: Vec<u64> = self
+            .pending
+            .iter()
+            .filter_map(of)
+            .filter(|(_, id)| session.may_have_been_executed(*id))
+            .map(|(token, _)| token)
+            .collect();
+        for token in lost {
+            let Some(pending) = self.take(token) else { continue };
+            let _ = pending.reply.send(Err(RequestError::Failed(Failure::SessionReset)));
+        }
+    }
+
     /// Gives waiting requests to the session, each with the prelude that it needs now.
     pub(super) fn hand_over(&mut self) {
         let now = self.config.clock.now();
@@ -90,7 +114,7 @@ impl Driver {
                 whole.extend_from_slice(&bare);
                 whole.freeze()
             };
-            let options = RequestOptions { method, compress: pending.compress };
+            let options = RequestOptions { method, compress: pending.compress, alone: has_long_answer(method) };
             let id = match session.request(now, pending.wrapped.clone(), options) {
                 Ok(id) => id,
                 Err(error) => {

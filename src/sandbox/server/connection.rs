@@ -20,7 +20,9 @@ use crate::mtproto::envelope::{self, Opened};
 use crate::mtproto::handshake::KeyKind;
 use crate::mtproto::handshake::server::{ServerHandshake, Step};
 use crate::mtproto::plain;
-use crate::mtproto::session::{DeathCause, Event, FutureSalt, PeerMisbehaved, ServerParams, Session, SessionError};
+use crate::mtproto::session::{
+    DeathCause, Event, FutureSalt, KeyDestruction, PeerMisbehaved, ServerParams, Session, SessionError,
+};
 use crate::sandbox::state;
 use crate::trace::{self, ConnId, Tracer};
 use crate::transport::{self, Codec, Detector, Frame, TransportError};
@@ -222,6 +224,12 @@ impl Connection {
                             tracing::debug!(%error, "answer to destroy_session not sent");
                         }
                     }
+                    Event::DestroyAuthKey { msg_id } => {
+                        let outcome = self.destroy_key(slot.key.key_id)?;
+                        if let Err(error) = slot.lock().session.auth_key_destroyed(msg_id, outcome) {
+                            tracing::debug!(%error, "answer to destroy_auth_key not sent");
+                        }
+                    }
                     Event::ConnectionDead(cause) => dead = Some(cause),
                     // A call that nobody waits for any more runs to its end; acknowledgements are the session's business.
                     _ => {}
@@ -316,6 +324,12 @@ impl Connection {
         }
         drop(inner);
         Ok(slot)
+    }
+
+    /// Forgets a key. What this connection still has to say under it is said; from then on nobody knows it.
+    fn destroy_key(&self, key_id: i64) -> Result<KeyDestruction, Closed> {
+        let known = self.shared.state.remove_auth_key(self.dc, key_id)?;
+        Ok(if known { KeyDestruction::Destroyed } else { KeyDestruction::Unknown })
     }
 
     fn salts(&self, key_id: i64, now: i64) -> Result<(Vec<FutureSalt>, i64), state::Error> {
