@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rand::rngs::StdRng;
 use rand::Rng;
+use rand::rngs::StdRng;
 
 use crate::crypto::rsa::PublicKey;
 use crate::ids::{DcId, SessionId};
@@ -13,7 +13,9 @@ use crate::mtproto::binding::{self, Binding};
 use crate::mtproto::handshake::client::{Config, Established};
 use crate::mtproto::handshake::{KeyKind, Mode};
 use crate::mtproto::rpc_error::RpcError;
-use crate::mtproto::session::{ClientParams, Event as SessionEvent, Failure, FutureSalt, Reaction, RequestId, RequestOptions, Session};
+use crate::mtproto::session::{
+    ClientParams, Event as SessionEvent, Failure, FutureSalt, Reaction, RequestId, RequestOptions, Session,
+};
 use crate::tl::{Deserialize, Serialize, api};
 use crate::trace::{Event, Tracer};
 use crate::transport::{Frame, TransportError};

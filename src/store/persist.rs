@@ -56,10 +56,7 @@ impl Persistence for Namespace {
 
     fn save_dc_auth(&self, auth: &DcAuth) -> Result<(), PersistenceError> {
         Ok(self.write(Durability::Full, |t| {
-            t.execute(
-                "DELETE FROM temp_auth WHERE dc = ?1 AND perm_key_id <> ?2",
-                params![auth.dc.0, auth.auth_key.id()],
-            )?;
+            t.execute("DELETE FROM temp_auth WHERE dc = ?1 AND perm_key_id <> ?2", params![auth.dc.0, auth.auth_key.id()])?;
             insert(t, "INSERT OR REPLACE", auth)
         })?)
     }

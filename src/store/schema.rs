@@ -10,7 +10,8 @@ use super::Error;
 pub(super) const APPLICATION_ID: i64 = 0x7464_6c4e;
 
 /// One step for each version: step 0 makes version 1 out of an empty file. Steps are only ever added.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (
         key     TEXT PRIMARY KEY NOT NULL,
         value   TEXT NOT NULL
@@ -48,7 +49,8 @@ const MIGRATIONS: &[&str] = &["
         updated_at  INTEGER NOT NULL,
         UNIQUE (kind, fingerprint)
     ) STRICT;
-", "
+",
+    "
     CREATE TABLE temp_auth (
         dc          INTEGER NOT NULL,
         key_use     INTEGER NOT NULL,   -- 0 main, 1 media
@@ -61,7 +63,8 @@ const MIGRATIONS: &[&str] = &["
         expires_at  INTEGER NOT NULL,
         PRIMARY KEY (dc, key_use)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+];
 
 /// The version that this program writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -124,9 +127,7 @@ mod tests {
         connection.execute_batch(MIGRATIONS[0]).expect("version 1");
         connection.pragma_update(None, "application_id", APPLICATION_ID).expect("pragma");
         connection.pragma_update(None, "user_version", 1).expect("pragma");
-        connection
-            .execute("INSERT INTO dc_auth VALUES (2, x'00', 7, x'', 0, 1, 5)", [])
-            .expect("a key of that time");
+        connection.execute("INSERT INTO dc_auth VALUES (2, x'00', 7, x'', 0, 1, 5)", []).expect("a key of that time");
         migrate(&mut connection, Path::new("x")).expect("brought up to date");
         assert_eq!(check(&connection, Path::new("x")).expect("ours"), VERSION);
         let kept: (i64, bool) = connection

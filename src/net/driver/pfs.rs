@@ -129,7 +129,12 @@ impl Driver {
     }
 
     /// One at a time for each kind of connection: whoever comes second finds the key made.
-    async fn make_temp_key(&mut self, mut io: Io, pfs: Pfs, perm: KeyMaterial) -> Result<(Io, Option<Session>, TempMaterial), End> {
+    async fn make_temp_key(
+        &mut self,
+        mut io: Io,
+        pfs: Pfs,
+        perm: KeyMaterial,
+    ) -> Result<(Io, Option<Session>, TempMaterial), End> {
         let (host, clock) = (Arc::clone(&self.host), self.config.clock);
         let order = order(&self.config, &pfs, perm, self.tracer.clone());
         let mut rng = StdRng::from_seed(seed(&mut self.rng));
@@ -162,11 +167,7 @@ impl Driver {
             salts: material.salts.clone(),
             time_offset: material.time_offset,
             tracer: self.tracer.clone(),
-            ..ClientParams::new(
-                material.auth_key.clone(),
-                SessionId(draw_session_id(&mut self.rng)),
-                seed(&mut self.rng),
-            )
+            ..ClientParams::new(material.auth_key.clone(), SessionId(draw_session_id(&mut self.rng)), seed(&mut self.rng))
         };
         Session::client(params, self.config.clock.now())
     }
@@ -261,7 +262,9 @@ impl Driver {
 
     /// Makes the next key in the background, over a connection of its own.
     fn renew(&mut self) {
-        let (Some(pfs), Some(perm), Some(active)) = (self.config.pfs.clone(), self.key.current(), &self.session) else { return };
+        let (Some(pfs), Some(perm), Some(active)) = (self.config.pfs.clone(), self.key.current(), &self.session) else {
+            return;
+        };
         if active.temp.is_none_or(|temp| temp.perm_key_id != perm.auth_key.id()) {
             return;
         }
@@ -325,7 +328,9 @@ impl Driver {
         let perm = self.key.current();
         let settled =
             perm.as_ref().is_some_and(|key| self.config.clock.now().unix().saturating_sub(key.created_at) > SETTLED_AFTER);
-        if let Some(perm) = perm.filter(|_| settled && error.is("ENCRYPTED_MESSAGE_INVALID") && self.refusals > REFUSALS_UNSUSPECTED) {
+        if let Some(perm) =
+            perm.filter(|_| settled && error.is("ENCRYPTED_MESSAGE_INVALID") && self.refusals > REFUSALS_UNSUSPECTED)
+        {
             self.refusals = 0;
             self.perm_key_unknown(perm.auth_key.id());
             return false;
@@ -362,8 +367,7 @@ async fn renew(
     let tracer = config.tracer.with_connection(next_connection(), config.dc);
     let began = clock.now();
     let dialled = dial(&*config.dialer, &config.addrs, config.dial_timeout).await;
-    let (stream, addr) =
-        dialled.map_err(|failures| failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    let (stream, addr) = dialled.map_err(|failures| failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let options = transport::Options { dc: config.wire_dc, ..config.transport };
     tracer.emit(clock.now(), || Event::Connected {
         addr: format!("{addr} ({options}), to renew a key"),

@@ -6,10 +6,10 @@ use rand::Rng;
 use rusqlite::Connection;
 
 use super::fault::Fault;
-use crate::ids::{MsgId, SessionId};
 use super::state::State;
 use super::state::keys::Auth;
 use super::state::users::{self, User};
+use crate::ids::{MsgId, SessionId};
 use crate::tl::api::enums;
 use crate::tl::{Deserialize, Serialize};
 

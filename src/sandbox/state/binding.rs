@@ -22,7 +22,8 @@ impl State {
     pub(crate) fn auth_key_until(&self, dc: DcId, id: i64, now: i64) -> Result<Option<(AuthKey, Option<i64>)>, Error> {
         let Some(key) = self.auth_key(dc, id, now)? else { return Ok(None) };
         let expires = self.read(|db| {
-            db.query_row("SELECT expires FROM auth_keys WHERE dc = ?1 AND id = ?2", params![dc.0, id], |row| row.get(0)).optional()
+            db.query_row("SELECT expires FROM auth_keys WHERE dc = ?1 AND id = ?2", params![dc.0, id], |row| row.get(0))
+                .optional()
         });
         Ok(expires.map_err(|error: rusqlite::Error| Error::from(error))?.map(|expires| (key, expires)))
     }

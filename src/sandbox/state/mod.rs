@@ -186,7 +186,14 @@ impl State {
         let secret: Vec<u8> = tx.query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))?;
         let secret = <[u8; 32]>::try_from(secret.as_slice()).map_err(|_| Error::Damaged("secret"))?;
         tx.commit()?;
-        let state = Self { db: Mutex::new(db), dir: dir.to_owned(), secret, assembling: Mutex::new(()), key_losses: AtomicU64::new(0), _lock: lock };
+        let state = Self {
+            db: Mutex::new(db),
+            dir: dir.to_owned(),
+            secret,
+            assembling: Mutex::new(()),
+            key_losses: AtomicU64::new(0),
+            _lock: lock,
+        };
         state.clean_files(now)?;
         Ok(state)
     }

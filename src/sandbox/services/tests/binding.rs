@@ -157,7 +157,15 @@ fn logging_out_and_destroying_take_the_temporary_keys_along() {
 fn who_was_logged_out_from_elsewhere_is_told_so_under_a_bound_key() {
     let (mut world, perm, temp, _) = world();
     bind(&mut world, temp, perm);
-    let (other, _) = world.account("9996610001", "Ann");
+    let other = world.key(1);
+    let hash = world.code_hash(other, "9996610001");
+    let sign_in = f::auth::SignIn {
+        phone_number: "9996610001".into(),
+        phone_code_hash: hash.as_str().into(),
+        phone_code: Some("11111".into()),
+        email_verification: None,
+    };
+    world.call(other, sign_in).unwrap();
     world.call(other, f::auth::ResetAuthorizations).unwrap();
     assert_eq!(world.fault(temp, f::updates::GetState), "SESSION_REVOKED");
 }
