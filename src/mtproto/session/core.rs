@@ -91,11 +91,6 @@ impl Core {
         (msg_id, SeqNo(even | 1))
     }
 
-    /// An identifier without a sequence number: for a request to come.
-    pub(super) fn reserve(&mut self, now: Now) -> MsgId {
-        self.generator.next(self.server_time(now), Origin::Client, &mut self.rng)
-    }
-
     /// The origin of messages that answer the peer's.
     pub(super) fn answering(&self) -> Origin {
         match self.side {

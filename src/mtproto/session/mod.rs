@@ -281,38 +281,6 @@ impl Session {
         }
     }
 
-    /// Takes an identifier for a request whose body has to name it (client role): `auth.bindTempAuthKey`. Use it at once with
-    /// [`request_reserved`](Self::request_reserved), before any other request is made: identifiers rise with the sequence numbers.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::WrongRole`] in the server role.
-    pub fn reserve_msg_id(&mut self, now: Now) -> Result<MsgId, ApiMisuse> {
-        match &self.role {
-            Role::Client(_) => Ok(self.core.reserve(now)),
-            Role::Server(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
-    /// Makes a request (client role) that is sent under `msg_id`, which [`reserve_msg_id`](Self::reserve_msg_id) gave, and under no
-    /// other: where another one would be needed it ends with [`Failure::ReservedIdLost`].
-    ///
-    /// # Errors
-    ///
-    /// As [`request`](Self::request).
-    pub fn request_reserved(
-        &mut self,
-        now: Now,
-        msg_id: MsgId,
-        body: Bytes,
-        options: RequestOptions,
-    ) -> Result<RequestId, ApiMisuse> {
-        match &mut self.role {
-            Role::Client(client) => client.request_reserved(&self.core, now, msg_id, body, options),
-            Role::Server(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
     /// Gives a request up (client role): it ends with [`Failure::Cancelled`], and the server is asked not to answer it
     /// (`rpc_drop_answer`). Returns whether it was still pending.
     pub fn cancel(&mut self, now: Now, id: RequestId) -> bool {

@@ -63,10 +63,6 @@ pub enum Failure {
     /// The answer came, but it cannot be read: it is damaged, or unpacks to too much. The request was executed.
     #[error("the answer cannot be read")]
     UnreadableAnswer,
-    /// The request had to go under the identifier that was reserved for it, and the server will not take a message of that identifier
-    /// any more. It was not executed: make it anew, under another identifier.
-    #[error("the server does not take the identifier that was reserved for the request")]
-    ReservedIdLost,
 }
 
 /// A message younger than this many seconds is sent again under the identifier that it had, so that the server can tell that it has
@@ -110,8 +106,6 @@ pub(super) struct Client {
 struct Request {
     body: Bytes,
     method: u32,
-    /// The identifier that its body speaks of: it goes under this one or not at all.
-    reserved: Option<MsgId>,
     /// The message that carries it, once it has been sent.
     sent: Option<(MsgId, SeqNo)>,
     /// Messages that carried it before.
@@ -196,7 +190,6 @@ impl Client {
             Request {
                 body: packed.unwrap_or(body),
                 method,
-                reserved: None,
                 sent: None,
                 former: Vec::new(),
                 phase: Phase::Queued,
@@ -208,22 +201,6 @@ impl Client {
             },
         );
         self.queue.push_back(id);
-        Ok(id)
-    }
-
-    /// Takes a request that goes under an identifier which its body names.
-    pub(super) fn request_reserved(
-        &mut self,
-        core: &Core,
-        now: Now,
-        msg_id: MsgId,
-        body: Bytes,
-        options: RequestOptions,
-    ) -> Result<RequestId, ApiMisuse> {
-        let id = self.request(core, now, body, options)?;
-        if let Some(request) = self.requests.get_mut(&id) {
-            request.reserved = Some(msg_id);
-        }
         Ok(id)
     }
 
@@ -322,13 +299,8 @@ impl Client {
                     core.tracer.emit(now, || trace::Event::Resent { old: msg_id, new: msg_id });
                     (msg_id, seq_no)
                 }
-                Some(_) if request.reserved.is_some() => {
-                    self.fail(core, id, Failure::ReservedIdLost);
-                    continue;
-                }
                 before => {
-                    let (fresh, seq_no) = core.allocate(now, Origin::Client, true);
-                    let msg_id = request.reserved.unwrap_or(fresh);
+                    let (msg_id, seq_no) = core.allocate(now, Origin::Client, true);
                     if let Some((old, _)) = before {
                         request.former.push(old);
                         core.tracer.emit(now, || trace::Event::Resent { old, new: msg_id });
@@ -454,9 +426,6 @@ impl Client {
         if request.phase == Phase::Queued {
             request.fresh_id |= fresh_id;
             return;
-        }
-        if fresh_id && request.reserved.is_some() {
-            return self.fail(core, id, Failure::ReservedIdLost);
         }
         if fresh_id {
             // Only refusals can go on for ever: what a broken connection lost is found out once for each connection.

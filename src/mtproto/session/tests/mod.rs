@@ -7,7 +7,6 @@ mod mutation;
 mod pair;
 mod peer;
 mod reconnect;
-mod reserved;
 mod server_checks;
 mod server_service;
 mod service;
