@@ -153,10 +153,10 @@ impl Inner {
             let error = match link.request(body.clone(), method.compresses()).await {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(RequestError::Rpc(error)) => error,
-                // Nobody knows whether it was executed. Where that does not matter, it is asked again.
-                Err(RequestError::Failed(Failure::SessionReset | Failure::TooManyResends { .. }))
-                    if method.is_repeatable() && patience.retries < RETRIES =>
-                {
+                // Nobody knows whether it was executed, or its answer is lost. Where that does not matter, it is asked again.
+                Err(RequestError::Failed(
+                    Failure::SessionReset | Failure::Uncertain | Failure::AnswerLost | Failure::TooManyResends { .. },
+                )) if method.is_repeatable() && patience.retries < RETRIES => {
                     patience.retries += 1;
                     continue;
                 }

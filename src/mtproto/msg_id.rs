@@ -56,9 +56,9 @@ impl Generator {
         MsgId(id | origin.bits())
     }
 
-    /// Forgets what was made before: the clock it was made by has proved to be ahead.
-    pub fn reset(&mut self) {
-        self.last = 0;
+    /// Forgets what was made after `last`: the clock that it was made by has proved to be ahead.
+    pub fn reset_to(&mut self, last: MsgId) {
+        self.last = self.last.min(last.0);
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
         let mut ids = Generator::default();
         let first = ids.next(Duration::from_secs(2000), Origin::Client, &mut rng);
         assert!(ids.next(Duration::from_secs(1000), Origin::Client, &mut rng) > first);
-        ids.reset();
+        ids.reset_to(MsgId(0));
         assert_eq!(ids.next(Duration::from_secs(1000), Origin::Client, &mut rng).unix(), 1000);
     }
 

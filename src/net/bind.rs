@@ -141,9 +141,9 @@ async fn bind(
 fn ask(session: &mut Session, order: &Order, material: &TempMaterial, rng: &mut StdRng) -> Result<RequestId, BindError> {
     let misuse = |error: crate::mtproto::session::ApiMisuse| BindError::Lost(error.to_string());
     let now = order.clock.now();
-    let msg_id = session.reserve_msg_id(now).map_err(misuse)?;
+    let reserved = session.reserve(now).map_err(misuse)?;
     let binding = Binding {
-        msg_id,
+        msg_id: reserved.msg_id(),
         nonce: rng.next_u64().cast_signed(),
         temp_auth_key_id: material.auth_key.id(),
         perm_auth_key_id: material.perm_key_id,
@@ -157,7 +157,7 @@ fn ask(session: &mut Session, order: &Order, material: &TempMaterial, rng: &mut 
         encrypted_message: binding::seal(&order.perm.auth_key, &binding, rng),
     };
     let options = RequestOptions { compress: false, ..RequestOptions::default() };
-    session.request_reserved(now, msg_id, request.to_bytes(), options).map_err(misuse)
+    session.request_reserved(now, &reserved, request.to_bytes(), options).map_err(misuse)
 }
 
 /// Drives the session until the request has ended.

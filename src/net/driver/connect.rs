@@ -184,21 +184,10 @@ impl Driver {
             self.violations = 0;
             self.fail_all(&ProtocolError::Refused(TransportError::AuthKeyNotFound).into());
         }
-        // Under temporary keys that were bound to it, something may have been.
-        let temporary = self.session.take_if(|active| active.temp.is_some()).into_iter();
-        for active in std::mem::take(&mut self.draining).into_iter().chain(temporary) {
+        // What may have been executed under it, or under temporary keys that were bound to it, ends here; the rest is asked anew.
+        for active in std::mem::take(&mut self.draining).into_iter().chain(self.session.take()) {
             self.abandon(&active);
         }
-        // Nothing under that key was executed: everything can be asked anew under another one.
-        self.session = None;
-        self.by_request.clear();
-        self.deadlines.clear();
-        let mut tokens: Vec<_> = self.pending.keys().copied().collect();
-        tokens.sort_unstable();
-        for pending in self.pending.values_mut() {
-            (pending.id, pending.deadline) = (None, None);
-        }
-        self.waiting = tokens.into();
     }
 }
 

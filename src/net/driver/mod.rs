@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::mtproto::envelope;
 use crate::mtproto::rpc_error::RpcError;
-use crate::mtproto::session::{Event as SessionEvent, Reaction, RequestId};
+use crate::mtproto::session::{ApiMisuse, Event as SessionEvent, Reaction, RequestId, SessionError};
 use crate::trace::{Event, Tracer};
 use crate::transport::{Frame, TransportError};
 
@@ -324,22 +324,29 @@ impl Driver {
                 Frame::Payload(payload) => {
                     let now = self.config.clock.now();
                     let key_id = envelope::key_id_of(&payload);
-                    let mut sessions = self.session.iter_mut().chain(&mut self.draining);
-                    let active = match sessions.find(|active| Some(active.key_id) == key_id) {
-                        Some(active) => active,
+                    let serial = match self.serial_of(key_id) {
+                        Some(serial) => serial,
                         None if key_id.is_some_and(|id| self.retired.contains(&id)) => continue,
                         // It says what is wrong.
-                        None => match &mut self.session {
-                            Some(active) => active,
+                        None => match &self.session {
+                            Some(active) => active.serial,
                             None => return Ok(()),
                         },
                     };
+                    if self.active(serial).is_some_and(|active| !active.session.is_ready_for_input()) {
+                        // Events are taken out and acknowledgements written; if those find no room, the server sends and does not read.
+                        self.advance(io)?;
+                    }
+                    let Some(active) = self.active(serial) else { continue };
                     match active.session.handle_input(now, payload) {
                         Ok(()) => {
                             active.heard = true;
                             if self.pending.is_empty() {
                                 self.recovered();
                             }
+                        }
+                        Err(SessionError::ApiMisuse(ApiMisuse::NotReady)) => {
+                            return Err(End::Lost("the server sends faster than it reads".to_owned()));
                         }
                         // A duplicate, for instance: dropped, and reported by the session.
                         Err(error) if error.reaction() == Reaction::Ignore => active.heard = true,

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::mtproto::session::{RequestId, RequestOptions};
 use crate::net::error::RequestError;
+use crate::tl::Identifiable;
 use crate::trace::Event;
 
 use super::sessions::Active;
@@ -47,6 +48,12 @@ impl Pending {
             reply,
         }
     }
+}
+
+/// Whether a method is answered with a part of a file: such requests do not share a container, or one would wait for the other's answer.
+fn has_long_answer(method: u32) -> bool {
+    use crate::tl::api::functions::upload;
+    matches!(method, upload::GetFile::ID | upload::GetCdnFile::ID | upload::GetWebFile::ID)
 }
 
 impl Driver {
@@ -114,7 +121,7 @@ impl Driver {
                 whole.extend_from_slice(&bare);
                 whole.freeze()
             };
-            let options = RequestOptions { method, compress: pending.compress };
+            let options = RequestOptions { method, compress: pending.compress, alone: has_long_answer(method) };
             let id = match session.request(now, pending.wrapped.clone(), options) {
                 Ok(id) => id,
                 Err(error) => {

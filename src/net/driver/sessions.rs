@@ -53,6 +53,12 @@ impl Driver {
         self.session.iter_mut().chain(&mut self.draining).find(|active| active.serial == serial)
     }
 
+    /// The session under the key with this id.
+    pub(super) fn serial_of(&self, key_id: Option<i64>) -> Option<u64> {
+        let mut sessions = self.session.iter().chain(&self.draining);
+        sessions.find(|active| Some(active.key_id) == key_id).map(|active| active.serial)
+    }
+
     pub(super) fn is_current(&self, serial: u64) -> bool {
         self.session.as_ref().is_some_and(|active| active.serial == serial)
     }
@@ -124,8 +130,9 @@ impl Driver {
         // In front of what waits, in their order.
         for token in tokens.into_iter().rev() {
             let Some(mut pending) = self.take(token) else { continue };
-            // The first thing that was ever sent under the key on the only connection that it was sent on got no answer but the refusal.
-            if !active.heard && pending.connection == self.connections {
+            // Nothing was heard on the only connection that it was handed to, but the refusal; or it was never written.
+            let unheard = !active.heard || pending.id.is_some_and(|(_, id)| !active.session.may_have_been_executed(id));
+            if unheard && pending.connection == self.connections {
                 (pending.id, pending.deadline) = (None, None);
                 self.pending.insert(token, pending);
                 self.waiting.push_front(token);

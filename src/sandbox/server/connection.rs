@@ -20,7 +20,9 @@ use crate::mtproto::envelope::{self, Opened};
 use crate::mtproto::handshake::KeyKind;
 use crate::mtproto::handshake::server::{ServerHandshake, Step};
 use crate::mtproto::plain;
-use crate::mtproto::session::{DeathCause, Event, FutureSalt, PeerMisbehaved, ServerParams, Session, SessionError};
+use crate::mtproto::session::{
+    DeathCause, Event, FutureSalt, KeyDestruction, PeerMisbehaved, ServerParams, Session, SessionError,
+};
 use crate::sandbox::state;
 use crate::trace::{self, ConnId, Tracer};
 use crate::transport::{self, Codec, Detector, Frame, TransportError};
@@ -225,6 +227,12 @@ impl Connection {
                             tracing::debug!(%error, "answer to destroy_session not sent");
                         }
                     }
+                    Event::DestroyAuthKey { msg_id } => {
+                        let outcome = self.destroy_key(slot.key.key_id)?;
+                        if let Err(error) = slot.lock().session.auth_key_destroyed(msg_id, outcome) {
+                            tracing::debug!(%error, "answer to destroy_auth_key not sent");
+                        }
+                    }
                     Event::ConnectionDead(cause) => dead = Some(cause),
                     // A call that nobody waits for any more runs to its end; acknowledgements are the session's business.
                     _ => {}
@@ -340,6 +348,17 @@ impl Connection {
         }
         drop(inner);
         Ok(slot)
+    }
+
+    /// Forgets a key, with who is logged in with it and the temporary keys that are bound to it; of a temporary key that is bound, the
+    /// permanent one. What this connection still has to say under it is said; from then on nobody knows it.
+    fn destroy_key(&self, key_id: i64) -> Result<KeyDestruction, Closed> {
+        let (shared, dc) = (&self.shared, self.dc.0);
+        let Some(auth) = shared.state.auth_behind(dc, key_id)? else { return Ok(KeyDestruction::Unknown) };
+        shared.state.write(|tx| state::keys::unbind(tx, dc, auth.key_id, false).map_err(state::Error::from))?;
+        shared.sessions.logged_out(dc, auth.key_id);
+        let known = shared.state.remove_auth_key(self.dc, auth.key_id)?;
+        Ok(if known { KeyDestruction::Destroyed } else { KeyDestruction::Unknown })
     }
 
     fn salts(&self, key_id: i64, now: i64) -> Result<(Vec<FutureSalt>, i64), state::Error> {

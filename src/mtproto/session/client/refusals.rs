@@ -9,7 +9,7 @@ use crate::{
     mtproto::session::{
         core::{Core, Service as Sent},
         error::PeerMisbehaved,
-        event::Event,
+        event::{DeathCause, Event},
     },
     trace,
 };
@@ -20,12 +20,16 @@ use rand::Rng;
 enum Verdict {
     /// Our clock is behind: set it by the notice, and send again.
     ClockBehind,
-    /// Our clock is ahead: set it back by the notice, begin identifiers anew, and send again.
+    /// Our clock is ahead: set it back by the notice, go back with the identifiers as far as may be, and send again.
     ClockAhead,
-    /// Send again as a new message.
+    /// Send again, now that the salt is known.
     SendAgain,
+    /// Another copy may have been taken: ask, and send again what was not.
+    AskFirst,
     /// The server's idea of our sequence numbers differs from ours: begin a new session.
     NewSession,
+    /// Send again what was in the container, each message in a frame of its own.
+    BreakUp,
     /// A mistake of ours that repeating does not mend.
     GiveUp,
 }
@@ -35,14 +39,14 @@ const CODES: [(i32, &str, Verdict); 11] = [
     (16, "the message's identifier is too low", Verdict::ClockBehind),
     (17, "the message's identifier is too high", Verdict::ClockAhead),
     (18, "the message's identifier is not divisible by 4", Verdict::GiveUp),
-    (19, "the container's identifier is that of an earlier message", Verdict::GiveUp),
-    (20, "the message is too old to tell whether it was received", Verdict::SendAgain),
+    (19, "the container's identifier is that of an earlier message", Verdict::AskFirst),
+    (20, "the message is too old to tell whether it was received", Verdict::AskFirst),
     (32, "the sequence number is too low", Verdict::NewSession),
     (33, "the sequence number is too high", Verdict::NewSession),
     (34, "the sequence number should be even", Verdict::GiveUp),
     (35, "the sequence number should be odd", Verdict::GiveUp),
     (48, "the server salt is wrong", Verdict::SendAgain),
-    (64, "the container is invalid", Verdict::GiveUp),
+    (64, "the container is invalid", Verdict::BreakUp),
 ];
 
 /// What a code means.
@@ -52,6 +56,9 @@ pub(in super::super) fn describe(code: i32) -> &'static str {
 
 /// How many sessions in a row may be refused for their sequence numbers.
 const MAX_RESETS: u32 = 3;
+
+/// How many messages in a row may be refused on one connection.
+const MAX_REFUSALS: u32 = 64;
 
 impl Client {
     pub(super) fn handle_bad_msg(
@@ -64,25 +71,31 @@ impl Client {
     ) -> Result<(), PeerMisbehaved> {
         core.tracer.emit(now, || trace::Event::BadMsg { code, msg_id: about });
         self.check_known(core, msg_id, about)?;
+        if self.count_refusal(core) {
+            return Ok(());
+        }
         let Some((.., verdict)) = CODES.iter().find(|(known, ..)| *known == code) else {
-            self.refused(core, about, |client, core, id| client.fail(core, id, Failure::Refused { code }));
+            self.refused(core, about, |client, core, id| client.give_up(core, id, code));
             return Err(PeerMisbehaved::UnknownErrorCode { msg_id, code });
         };
         match verdict {
             Verdict::ClockBehind => {
                 core.clock.set(now, msg_id.unix());
                 core.report_offset(now);
-                self.send_again(core, about);
+                self.send_again(core, about, false);
             }
             Verdict::ClockAhead => {
                 core.clock.set(now, msg_id.unix());
-                core.generator.reset();
+                // What the server has taken has a lower sequence number than what comes, so it must have a lower identifier too.
+                core.generator.reset_to(self.accepted);
                 core.report_offset(now);
-                self.send_again(core, about);
+                self.send_again(core, about, false);
             }
-            Verdict::SendAgain => self.send_again(core, about),
+            Verdict::SendAgain => self.send_again(core, about, false),
+            Verdict::AskFirst => self.send_again(core, about, true),
+            Verdict::BreakUp => self.break_up(core, about, code),
             Verdict::NewSession => self.reset_session(core, about, code),
-            Verdict::GiveUp => self.refused(core, about, |client, core, id| client.fail(core, id, Failure::Refused { code })),
+            Verdict::GiveUp => self.refused(core, about, |client, core, id| client.give_up(core, id, code)),
         }
         Ok(())
     }
@@ -97,10 +110,24 @@ impl Client {
     ) -> Result<(), PeerMisbehaved> {
         core.tracer.emit(now, || trace::Event::BadMsg { code: 48, msg_id: about });
         self.check_known(core, msg_id, about)?;
+        if self.count_refusal(core) {
+            return Ok(());
+        }
         core.use_salt(now, salt);
         // The salt is the frame's: if the notice names a message within a container, the whole container was refused.
-        self.send_again(core, core.ledger.container_of(about).unwrap_or(about));
+        self.send_again(core, core.ledger.container_of(about).unwrap_or(about), false);
         Ok(())
+    }
+
+    /// Whether the server refuses so much that nothing more is to be tried on this connection. Requests have bounds of their own; this is
+    /// the one for what we say besides.
+    fn count_refusal(&mut self, core: &mut Core) -> bool {
+        self.refusals += 1;
+        let times = self.refusals;
+        if times == MAX_REFUSALS {
+            core.events.push(Event::ConnectionDead(DeathCause::Refused { times }));
+        }
+        times >= MAX_REFUSALS
     }
 
     /// "The client must check that it has, in fact, recently sent a message with the specified msg_id."
@@ -111,15 +138,31 @@ impl Client {
         Err(PeerMisbehaved::AboutUnknown { msg_id, about })
     }
 
-    /// Sends again what a refused message was about, as new messages: its requests, and its service messages.
-    fn send_again(&mut self, core: &mut Core, about: MsgId) {
+    /// Sends again what a refused message was about, as new messages: its requests, and its service messages. `doubtful`: the refusal
+    /// does not say that no copy of it was taken.
+    fn send_again(&mut self, core: &mut Core, about: MsgId, doubtful: bool) {
         for msg_id in inside(core, about) {
             if let Some(id) = self.under_way(msg_id) {
-                self.resend(core, id, true);
+                self.resend_refused(core, id, doubtful);
             } else if let Some(service) = core.ledger.remove(msg_id) {
                 self.redo(core, service);
             }
         }
+    }
+
+    /// The server does not like a container: its messages go without one. If it is none, or was one for one message, nothing is left to
+    /// be tried.
+    fn break_up(&mut self, core: &mut Core, about: MsgId, code: i32) {
+        let messages = inside(core, about);
+        if messages.len() < 2 {
+            return self.refused(core, about, |client, core, id| client.give_up(core, id, code));
+        }
+        for msg_id in &messages {
+            if let Some(request) = self.under_way(*msg_id).and_then(|id| self.requests.get_mut(&id)) {
+                request.bare = true;
+            }
+        }
+        self.send_again(core, about, false);
     }
 
     fn redo(&mut self, core: &mut Core, service: Sent) {
@@ -127,14 +170,16 @@ impl Client {
             Sent::Acks(ids) => {
                 for id in ids {
                     // They ride along with what is sent again.
-                    core.acks.push(id, std::time::Duration::ZERO, &core.limits);
+                    core.acks.push(id);
                 }
                 core.acks_due = true;
             }
             Sent::Ping(_) => self.ping.due = true,
             Sent::StateReq(ids) => self.ask.extend(ids),
             Sent::ResendReq(ids) => self.fetch.extend(ids),
-            Sent::FutureSalts => self.salts_asked_at = None,
+            Sent::ResendAnswersReq(ids) => self.fetch_of.extend(ids),
+            Sent::FutureSalts => self.salts_not_before = None,
+            Sent::DestroyAuthKey => self.key_doomed = self.key_doomed.map(|_| false),
             Sent::DropAnswer(req) => {
                 if let Some(cancelled) = self.drops.get_mut(&req) {
                     cancelled.told = false;
@@ -147,6 +192,7 @@ impl Client {
             }
             Sent::Container(_) | Sent::Note => {}
         }
+        core.hurry = true;
     }
 
     /// Does something about each request in a refused message, or in the container that it is.
@@ -163,13 +209,18 @@ impl Client {
     fn reset_session(&mut self, core: &mut Core, about: MsgId, code: i32) {
         self.resets += 1;
         if self.resets > MAX_RESETS {
-            return self.refused(core, about, |client, core, id| client.fail(core, id, Failure::Refused { code }));
+            return self.refused(core, about, |client, core, id| client.give_up(core, id, code));
         }
-        self.send_again(core, about);
+        self.send_again(core, about, false);
         let lost: Vec<_> =
             self.requests.iter().filter(|(_, request)| request.phase != super::Phase::Queued).map(|(id, _)| *id).collect();
         for id in lost {
             self.fail(core, id, Failure::SessionReset);
+        }
+        // Identifiers given out in the old session mean nothing in the new one.
+        let bound: Vec<_> = self.requests.iter().filter(|(_, request)| request.pinned).map(|(id, _)| *id).collect();
+        for id in bound {
+            self.fail(core, id, Failure::IdentifierRefused);
         }
         for request in self.requests.values_mut() {
             request.fresh_id = request.sent.is_some();
@@ -185,11 +236,14 @@ impl Client {
         core.drafts.clear();
         self.ask.clear();
         self.fetch.clear();
+        self.fetch_of.clear();
         self.drops.clear();
         self.unique_id = None;
+        self.accepted = MsgId(0);
+        self.generation += 1;
         self.retired = Some(old);
-        self.destroy_session(old);
-        core.events.push_back(Event::SessionReset { old, new });
+        self.destroy_session(core, old);
+        core.events.push(Event::SessionReset { old, new });
     }
 
     /// Whether a session was left behind by a reset.
