@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::ids::DcId;
+use crate::net::PfsPolicy;
 use crate::transport;
 
 use super::dcs::DcTable;
@@ -43,6 +44,9 @@ pub struct ClientConfig {
     pub max_in_flight: usize,
     /// Connections for uploads and downloads to one DC, at most; they are made as they are needed. Default 4.
     pub transfer_connections: usize,
+    /// Forward secrecy: traffic is encrypted with temporary keys, which are bound to the permanent one and renewed as they end; the
+    /// permanent key itself encrypts nothing. `None`: the permanent key encrypts everything. Default: on, with keys for a day.
+    pub pfs: Option<PfsPolicy>,
     /// The seed of all random bytes. Only for tests: `None` takes one from the system.
     pub seed: Option<[u8; 32]>,
 }
@@ -65,6 +69,7 @@ impl ClientConfig {
             updates: false,
             max_in_flight: 256,
             transfer_connections: 4,
+            pfs: Some(PfsPolicy::default()),
             seed: None,
         }
     }
@@ -78,6 +83,7 @@ impl fmt::Debug for ClientConfig {
             .field("device", &self.device.name)
             .field("layer", &self.layer.layer)
             .field("updates", &self.updates)
+            .field("pfs", &self.pfs)
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
 use crate::mtproto::rpc_error::RpcError;
 use crate::mtproto::session::Failure;
-use crate::net::{Clock, Dialer, Link, LinkConfig, NetError, Prelude, RequestError};
+use crate::net::{Clock, Dialer, KeyUse, Link, LinkConfig, NetError, Pfs, Prelude, RequestError};
 use crate::tl::{Deserialize, RawObject, RemoteCall, Serialize, api};
 use crate::trace::{Event, Tracer};
 
@@ -302,6 +302,8 @@ impl Inner {
         }
         let mut seed = [0; 32];
         lock(&self.rng).fill_bytes(&mut seed);
+        let key_use = if transfer { KeyUse::Media } else { KeyUse::Main };
+        let pfs = self.config.pfs.map(|policy| Pfs { slot: Arc::clone(dc.state.temp(key_use)), key_use, policy });
         let config = LinkConfig {
             dc: id,
             wire_dc: self.config.dcs.wire_id(id),
@@ -316,6 +318,7 @@ impl Inner {
             reconnect_timeout: self.config.reconnect_timeout,
             request_timeout: self.config.request_timeout,
             max_in_flight: self.config.max_in_flight,
+            pfs,
             seed,
         };
         Ok(Arc::new(Link::spawn(config, Arc::clone(&dc.state.key), Arc::clone(&dc.state) as _)))
@@ -356,6 +359,7 @@ pub(super) fn prelude(config: &ClientConfig) -> Prelude {
     Prelude {
         first: api::functions::InvokeWithLayer { layer: config.layer.layer, query }.to_bytes(),
         every: api::functions::InvokeWithoutUpdates { query: nothing }.to_bytes(),
+        hello: api::functions::updates::GetState.to_bytes(),
         layer: config.layer.layer,
         device: device.name.clone(),
     }

@@ -36,9 +36,9 @@ pub use handle::{Client, Media};
 pub use notice::Notice;
 pub use persistence::{
     AccountRecord, AuthKey, DcAuth, Identity, MemoryPersistence, PeerKind, PeerRecord, Persistence, PersistenceError,
-    SaltRecord,
+    SaltRecord, TempAuth,
 };
 pub use updates::{UpdateItem, Updates};
 
 pub use crate::mtproto::rpc_error::RpcError;
-pub use crate::net::{NetError, ProtocolError};
+pub use crate::net::{KeyUse, NetError, PfsPolicy, ProtocolError};

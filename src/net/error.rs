@@ -8,6 +8,7 @@ use crate::ids::DcId;
 use crate::mtproto::handshake;
 use crate::mtproto::rpc_error::RpcError;
 use crate::mtproto::session::{ApiMisuse, Failure, SessionError};
+use crate::tl;
 use crate::transport::{self, TransportError};
 
 use super::host::HostError;
@@ -76,6 +77,17 @@ pub enum ProtocolError {
     /// A transport error that no other attempt will change, like 444 (no such DC here).
     #[error("the peer refuses: {0}")]
     Refused(TransportError),
+    /// The server makes temporary keys and will not bind them, again and again: forward secrecy cannot be had there.
+    #[error("the server does not bind a temporary key: {0}")]
+    Unbound(RpcError),
+    /// The answer to a request of the connection's own does not have the form that the schema gives it.
+    #[error("the answer to {method} cannot be read: {error}")]
+    Answer {
+        /// The TL name of the method.
+        method: &'static str,
+        /// What is wrong with it.
+        error: tl::Error,
+    },
 }
 
 /// Why a request has no result.
