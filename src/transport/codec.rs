@@ -8,6 +8,7 @@ use rand::Rng;
 use super::error::{Error, TransportError};
 use super::obfuscation::{self, Streams};
 use super::{Kind, MAX_FRAME, Options, abridged, full, intermediate};
+use crate::check::{Check, broken};
 use crate::ids::DcId;
 
 /// What came in.
@@ -302,7 +303,9 @@ impl Codec {
         }
         match <[u8; 4]>::try_from(&body[..]).map(i32::from_le_bytes) {
             Ok(code) if self.role == Role::Client && code < 0 => Ok(Frame::Error(TransportError::from(code))),
-            Ok(code) if self.role == Role::Client => Err(Error::ErrorCodeNotNegative { found: code }),
+            Ok(found) if self.role == Role::Client && broken(Check::ErrorCodeNegative, true) => {
+                Err(Error::ErrorCodeNotNegative { found })
+            }
             _ => Ok(Frame::Payload(body)),
         }
     }
@@ -317,10 +320,10 @@ impl fmt::Debug for Codec {
 /// Checks an announced length that includes `envelope` bytes besides the payload.
 pub(super) fn check_len(announced: usize, envelope: usize) -> Result<usize, Error> {
     let max = MAX_FRAME + envelope;
-    if announced > max {
+    if broken(Check::FrameMost, announced > max) {
         return Err(Error::FrameTooLong { found: announced, max });
     }
-    if !announced.is_multiple_of(4) {
+    if broken(Check::FrameWords, !announced.is_multiple_of(4)) {
         return Err(Error::FrameNotAligned { found: announced });
     }
     Ok(announced)

@@ -5,6 +5,7 @@ use bytes::{Buf, BytesMut};
 use super::codec::Codec;
 use super::error::Error;
 use super::{Kind, full, obfuscation};
+use crate::check::{Check, broken};
 
 /// Reads the first bytes of a connection until they tell the transport. For servers.
 ///
@@ -58,10 +59,10 @@ fn detect(input: &mut BytesMut) -> Result<Option<Codec>, Error> {
             return Ok(Some(Codec::server(kind)));
         }
     }
-    if obfuscation::HTTP.contains(&first) {
+    if broken(Check::StreamNotHttp, obfuscation::HTTP.contains(&first)) {
         return Err(Error::Http);
     }
-    if first == obfuscation::TLS {
+    if broken(Check::StreamNotTls, first == obfuscation::TLS) {
         return Err(Error::Tls);
     }
     let Some([_, _, _, _, second @ ..]) = input.first_chunk::<8>() else { return Ok(None) };
@@ -76,7 +77,7 @@ fn detect(input: &mut BytesMut) -> Result<Option<Codec>, Error> {
     }
     let Some(head) = input[obfuscation::INIT..].first_chunk_mut::<8>() else { return Ok(None) };
     streams.incoming.apply(head);
-    if !full::is_first(head) {
+    if broken(Check::ObfuscatedTag, !full::is_first(head)) {
         return Err(Error::UnknownProtocol { tag });
     }
     input.advance(obfuscation::INIT);
