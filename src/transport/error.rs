@@ -105,6 +105,9 @@ pub enum Error {
         /// What the initial bytes hold at offset 56, deciphered.
         tag: u32,
     },
+    /// The initial bytes name no transport under the proxy's secret: the client has another one, or none.
+    #[error("the client does not know the proxy's secret")]
+    WrongSecret,
 }
 
 /// What a server answers in place of a payload ("Transport errors"). On the wire it is the negated code, in a frame of its own.

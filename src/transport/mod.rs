@@ -19,6 +19,7 @@
 //! * [`detect`]: [`Detector`], how a server learns from the first bytes which codec its client speaks.
 //! * `abridged`, `intermediate` (padded or not), `full`: the envelopes.
 //! * `obfuscation`: the initial 64 bytes and the two key streams.
+//! * [`mtproxy`]: what a proxy's secret says.
 //! * [`error`]: [`Error`], one variant for each rule, and [`TransportError`], what a server may answer in place of a payload.
 
 mod abridged;
@@ -27,6 +28,7 @@ pub mod detect;
 pub mod error;
 mod full;
 mod intermediate;
+pub mod mtproxy;
 mod obfuscation;
 #[cfg(test)]
 mod tests;
