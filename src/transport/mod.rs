@@ -20,6 +20,7 @@
 //! * `abridged`, `intermediate` (padded or not), `full`: the envelopes.
 //! * `obfuscation`: the initial 64 bytes and the two key streams.
 //! * [`mtproxy`]: what a proxy's secret says.
+//! * [`proxy`]: which proxy is meant, from a URL. [`socks5`], [`http_connect`]: how a client gets past two kinds of them.
 //! * [`error`]: [`Error`], one variant for each rule, and [`TransportError`], what a server may answer in place of a payload.
 
 mod abridged;
@@ -27,9 +28,12 @@ pub mod codec;
 pub mod detect;
 pub mod error;
 mod full;
+pub mod http_connect;
 mod intermediate;
 pub mod mtproxy;
 mod obfuscation;
+pub mod proxy;
+pub mod socks5;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +45,7 @@ use crate::ids::DcId;
 pub use codec::{Codec, Frame};
 pub use detect::Detector;
 pub use error::{Error, TransportError};
+pub use proxy::{Host, Proxy, Target};
 
 /// The longest payload that either end accepts, in bytes. Checked before anything is allocated for it. TDLib has the same limit.
 pub const MAX_FRAME: usize = 16 << 20;
