@@ -19,7 +19,7 @@
 //! * [`detect`]: [`Detector`], how a server learns from the first bytes which codec its client speaks.
 //! * `abridged`, `intermediate` (padded or not), `full`: the envelopes.
 //! * `obfuscation`: the initial 64 bytes and the two key streams.
-//! * [`mtproxy`]: what a proxy's secret says.
+//! * [`mtproxy`]: what a proxy's secret says. [`fake_tls`]: the disguise that some of them demand.
 //! * [`proxy`]: which proxy is meant, from a URL. [`socks5`], [`http_connect`]: how a client gets past two kinds of them.
 //! * [`error`]: [`Error`], one variant for each rule, and [`TransportError`], what a server may answer in place of a payload.
 
@@ -27,6 +27,7 @@ mod abridged;
 pub mod codec;
 pub mod detect;
 pub mod error;
+pub mod fake_tls;
 mod full;
 pub mod http_connect;
 mod intermediate;
