@@ -12,6 +12,8 @@
 //! | `io` | stream, codec and buffers |
 //! | `key` | a DC's auth key, as its connections share it |
 //! | `link` | a connection, as its users see it |
+//! | `proxy` | dialling through a proxy |
+//! | `race` | several addresses at once, and which of them were good |
 
 mod backoff;
 mod clock;
@@ -23,6 +25,8 @@ mod host;
 mod io;
 mod key;
 mod link;
+mod proxy;
+mod race;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
@@ -31,3 +35,5 @@ pub use error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
 pub use host::{Host, HostError, KeyVerdict, Status};
 pub use key::{KeyMaterial, KeySlot};
 pub use link::{Link, LinkConfig, Prelude};
+pub use proxy::{FakeTls, ProxyDialer, ProxyError};
+pub use race::{DialMemory, HEAD_START, Remembering};

@@ -6,7 +6,6 @@ use bytes::{Buf, BufMut, BytesMut};
 use rand::Rng;
 
 use super::error::{Error, TransportError};
-use super::mtproxy::Key;
 use super::obfuscation::{self, Streams};
 use super::{Kind, MAX_FRAME, Options, abridged, full, intermediate};
 use crate::ids::DcId;
@@ -75,25 +74,18 @@ impl Codec {
     ///
     /// A DC that does not fit the initial bytes makes every later call fail with [`Error::DcOutOfRange`].
     pub fn client(options: &Options, rng: &mut dyn Rng) -> Self {
-        Self::client_through(options, None, rng)
-    }
-
-    /// As [`Codec::client`], on the way through the MTProxy with this key, if there is one. What such a proxy gets is always obfuscated
-    /// and has a tag: see [`Secret::kind`](super::mtproxy::Secret::kind) for the envelopes that it takes.
-    pub fn client_through(options: &Options, proxy: Option<&Key>, rng: &mut dyn Rng) -> Self {
         let mut codec = Self::new(options.kind, Role::Client, None);
         codec.dc = options.dc;
-        if options.obfuscated || proxy.is_some() {
-            match obfuscation::start(options.kind, options.dc, proxy, rng) {
+        if options.obfuscated {
+            match obfuscation::start(options.kind, options.dc, None, rng) {
                 Ok((init, streams)) => {
                     codec.init = init.to_vec();
                     codec.streams = Some(streams);
                 }
                 Err(error) => codec.failed = Some(error),
             }
-        } else if let Some(tag) = options.kind.tag() {
-            let len = if options.kind == Kind::Abridged { 1 } else { 4 };
-            codec.init = tag.to_le_bytes()[..len].to_vec();
+        } else {
+            codec.init = options.kind.announcement().to_vec();
         }
         codec
     }

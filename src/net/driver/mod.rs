@@ -6,13 +6,16 @@
 //!
 //! * here: the loop, and what the session reports;
 //! * `connect`: how a connection comes about, and what follows its end;
+//! * `refusals`: what follows when the way is barred;
 //! * `requests`: what somebody waits for.
 
 mod connect;
+mod refusals;
 mod requests;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,9 +28,10 @@ use crate::mtproto::session::{Event as SessionEvent, Reaction, RequestId, Sessio
 use crate::trace::{Event, Tracer};
 use crate::transport::{Frame, TransportError};
 
+use self::refusals::{FIRST_FLOOD_DELAY, LONGEST_FLOOD_DELAY};
 use self::requests::Pending;
 use super::backoff::Backoff;
-use super::error::{ProtocolError, RequestError};
+use super::error::{NetError, ProtocolError, RequestError};
 use super::host::{Host, HostError, Status};
 use super::io::{Io, Readiness};
 use super::key::KeySlot;
@@ -68,6 +72,8 @@ enum End {
     Violation(ProtocolError),
     /// The floor above failed.
     Host(HostError),
+    /// A proxy does not let us through, and would not do so later.
+    Barred(NetError),
 }
 
 /// The time since a connection was lost, or first wanted, until the next answer.
@@ -84,6 +90,10 @@ pub(super) struct Driver {
     commands: mpsc::UnboundedReceiver<Command>,
     rng: StdRng,
     backoff: Backoff,
+    /// Delays after transport error 429.
+    flood: Backoff,
+    /// Where the connection leads, until something has come back over it.
+    unproven: Option<SocketAddr>,
     session: Option<(Session, i64)>,
     pending: HashMap<u64, Pending>,
     by_request: HashMap<RequestId, u64>,
@@ -93,6 +103,8 @@ pub(super) struct Driver {
     /// Whether the server has answered an introduction in this session.
     introduced: bool,
     keep_alive: bool,
+    /// Whether nothing is tried before the next request, not even to stay connected.
+    gave_up: bool,
     outage: Option<Outage>,
     /// Connections since the last answer that ended with a broken rule.
     violations: u32,
@@ -109,6 +121,7 @@ impl Driver {
     ) -> Self {
         let mut rng = StdRng::from_seed(config.seed);
         let backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY, seed(&mut rng));
+        let flood = Backoff::new(FIRST_FLOOD_DELAY, LONGEST_FLOOD_DELAY, seed(&mut rng));
         Self {
             tracer: config.tracer.clone(),
             config,
@@ -117,6 +130,8 @@ impl Driver {
             commands,
             rng,
             backoff,
+            flood,
+            unproven: None,
             session: None,
             pending: HashMap::new(),
             by_request: HashMap::new(),
@@ -124,6 +139,7 @@ impl Driver {
             deadlines: BTreeSet::new(),
             introduced: false,
             keep_alive: false,
+            gave_up: false,
             outage: None,
             violations: 0,
             closing: None,
@@ -133,7 +149,7 @@ impl Driver {
 
     pub(super) async fn run(mut self) {
         while !self.closed {
-            if self.pending.is_empty() && !self.keep_alive {
+            if self.pending.is_empty() && (!self.keep_alive || self.gave_up) {
                 self.outage = None;
                 match self.commands.recv().await {
                     Some(command) => self.apply(command),
@@ -169,6 +185,7 @@ impl Driver {
                 };
                 self.pending.insert(token, pending);
                 self.waiting.push_back(token);
+                self.gave_up = false;
             }
             Command::Cancel { token } => self.forget(token),
             Command::Open => self.keep_alive = true,
@@ -303,6 +320,7 @@ impl Driver {
     /// each time before the answer would be tried for ever.
     fn recovered(&mut self) {
         self.violations = 0;
+        self.note_answer();
         if let Some(outage) = self.outage.take() {
             self.backoff.reset();
             // The first connection of all is no news.
@@ -391,6 +409,7 @@ impl std::fmt::Display for End {
             Self::Refused(error) => error.fmt(f),
             Self::Violation(error) => error.fmt(f),
             Self::Host(error) => error.fmt(f),
+            Self::Barred(error) => error.fmt(f),
         }
     }
 }
