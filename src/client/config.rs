@@ -27,6 +27,9 @@ pub struct ClientConfig {
     pub layer: LayerPlan,
     /// Envelope and obfuscation of the byte stream. Default: obfuscated padded intermediate.
     pub transport: transport::Options,
+    /// The proxy to go through. Through an MTProxy, the proxy's secret decides about obfuscation, and about the envelope as far as it
+    /// has to: see [`Secret::kind`](transport::mtproxy::Secret::kind). Default none.
+    pub proxy: Option<transport::Proxy>,
     /// Try IPv6 addresses first.
     pub ipv6_first: bool,
     /// How long one connection attempt may take, key exchange not included. Default 10 s.
@@ -61,6 +64,7 @@ impl ClientConfig {
             device: DeviceProfile::default(),
             layer: LayerPlan::default(),
             transport: transport::Options { kind: transport::Kind::PaddedIntermediate, obfuscated: true, dc: DcId(0) },
+            proxy: None,
             ipv6_first: false,
             dial_timeout: Duration::from_secs(10),
             reconnect_timeout: Duration::from_secs(300),
@@ -82,6 +86,7 @@ impl fmt::Debug for ClientConfig {
             .field("api_id", &self.api_id)
             .field("device", &self.device.name)
             .field("layer", &self.layer.layer)
+            .field("proxy", &self.proxy.as_ref().map(ToString::to_string))
             .field("updates", &self.updates)
             .field("pfs", &self.pfs)
             .finish_non_exhaustive()

@@ -13,6 +13,7 @@
 //! | `policy` | what follows from an error answer |
 //! | `shared` | state that outlives any connection |
 //! | `updates` | updates as they come in |
+//! | `way` | how connections get to the DCs: directly, or through a proxy |
 
 mod config;
 mod dcs;
@@ -27,6 +28,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod updates;
+mod way;
 
 pub use config::ClientConfig;
 pub use dcs::{DcAddress, DcTable, DcTableError};

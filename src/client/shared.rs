@@ -203,6 +203,8 @@ impl Host for DcState {
             Status::KeyExchange => Notice::KeyExchange { dc },
             Status::Reconnecting { attempt, delay, reason } => Notice::Reconnecting { dc, attempt, delay, reason },
             Status::Reconnected { attempts } => Notice::Reconnected { dc, attempts },
+            Status::Flooded { wait } => Notice::Flooded { dc, wait },
+            Status::GaveUp { reason } => Notice::GaveUp { dc, reason },
         });
     }
 

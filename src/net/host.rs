@@ -92,4 +92,14 @@ pub enum Status {
         /// How many.
         attempts: u32,
     },
+    /// The server has had too many connections (transport error 429), and is left alone for a while.
+    Flooded {
+        /// How long.
+        wait: Duration,
+    },
+    /// The connection was to stay and cannot: nothing is tried before the next request.
+    GaveUp {
+        /// Why.
+        reason: String,
+    },
 }

@@ -14,6 +14,8 @@
 //! | `key` | a DC's auth key, as its connections share it |
 //! | `link` | a connection, as its users see it |
 //! | `temp` | the temporary key of one kind of connection |
+//! | `proxy` | dialling through a proxy |
+//! | `race` | several addresses at once, and which of them were good |
 
 mod backoff;
 mod bind;
@@ -26,6 +28,8 @@ mod host;
 mod io;
 mod key;
 mod link;
+mod proxy;
+mod race;
 mod temp;
 
 pub use backoff::Backoff;
@@ -35,4 +39,6 @@ pub use error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
 pub use host::{Host, HostError, KeyVerdict, Status};
 pub use key::{KeyMaterial, KeySlot};
 pub use link::{Link, LinkConfig, Pfs, Prelude};
+pub use proxy::{FakeTls, ProxyDialer, ProxyError};
+pub use race::{DialMemory, HEAD_START, Remembering};
 pub use temp::{KeyUse, PfsPolicy, TempMaterial, TempSlot};

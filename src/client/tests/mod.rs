@@ -2,6 +2,7 @@
 
 mod pfs;
 mod server;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -22,8 +22,6 @@ use crate::transport::{self, TransportError};
 
 use super::{Driver, End, Outage, seed};
 
-/// The least delay after transport error 429: the server asks for fewer connections.
-const FLOOD_DELAY: Duration = Duration::from_secs(5);
 /// Connections in a row that may end with a broken rule before waiting requests are told.
 pub(super) const VIOLATIONS_TOLERATED: u32 = 3;
 
@@ -40,17 +38,16 @@ impl Driver {
         self.connections += 1;
         self.tracer = self.config.tracer.with_connection(next_connection(), self.config.dc);
         let began = clock.now();
-        self.tracer
-            .emit(began, || Event::Dialing { addr: addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") });
+        let via = dialer.via().map(|proxy| format!(" through {proxy}")).unwrap_or_default();
+        self.tracer.emit(began, || Event::Dialing {
+            addr: addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") + &via,
+        });
         let dialled = self.meanwhile(async move { dial(&*dialer, &addrs, timeout).await }).await.ok_or(End::Closed)?;
-        let (stream, addr) = dialled.map_err(|failures| {
-            let reason = failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            self.tracer.emit(clock.now(), || Event::Disconnected { reason: reason.clone() });
-            End::Lost(reason)
-        })?;
+        let (stream, addr) = dialled.map_err(|failures| self.nobody_there(&failures))?;
+        self.unproven = Some(addr);
         let options = transport::Options { dc: self.config.wire_dc, ..self.config.transport };
         self.tracer.emit(clock.now(), || Event::Connected {
-            addr: format!("{addr} ({options})"),
+            addr: format!("{addr} ({options}){via}"),
             took: clock.now().mono.saturating_sub(began.mono),
         });
         let io = Io::new(stream, &options, clock, self.tracer.clone(), &mut self.rng);
@@ -119,10 +116,12 @@ impl Driver {
     pub(super) async fn recover(&mut self, end: End) {
         let mut least = Duration::ZERO;
         let reason = end.to_string();
+        self.note_end();
         match end {
             End::Closed => return,
             End::Lost(_) => {}
-            End::Host(error) => return self.fail_all(&RequestError::Host(error)),
+            End::Host(error) => return self.give_up(&RequestError::Host(error)),
+            End::Barred(error) => return self.give_up(&error.into()),
             End::Refused(TransportError::AuthKeyNotFound) if self.session.is_some() => return self.handle_unknown_key(),
             End::Rekey => return self.rekey(),
             End::Unbound(error) => {
@@ -130,13 +129,13 @@ impl Driver {
                     return;
                 }
             }
-            End::Refused(TransportError::Flood) => least = FLOOD_DELAY,
-            End::Refused(error) => return self.fail_all(&ProtocolError::Refused(error).into()),
+            End::Refused(error) => match self.refused(error) {
+                Some(wait) => least = wait,
+                None => return,
+            },
             End::Violation(error) => {
-                self.violations += 1;
-                if self.violations >= VIOLATIONS_TOLERATED {
-                    self.violations = 0;
-                    return self.fail_all(&error.into());
+                if !self.tolerates(error) {
+                    return;
                 }
             }
         }
@@ -176,14 +175,10 @@ impl Driver {
         match self.host.key_unknown(key_id) {
             Ok(KeyVerdict::Replace) => self.key.clear(key_id),
             Ok(KeyVerdict::Use(material)) => self.key.set(material),
-            Ok(KeyVerdict::Keep) => return self.fail_all(&RequestError::KeyLost),
-            Err(error) => return self.fail_all(&RequestError::Host(error)),
+            Ok(KeyVerdict::Keep) => return self.give_up(&RequestError::KeyLost),
+            Err(error) => return self.give_up(&RequestError::Host(error)),
         }
-        self.violations += 1;
-        if self.violations >= VIOLATIONS_TOLERATED {
-            self.violations = 0;
-            self.fail_all(&ProtocolError::Refused(TransportError::AuthKeyNotFound).into());
-        }
+        self.tolerates(ProtocolError::Refused(TransportError::AuthKeyNotFound));
         // What may have been executed under it, or under temporary keys that were bound to it, ends here; the rest is asked anew.
         for active in std::mem::take(&mut self.draining).into_iter().chain(self.session.take()) {
             self.abandon(&active);

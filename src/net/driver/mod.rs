@@ -7,11 +7,13 @@
 //! * here: the loop, and what the sessions report;
 //! * `connect`: how a connection comes about, and what follows its end;
 //! * `pfs`: temporary keys: making one, renewing it while traffic goes on, and what to do about one that the server will not take;
+//! * `refusals`: what follows when the way is barred;
 //! * `requests`: what somebody waits for;
 //! * `sessions`: the session in use, and those before it that still wait for answers.
 
 mod connect;
 mod pfs;
+mod refusals;
 mod requests;
 mod sessions;
 
@@ -19,6 +21,7 @@ pub(super) use self::connect::{draw_session_id, next_connection};
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,10 +37,11 @@ use crate::trace::{Event, Tracer};
 use crate::transport::{Frame, TransportError};
 
 use self::pfs::Renewal;
+use self::refusals::{FIRST_FLOOD_DELAY, LONGEST_FLOOD_DELAY};
 use self::requests::Pending;
 use self::sessions::Active;
 use super::backoff::Backoff;
-use super::error::{ProtocolError, RequestError};
+use super::error::{NetError, ProtocolError, RequestError};
 use super::host::{Host, HostError, Status};
 use super::io::{Io, Readiness};
 use super::key::KeySlot;
@@ -83,6 +87,8 @@ enum End {
     Rekey,
     /// The server will not bind a temporary key.
     Unbound(RpcError),
+    /// A proxy does not let us through, and would not do so later.
+    Barred(NetError),
 }
 
 /// The time since a connection was lost, or first wanted, until the next answer.
@@ -109,6 +115,10 @@ pub(super) struct Driver {
     serials: u64,
     /// Connections so far.
     connections: u64,
+    /// Delays after transport error 429.
+    flood: Backoff,
+    /// Where the connection leads, until something has come back over it.
+    unproven: Option<SocketAddr>,
     pending: HashMap<u64, Pending>,
     by_request: HashMap<(u64, RequestId), u64>,
     /// Requests not yet handed to the session, in order.
@@ -125,6 +135,8 @@ pub(super) struct Driver {
     /// Bindings in a row that the server has refused.
     refusals: u32,
     keep_alive: bool,
+    /// Whether nothing is tried before the next request, not even to stay connected.
+    gave_up: bool,
     outage: Option<Outage>,
     /// Connections since the last answer that ended with a broken rule.
     violations: u32,
@@ -143,6 +155,7 @@ impl Driver {
         let backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY, seed(&mut rng));
         let jitter = rng.next_u32();
         let changes = config.pfs.as_ref().map(|pfs| pfs.slot.changes());
+        let flood = Backoff::new(FIRST_FLOOD_DELAY, LONGEST_FLOOD_DELAY, seed(&mut rng));
         Self {
             tracer: config.tracer.clone(),
             config,
@@ -151,6 +164,8 @@ impl Driver {
             commands,
             rng,
             backoff,
+            flood,
+            unproven: None,
             session: None,
             draining: VecDeque::new(),
             retired: VecDeque::new(),
@@ -166,6 +181,7 @@ impl Driver {
             jitter,
             refusals: 0,
             keep_alive: false,
+            gave_up: false,
             outage: None,
             violations: 0,
             closing: None,
@@ -175,7 +191,7 @@ impl Driver {
 
     pub(super) async fn run(mut self) {
         while !self.closed {
-            if self.pending.is_empty() && !self.keep_alive {
+            if self.pending.is_empty() && (!self.keep_alive || self.gave_up) {
                 self.outage = None;
                 match self.commands.recv().await {
                     Some(command) => self.apply(command),
@@ -201,6 +217,7 @@ impl Driver {
             Command::Request { token, body, compress, reply } => {
                 self.pending.insert(token, Pending::new(body, compress, reply));
                 self.waiting.push_back(token);
+                self.gave_up = false;
             }
             Command::Cancel { token } => self.forget(token),
             Command::Open => self.keep_alive = true,
@@ -364,6 +381,7 @@ impl Driver {
     /// each time before the answer would be tried for ever.
     fn recovered(&mut self) {
         self.violations = 0;
+        self.note_answer();
         if let Some(outage) = self.outage.take() {
             self.backoff.reset();
             // The first connection of all is no news.
@@ -470,6 +488,7 @@ impl std::fmt::Display for End {
             Self::Host(error) => error.fmt(f),
             Self::Rekey => f.write_str("another temporary key is needed"),
             Self::Unbound(error) => write!(f, "the server does not bind a temporary key: {error}"),
+            Self::Barred(error) => error.fmt(f),
         }
     }
 }
