@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod checks;
+mod footprint;
 mod incoming;
 
 /// A message waiting longer than this before it is first sent gets a container, as one that is sent again does.
