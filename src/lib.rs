@@ -3,11 +3,13 @@
 //! The modules are floors: each may use those above it in this list and none below. Up to `mtproto` (and `sim`) nothing opens a socket,
 //! reads a clock or draws a random number by itself: bytes, clock readings and random sources are arguments.
 
+pub mod check;
 pub mod clock;
 pub mod ids;
 
 pub mod crypto;
-pub mod tl;
+#[doc(inline)]
+pub use tdl_tl as tl;
 
 pub mod trace;
 pub mod transport;

@@ -239,6 +239,7 @@ mod tests {
         assert_eq!(at(Duration::from_secs(1_700_000_001)).unix(), 1_700_000_001);
     }
 
+    /// Row: A.4 "duplicate filter"
     #[test]
     fn filter_tells_new_from_seen_from_too_old() {
         let mut ids = SeenIds::new(3);

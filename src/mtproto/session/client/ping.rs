@@ -72,7 +72,16 @@ pub(super) struct Ping {
 
 impl Ping {
     pub(super) fn new(policy: PingPolicy) -> Self {
-        Self { policy, last_id: 0, last_sent: Duration::ZERO, due: false, rtt: Rtt::default(), awaited: None, impatience: 0 }
+        Self {
+            policy,
+            last_id: 0,
+            last_sent: Duration::ZERO,
+            due: false,
+            rtt: Rtt::default(),
+            awaited: None,
+            impatience: 0,
+            unheard: 0,
+        }
     }
 
     pub(super) fn connection_lost(&mut self) {

@@ -177,7 +177,7 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
     }
     let parsed =
         container::parse(&outer.body, msg_id).map_err(|error| blame(outer, 64)(PeerMisbehaved::Container { msg_id, error }))?;
-    let mut all: Vec<Message> = parsed.into_iter().map(|message| Message::inner(message, msg_id)).collect();
+    let mut all: Vec<Message> = parsed.map(|message| Message::inner(message, msg_id)).collect();
     for message in &all {
         check_parity(message).map_err(blame(message, 18))?;
         check_even(message).map_err(blame(message, 34))?;

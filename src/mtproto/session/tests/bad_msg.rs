@@ -273,7 +273,7 @@ fn begins_a_new_session(code: i32) {
     let frame = client.poll_output(START).unwrap();
     let opened = envelope::open(&key(), Side::Client, frame).unwrap();
     assert_eq!(opened.session_id, new);
-    let messages = crate::mtproto::container::parse(&opened.body, opened.msg_id).unwrap();
+    let messages = crate::mtproto::container::parse(&opened.body, opened.msg_id).unwrap().collect::<Vec<_>>();
     assert_eq!((&messages[0].body, messages[0].seq_no), (&body(2), SeqNo(1)));
     assert_eq!(messages[1].body, service::destroy_session(SESSION));
     // Late messages of the old session do no harm, and the old session's end is told.
