@@ -47,7 +47,7 @@ const REFUSALS: [(Fault, i32); 12] = [
 fn messages(opened: &Opened) -> Vec<Message> {
     let alone = Message { msg_id: opened.msg_id, seq_no: opened.seq_no, body: opened.body.clone() };
     match constructor(&opened.body) {
-        container::ID => container::parse(&opened.body, opened.msg_id).unwrap_or_default(),
+        container::ID => container::parse(&opened.body, opened.msg_id).map(Iterator::collect).unwrap_or_default(),
         _ => vec![alone],
     }
 }
