@@ -62,7 +62,7 @@ faults! {
     // Clocks.
     Drift "drift" Run: "Clocks run fast or slow by up to two percent, and are wrong from the start.";
     ClientLeap "client-leap" Moment: "A client's wall clock leaps.";
-    ServerLeap "server-leap" Moment: "The server's wall clock leaps. If it leaps back by more than half a minute, the server forgets its sessions.";
+    ServerLeap "server-leap" Moment: "The server's wall clock leaps.";
     Sleep "sleep" Moment: "A client's machine sleeps: its monotonic clock stands still, its wall clock goes on.";
     // The server, refusing what it should take. It does not act on what it refuses.
     BadMsg16 "bad-msg-16" Frame: "Identifier too low.";

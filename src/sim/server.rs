@@ -399,11 +399,6 @@ impl World {
         self.forget_slots(|slot| slot.client == client);
     }
 
-    /// The server begins anew.
-    pub(super) fn forget_all_sessions(&mut self) {
-        self.forget_slots(|_| true);
-    }
-
     fn forget_slots(&mut self, which: impl Fn(&Slot) -> bool) {
         for slot in self.server.slots.extract_if(.., |slot| which(slot)) {
             self.oracle.forgot(slot.number);

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     ids::MsgId,
-    mtproto::{envelope::Side, time::MAX_LEAD_SECS},
+    mtproto::envelope::Side,
     trace::{Observer, Record, Tracer},
 };
 
@@ -339,11 +339,6 @@ impl World {
             Fault::ServerLeap => {
                 let seconds = self.leap();
                 self.server.machine.leap(seconds);
-                if seconds < -MAX_LEAD_SECS {
-                    // Identifiers are times. A server whose clock is set back further than clients put up with cannot go on with sessions
-                    // in which it has written in the future: it has to begin them anew.
-                    self.forget_all_sessions();
-                }
             }
             Fault::Sleep => self.fall_asleep(client),
             Fault::SaltChange => self.change_salts(client),
