@@ -16,6 +16,9 @@ pub mod transport;
 
 pub mod mtproto;
 
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+
 #[cfg(feature = "net")]
 pub mod net;
 

@@ -78,16 +78,15 @@ impl Codec {
         let mut codec = Self::new(options.kind, Role::Client, None);
         codec.dc = options.dc;
         if options.obfuscated {
-            match obfuscation::start(options.kind, options.dc, rng) {
+            match obfuscation::start(options.kind, options.dc, None, rng) {
                 Ok((init, streams)) => {
                     codec.init = init.to_vec();
                     codec.streams = Some(streams);
                 }
                 Err(error) => codec.failed = Some(error),
             }
-        } else if let Some(tag) = options.kind.tag() {
-            let len = if options.kind == Kind::Abridged { 1 } else { 4 };
-            codec.init = tag.to_le_bytes()[..len].to_vec();
+        } else {
+            codec.init = options.kind.announcement().to_vec();
         }
         codec
     }

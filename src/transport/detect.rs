@@ -4,6 +4,7 @@ use bytes::{Buf, BytesMut};
 
 use super::codec::Codec;
 use super::error::Error;
+use super::mtproxy::Key;
 use super::{Kind, full, obfuscation};
 use crate::check::{Check, broken};
 
@@ -21,8 +22,11 @@ use crate::check::{Check, broken};
 ///
 /// Obfuscated full has no tag. It is recognised by the head of its first frame, eight bytes behind the initial ones; if that is no
 /// such head either, the connection is refused with [`Error::UnknownProtocol`].
+///
+/// A proxy's own detector ([`Detector::proxy`]) accepts nothing but obfuscated streams whose keys have its secret in them.
 #[derive(Debug, Default)]
 pub struct Detector {
+    secret: Option<Key>,
     failed: Option<Error>,
 }
 
@@ -32,6 +36,11 @@ impl Detector {
         Self::default()
     }
 
+    /// A detector for a new connection to an MTProxy with this secret.
+    pub fn proxy(secret: Key) -> Self {
+        Self { secret: Some(secret), failed: None }
+    }
+
     /// Takes the initial bytes off `input` and returns the server's end of the connection; `None` when more bytes are needed.
     ///
     /// Until it has returned a codec, `input` may grow at its end and nothing else. An error is final.
@@ -39,12 +48,23 @@ impl Detector {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let result = detect(input);
+        let result = match &self.secret {
+            Some(secret) => detect_proxied(input, secret),
+            None => detect(input),
+        };
         if let Err(error) = &result {
             self.failed = Some(*error);
         }
         result
     }
+}
+
+fn detect_proxied(input: &mut BytesMut, secret: &Key) -> Result<Option<Codec>, Error> {
+    let Some(init) = input.first_chunk::<{ obfuscation::INIT }>() else { return Ok(None) };
+    let (tag, dc, streams) = obfuscation::accept(init, Some(secret));
+    let kind = Kind::ALL.into_iter().find(|kind| kind.tag() == Some(tag)).ok_or(Error::WrongSecret)?;
+    input.advance(obfuscation::INIT);
+    Ok(Some(Codec::obfuscated_server(kind, dc, streams, 0)))
 }
 
 fn detect(input: &mut BytesMut) -> Result<Option<Codec>, Error> {
@@ -70,7 +90,7 @@ fn detect(input: &mut BytesMut) -> Result<Option<Codec>, Error> {
         return Ok(Some(Codec::server(Kind::Full)));
     }
     let Some(init) = input.first_chunk::<{ obfuscation::INIT }>() else { return Ok(None) };
-    let (tag, dc, mut streams) = obfuscation::accept(init);
+    let (tag, dc, mut streams) = obfuscation::accept(init, None);
     if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.tag() == Some(tag)) {
         input.advance(obfuscation::INIT);
         return Ok(Some(Codec::obfuscated_server(kind, dc, streams, 0)));

@@ -1,6 +1,8 @@
 //! The client against real server roles, over in-memory streams and paused time.
 
+mod pfs;
 mod server;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -90,9 +90,14 @@ impl Core {
         i64::try_from(self.server_time(now).as_secs()).unwrap_or(i64::MAX)
     }
 
+    /// Whether an identifier is of a time to which our clock has yet to come: one that we made before it was set back.
+    pub(super) fn is_early(&self, now: Now, msg_id: MsgId) -> bool {
+        msg_id.unix() - self.server_unix(now) > MAX_LEAD_SECS
+    }
+
     /// A new identifier and sequence number.
     pub(super) fn allocate(&mut self, now: Now, origin: Origin, content_related: bool) -> (MsgId, SeqNo) {
-        if self.side == Side::Server && self.generator.last().unix() - self.server_unix(now) > MAX_LEAD_SECS {
+        if self.side == Side::Server && self.is_early(now, self.generator.last()) {
             // The machine's clock was set back. Identifiers tell the client the time: better lower ones than wrong ones.
             self.generator.reset_to(MsgId(0));
         }

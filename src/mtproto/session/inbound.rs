@@ -143,6 +143,7 @@ fn receive_as_client(
         return Ok(());
     }
     core.check_session(&opened)?;
+    let session_id = opened.session_id;
     let outer = Message { msg_id: opened.msg_id, seq_no: opened.seq_no, body: opened.body, container: None };
     let msg_id = outer.msg_id;
     check_parity(&outer, Check::Parity)?;
@@ -176,9 +177,16 @@ fn receive_as_client(
     let Some(inside) = inside else { return accept_anew(client, core, now, outer) };
     let mut first_error = None;
     // News of a new session comes first: what the others say is said by that one.
-    let is_news = |message: &container::Message| constructor(&message.body) == ids::NEW_SESSION_CREATED;
-    let in_order = inside.clone().filter(is_news).chain(inside.filter(|message| !is_news(message)));
-    for message in in_order.map(|message| Message::inner(message, msg_id)) {
+    let place = inside.clone().position(|message| constructor(&message.body) == ids::NEW_SESSION_CREATED);
+    let news = place.and_then(|place| inside.clone().nth(place));
+    let others = inside.enumerate().filter(|(at, _)| Some(*at) != place).map(|(_, message)| message);
+    for message in news.into_iter().chain(others).map(|message| Message::inner(message, msg_id)) {
+        if core.session_id != session_id {
+            // A message before this one has ended the session that they all belong to, and with it the memory of what was received.
+            let reason = "its session was reset";
+            core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id: message.msg_id, reason });
+            continue;
+        }
         if let Err(error) = accept_anew(client, core, now, message) {
             first_error.get_or_insert(error);
         }

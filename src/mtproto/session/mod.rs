@@ -34,6 +34,7 @@ mod client;
 mod core;
 pub mod error;
 pub mod event;
+mod footprint;
 mod inbound;
 pub mod params;
 pub mod salts;
@@ -48,6 +49,7 @@ pub use self::{
     client::{Failure, RequestId, Reserved},
     error::{ApiMisuse, PeerMisbehaved, Reaction, SessionError},
     event::{DeathCause, DropOutcome, Event, KeyDestruction},
+    footprint::Footprint,
     params::{ClientParams, Limits, PingPolicy, RequestOptions, Seed, ServerParams},
     salts::{FutureSalt, Salts},
 };

@@ -82,8 +82,10 @@ pub(crate) struct Connection {
     peer: SocketAddr,
     tracer: Tracer,
     notify: Arc<Notify>,
-    /// Keys used on this connection.
-    keys: HashMap<i64, AuthKey>,
+    /// Keys used on this connection, and when they end.
+    keys: HashMap<i64, (AuthKey, Option<i64>)>,
+    /// How many keys the cluster had forgotten when these were looked up.
+    key_losses: u64,
     /// Sessions whose messages came over this connection.
     slots: Vec<Arc<Slot>>,
     handshake: Option<ServerHandshake>,
@@ -102,6 +104,7 @@ impl Connection {
             tracer,
             notify: Arc::new(Notify::new()),
             keys: HashMap::new(),
+            key_losses: 0,
             slots: Vec::new(),
             handshake: None,
             input: BytesMut::new(),
@@ -258,15 +261,7 @@ impl Connection {
             return self.handle_handshake(frame, codec).await;
         }
         let key_id = envelope::key_id_of(&frame).unwrap_or(0);
-        let key = match self.keys.get(&key_id) {
-            Some(key) => key.clone(),
-            None => {
-                let key =
-                    self.shared.state.auth_key(self.dc, key_id, self.shared.now().unix())?.ok_or(Closed::UnknownKey(key_id))?;
-                self.keys.insert(key_id, key.clone());
-                key
-            }
-        };
+        let key = self.key(key_id)?;
         let opened = envelope::open(&key, Side::Client, frame).map_err(|error| {
             self.tracer.emit(self.shared.now(), || trace::Event::CheckFailed { rule: error.rule(), detail: error.to_string() });
             SessionError::Envelope(error)
@@ -284,6 +279,35 @@ impl Connection {
         // At once, not with the next frames: what a call changes must not wait for them.
         let mut codec_here = None;
         self.make_ready(&mut codec_here)
+    }
+
+    /// The key with an id: remembered for the connection, as long as it lasts and no key of the cluster was forgotten.
+    fn key(&mut self, key_id: i64) -> Result<AuthKey, Closed> {
+        let losses = self.shared.state.key_losses();
+        if self.key_losses != losses {
+            self.keys.clear();
+            self.key_losses = losses;
+        }
+        let now = self.shared.now().unix();
+        if let Some((key, expires)) = self.keys.get(&key_id)
+            && expires.is_none_or(|at| now < at)
+        {
+            return Ok(key.clone());
+        }
+        self.keys.remove(&key_id);
+        let (key, expires) = self.shared.state.auth_key_until(self.dc, key_id, now)?.ok_or(Closed::UnknownKey(key_id))?;
+        self.keys.insert(key_id, (key.clone(), expires));
+        // Sessions of keys that have ended go with them: a connection may see many keys, but uses few at a time.
+        let keys = &self.keys;
+        let (own, now_mono) = (self.id, self.shared.now());
+        self.slots.retain(|slot| {
+            let lives = keys.get(&slot.key.key_id).is_some_and(|(_, expires)| expires.is_none_or(|at| now < at));
+            if !lives {
+                slot.detach(now_mono, own);
+            }
+            lives
+        });
+        Ok(key)
     }
 
     /// The session that a message belongs to.
@@ -326,9 +350,14 @@ impl Connection {
         Ok(slot)
     }
 
-    /// Forgets a key. What this connection still has to say under it is said; from then on nobody knows it.
+    /// Forgets a key, with who is logged in with it and the temporary keys that are bound to it; of a temporary key that is bound, the
+    /// permanent one. What this connection still has to say under it is said; from then on nobody knows it.
     fn destroy_key(&self, key_id: i64) -> Result<KeyDestruction, Closed> {
-        let known = self.shared.state.remove_auth_key(self.dc, key_id)?;
+        let (shared, dc) = (&self.shared, self.dc.0);
+        let Some(auth) = shared.state.auth_behind(dc, key_id)? else { return Ok(KeyDestruction::Unknown) };
+        shared.state.write(|tx| state::keys::unbind(tx, dc, auth.key_id, false).map_err(state::Error::from))?;
+        shared.sessions.logged_out(dc, auth.key_id);
+        let known = shared.state.remove_auth_key(self.dc, auth.key_id)?;
         Ok(if known { KeyDestruction::Destroyed } else { KeyDestruction::Unknown })
     }
 

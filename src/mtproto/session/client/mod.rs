@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod fill;
+mod footprint;
 mod incoming;
 mod ping;
 mod refusals;

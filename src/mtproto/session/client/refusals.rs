@@ -100,6 +100,11 @@ impl Client {
                 }
                 // What the server has taken has a lower sequence number than what comes, so it must have a lower identifier too.
                 core.generator.reset_to(self.accepted);
+                // Questions to come have lower identifiers than those before, and count all the same.
+                let last = core.generator.last();
+                for request in self.requests.values_mut() {
+                    request.asked_after = request.asked_after.min(last);
+                }
                 core.report_offset(now);
                 self.send_again(core, now, about, Against::Identifier);
             }

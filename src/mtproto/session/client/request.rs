@@ -477,9 +477,10 @@ impl Request {
     }
 }
 
-/// Whether the server still takes a message of this identifier.
+/// Whether the server still takes a message of this identifier, and in a container: then it has to be lower than that of the container,
+/// which it is not if the clock was set back meanwhile.
 pub(super) fn is_young(core: &Core, now: Now, msg_id: MsgId) -> bool {
-    core.server_unix(now) - msg_id.unix() < SAME_ID_SECS
+    core.server_unix(now) - msg_id.unix() < SAME_ID_SECS && msg_id <= core.generator.last()
 }
 
 /// A body is serialized TL, and fits a frame.

@@ -153,7 +153,7 @@ impl Server {
         if let Some(kept) = self.forget(id) {
             let msg_id = match kept.what {
                 super::What::Answer(req) => req,
-                super::What::Update => id,
+                super::What::Update => kept.name,
                 super::What::NewSession => return,
             };
             core.events.push(Event::Acknowledged { msg_id });

@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod checks;
+mod footprint;
 mod incoming;
 
 /// A message waiting longer than this before it is first sent gets a container, as one that is sent again does.
@@ -85,6 +86,8 @@ enum Status {
 struct Kept {
     /// Its place among all that was kept: identifiers rise only as long as the machine's clock does.
     order: u64,
+    /// The identifier that it had at first, by which the host knows it.
+    name: MsgId,
     seq_no: SeqNo,
     body: Body,
     what: What,
@@ -229,13 +232,56 @@ impl Server {
         self.fill_some(core, now, frame, usize::MAX);
     }
 
-    fn fill_some(&mut self, core: &mut Core, now: Now, frame: &mut Frame, mut most: usize) {
+    /// Our clock was set back, so that kept messages have identifiers of the future: they fit no container, and the client would refuse
+    /// them. They get others, unless the client may have them: then it would not know them again. An answer it knows by its request.
+    fn rename_what_is_early(&mut self, core: &mut Core, now: Now) {
+        let early: Vec<MsgId> = self.kept.keys().rev().copied().take_while(|msg_id| core.is_early(now, *msg_id)).collect();
+        let mut early: Vec<(u64, MsgId)> =
+            early.iter().filter_map(|msg_id| self.kept.get(msg_id).map(|kept| (kept.order, *msg_id))).collect();
+        early.sort_unstable();
+        for (_, old) in early {
+            let Some(kept) = self.kept.get(&old).filter(|kept| kept.what != What::Update || !kept.sent) else { continue };
+            let origin = if kept.what == What::Update { Origin::Notice } else { Origin::Answer };
+            let (new, seq_no) = core.allocate(now, origin, true);
+            let Some(mut kept) = self.kept.remove(&old) else { continue };
+            kept.seq_no = seq_no;
+            if let What::Answer(req) = kept.what
+                && self.requests.get(&req) == Some(&Status::Answered(old))
+            {
+                self.requests.insert(req, Status::Answered(new));
+            }
+            self.kept.insert(new, kept);
+            if let Some(place) = self.queue.iter_mut().find(|queued| **queued == old) {
+                *place = new;
+            }
+            core.tracer.emit(now, || trace::Event::Resent { old, new });
+        }
+    }
+
+    fn fill_some(&mut self, core: &mut Core, now: Now, frame: &mut Frame, most: usize) {
+        if self.queue.iter().any(|msg_id| core.is_early(now, *msg_id)) {
+            self.rename_what_is_early(core, now);
+        }
+        // What has to wait until our clock is there again, and the updates behind it.
+        let mut held: Vec<MsgId> = Vec::new();
+        self.fill_from_queue(core, now, frame, most, &mut held);
+        for msg_id in held.into_iter().rev() {
+            self.queue.push_front(msg_id);
+        }
+    }
+
+    fn fill_from_queue(&mut self, core: &mut Core, now: Now, frame: &mut Frame, mut most: usize, held: &mut Vec<MsgId>) {
         while let Some(msg_id) = self.queue.front().copied().filter(|_| most > 0) {
             let Some(kept) = self.kept.get_mut(&msg_id).filter(|kept| kept.queued) else {
                 // It has been acknowledged meanwhile.
                 self.queue.pop_front();
                 continue;
             };
+            if core.is_early(now, msg_id) || (kept.what == What::Update && !held.is_empty()) {
+                self.queue.pop_front();
+                held.push(msg_id);
+                continue;
+            }
             if !frame.has_room(kept.body.len()) {
                 return;
             }
@@ -272,7 +318,7 @@ impl Server {
         }
         self.kept_so_far += 1;
         let order = self.kept_so_far;
-        self.kept.insert(msg_id, Kept { order, seq_no, body, what, sent: false, queued: true, at: now.mono });
+        self.kept.insert(msg_id, Kept { order, name: msg_id, seq_no, body, what, sent: false, queued: true, at: now.mono });
         self.queue.push_back(msg_id);
         // The newest stays, whatever its size: the client waits for it. Updates stay too: nobody would ask for them again.
         while self.kept_bytes > core.limits.kept_bytes || self.kept.len() > core.limits.kept.saturating_mul(2) {

@@ -398,3 +398,39 @@ fn no_code_makes_a_loop() {
         assert!(frames <= 40, "code {code}: {frames} frames");
     }
 }
+
+/// Found by the simulation: what follows in the same container belongs to the session that has ended, and its filter is gone.
+#[test]
+fn nothing_of_the_old_session_comes_in_behind_the_notice_that_ended_it() {
+    let (mut client, mut peer, _, msg_id) = asked();
+    let (update, seq_no) = peer.next(START, true);
+    let known = (update, seq_no, body(77));
+    client.handle_opened(START, peer.opened(known.0, known.1, known.2.clone())).unwrap();
+    assert_eq!(events(&mut client), [Event::Update(body(77))]);
+    let (notice, even) = peer.next(START, false);
+    let refusal = service::bad_msg_notification(msg_id, SeqNo(1), 32);
+    let (outer, seq_no, both) = peer.pack(START, &[(notice, even, refusal.into()), known]);
+    client.handle_opened(START, peer.opened(outer, seq_no, both)).unwrap();
+    let events = events(&mut client);
+    assert!(events.iter().any(|event| matches!(event, Event::SessionReset { .. })), "{events:?}");
+    assert!(!events.iter().any(|event| matches!(event, Event::Update(_))), "{events:?}");
+}
+
+/// Found by the simulation: a client whose clock was ahead goes on with lower identifiers, and its questions count even so.
+#[test]
+fn an_answer_counts_after_the_clock_was_set_back() {
+    let (mut client, mut peer, _, before) = refuse(20, 0);
+    let question = find(&output(&mut client, START, Side::Client), ids::MSGS_STATE_REQ).unwrap().msg_id;
+    // The question is refused, too: it comes from the future.
+    let mut now = START;
+    now.wall -= Duration::from_secs(1000);
+    let (notice, seq_no) = peer.next(now, false);
+    let refusal = service::bad_msg_notification(question, SeqNo(3), 17);
+    client.handle_opened(START, peer.opened(notice, seq_no, refusal)).unwrap();
+    let question = find(&output(&mut client, START, Side::Client), ids::MSGS_STATE_REQ).unwrap().msg_id;
+    assert!(question < before);
+    let (info, seq_no) = peer.next(now, true);
+    let state = service::msgs_state_info(question, &[3]);
+    client.handle_opened(START, peer.opened(info, seq_no, state)).unwrap();
+    assert!(request_in(&output(&mut client, START, Side::Client)).msg_id < before);
+}

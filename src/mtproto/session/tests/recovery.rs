@@ -363,15 +363,43 @@ fn updates_keep_their_order_though_the_servers_clock_goes_back() {
     let mut peer = Peer::new(Side::Client);
     peer.say(&mut server, START, true, body(0));
     let back = Now::new(START.mono, START.wall - Duration::from_secs(1800));
-    for (number, now) in [START, back, START].into_iter().enumerate() {
-        server.push(now, body(number as u32 + 1)).unwrap();
-    }
-    output(&mut server, START, Side::Server);
-    server.connection_lost(START);
-    server.connection_opened(START);
-    let sent = output(&mut server, START, Side::Server);
-    let updates: Vec<_> = sent.iter().filter(|got| got.is(0x0bad_cafe)).map(|got| got.body.clone()).collect();
-    assert_eq!(updates, [body(1), body(2), body(3)]);
+    let names: Vec<MsgId> = [START, back, back]
+        .into_iter()
+        .enumerate()
+        .map(|(number, now)| server.push(now, body(number as u32 + 1)).unwrap())
+        .collect();
+    // None was sent: all get identifiers of the present, in their order.
+    let sent = output(&mut server, back, Side::Server);
+    let updates: Vec<_> = sent.iter().filter(|got| got.is(0x0bad_cafe)).collect();
+    assert_eq!(updates.iter().map(|got| got.body.clone()).collect::<Vec<_>>(), [body(1), body(2), body(3)]);
+    assert!(updates.iter().all(|got| got.msg_id.unix() <= back.unix() + 1));
+    events(&mut server);
+    peer = Peer::new(Side::Client);
+    peer.say(&mut server, back, false, service::msgs_ack(&[updates[0].msg_id]));
+    assert_eq!(events(&mut server), [Event::Acknowledged { msg_id: names[0] }], "the host knows it by its first name");
+}
+
+#[test]
+fn what_the_client_may_have_waits_until_the_servers_clock_is_there_again() {
+    let mut server = server();
+    let mut peer = Peer::new(Side::Client);
+    let req = peer.say(&mut server, START, true, body(0));
+    server.respond(START, req, body(9), false).unwrap();
+    let update = server.push(START, body(1)).unwrap();
+    assert_eq!(output(&mut server, START, Side::Server).len(), 3);
+    let back = Now::new(START.mono + SECOND, START.wall - Duration::from_secs(1800));
+    server.connection_lost(back);
+    server.connection_opened(back);
+    server.push(back, body(2)).unwrap();
+    // The answer is known by its request, and gets another identifier; the updates wait, in their order.
+    let sent = output(&mut server, back, Side::Server);
+    assert_eq!(sent.iter().map(|got| got.is(ids::RPC_RESULT)).filter(|is| *is).count(), 1);
+    assert!(sent.iter().all(|got| got.msg_id.unix() <= back.unix() + 1 && !got.is(0x0bad_cafe)));
+    let again = back.later(Duration::from_secs(1800));
+    let sent = output(&mut server, again, Side::Server);
+    let updates: Vec<_> =
+        sent.iter().filter(|got| got.is(0x0bad_cafe)).map(|got| (got.msg_id == update, got.body.clone())).collect();
+    assert_eq!(updates, [(true, body(1)), (false, body(2))]);
 }
 
 /// Row: A.5 "future_salts"
