@@ -56,6 +56,11 @@ impl Generator {
         MsgId(id | origin.bits())
     }
 
+    /// The highest identifier made, without the bits that tell who made it.
+    pub fn last(&self) -> MsgId {
+        MsgId(self.last)
+    }
+
     /// Forgets what was made after `last`: the clock that it was made by has proved to be ahead.
     pub fn reset_to(&mut self, last: MsgId) {
         self.last = self.last.min(last.0);

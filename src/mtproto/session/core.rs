@@ -26,7 +26,7 @@ use crate::{
         envelope::{self, Header, Side},
         gzip,
         msg_id::{Generator, Origin, SeenIds},
-        time::ServerClock,
+        time::{MAX_LEAD_SECS, ServerClock},
     },
     trace::{self, Layer, Tracer},
 };
@@ -91,6 +91,10 @@ impl Core {
 
     /// A new identifier and sequence number.
     pub(super) fn allocate(&mut self, now: Now, origin: Origin, content_related: bool) -> (MsgId, SeqNo) {
+        if self.side == Side::Server && self.generator.last().unix() - self.server_unix(now) > MAX_LEAD_SECS {
+            // The machine's clock was set back. Identifiers tell the client the time: better lower ones than wrong ones.
+            self.generator.reset_to(MsgId(0));
+        }
         let msg_id = self.generator.next(self.server_time(now), origin, &mut self.rng);
         let even = self.content_sent.wrapping_mul(2);
         if !content_related {

@@ -157,7 +157,9 @@ fn receive_as_client(
     let messages = if kind == container::ID {
         check_even(&outer)?;
         let parsed = container::parse(&outer.body, msg_id).map_err(|error| PeerMisbehaved::Container { msg_id, error })?;
-        let messages: Vec<Message> = parsed.into_iter().map(|message| Message::inner(message, msg_id)).collect();
+        let mut messages: Vec<Message> = parsed.into_iter().map(|message| Message::inner(message, msg_id)).collect();
+        // News of a new session comes first: what the others say is said by that one.
+        messages.sort_by_key(|message| constructor(&message.body) != ids::NEW_SESSION_CREATED);
         messages.iter().try_for_each(|message| check_parity(message).and_then(|()| check_even(message)))?;
         core.seen.insert(outer.seen());
         core.trace_received(now, &outer);

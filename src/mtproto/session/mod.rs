@@ -281,6 +281,10 @@ impl Session {
             return None;
         }
         let mut frame = Frame::default();
+        if let Role::Server(server) = &mut self.role {
+            // News of a new session goes before what that session answers.
+            server.fill_news(&mut self.core, now, &mut frame);
+        }
         self.core.fill_drafts(now, &mut frame);
         match &mut self.role {
             Role::Client(client) => client.fill(&mut self.core, now, &mut frame),

@@ -77,7 +77,7 @@ impl Client {
                 draft(core, service::msgs_state_info(msg_id, &info))
             }
             Service::StateInfo { req, info } => self.handle_state_info(core, now, msg_id, req, &info),
-            Service::AllInfo { about, info } => self.handle_states(core, now, msg_id, &about, &info),
+            Service::AllInfo { about, info } => self.handle_states(core, now, msg_id, None, &about, &info),
             Service::DetailedInfo { about, answer } => self.handle_detailed_info(core, now, about, answer),
             Service::ResendReq(ids) => self.handle_resend_req(core, msg_id, &ids),
             Service::SessionDestroyed { session_id, existed } => {

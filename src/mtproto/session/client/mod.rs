@@ -82,12 +82,16 @@ pub(super) struct Client {
     era: Era,
     /// The highest of our messages that the server has shown to have taken.
     accepted: MsgId,
+    /// The lowest of them.
+    first_accepted: Option<MsgId>,
     /// Whether anything was ever heard in this session.
     heard: bool,
     /// Resets since the last answer.
     resets: u32,
     /// Messages that were refused on this connection since one was taken.
     refusals: u32,
+    /// The highest identifier made when one was last refused.
+    refused_until: MsgId,
     /// Resets since the beginning.
     generation: u32,
     /// The session before a reset: late messages of its are no attack.
@@ -120,9 +124,11 @@ impl Client {
             unique_id: None,
             era: Era::default(),
             accepted: MsgId(0),
+            first_accepted: None,
             heard: false,
             resets: 0,
             refusals: 0,
+            refused_until: MsgId(0),
             generation: 0,
             retired: None,
         }
@@ -166,6 +172,7 @@ impl Client {
     pub(super) fn connection_opened(&mut self, core: &mut Core, now: Now) {
         self.begin_era();
         self.refusals = 0;
+        self.refused_until = MsgId(0);
         self.ping.last_sent = now.mono;
         core.timers.set(Timer::Ping, now.mono.saturating_add(self.ping.policy.interval));
         for request in self.requests.values_mut() {

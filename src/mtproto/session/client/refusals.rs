@@ -2,7 +2,7 @@
 //!
 //! See "Service Messages about Messages", Notice of Ignored Error Message.
 
-use super::{Client, Failure};
+use super::{Client, Failure, request::Against};
 use crate::{
     clock::Now,
     ids::{MsgId, Salt, SessionId},
@@ -57,8 +57,8 @@ pub(in super::super) fn describe(code: i32) -> &'static str {
 /// How many sessions in a row may be refused for their sequence numbers.
 const MAX_RESETS: u32 = 3;
 
-/// How many messages in a row may be refused on one connection.
-const MAX_REFUSALS: u32 = 64;
+/// How often in a row what we say may be refused on one connection.
+const MAX_REFUSALS: u32 = 16;
 
 impl Client {
     pub(super) fn handle_bad_msg(
@@ -71,7 +71,7 @@ impl Client {
     ) -> Result<(), PeerMisbehaved> {
         core.tracer.emit(now, || trace::Event::BadMsg { code, msg_id: about });
         self.check_known(core, msg_id, about)?;
-        if self.count_refusal(core) {
+        if self.count_refusal(core, about) {
             return Ok(());
         }
         let Some((.., verdict)) = CODES.iter().find(|(known, ..)| *known == code) else {
@@ -82,21 +82,22 @@ impl Client {
             Verdict::ClockBehind => {
                 core.clock.set(now, msg_id.unix());
                 core.report_offset(now);
-                self.send_again(core, about, false);
+                self.send_again(core, now, about, Against::Identifier);
             }
             Verdict::ClockAhead => {
                 core.clock.set(now, msg_id.unix());
                 // What the server has taken has a lower sequence number than what comes, so it must have a lower identifier too.
                 core.generator.reset_to(self.accepted);
                 core.report_offset(now);
-                self.send_again(core, about, false);
+                self.send_again(core, now, about, Against::Identifier);
             }
-            Verdict::SendAgain => self.send_again(core, about, false),
-            Verdict::AskFirst => self.send_again(core, about, true),
-            Verdict::BreakUp => self.break_up(core, about, code),
-            Verdict::NewSession => self.reset_session(core, about, code),
+            Verdict::SendAgain => self.send_again(core, now, about, Against::Salt),
+            Verdict::AskFirst => self.send_again(core, now, about, Against::Copy),
+            Verdict::BreakUp => self.break_up(core, now, about, code),
+            Verdict::NewSession => self.reset_session(core, now, about, code),
             Verdict::GiveUp => self.refused(core, about, |client, core, id| client.give_up(core, id, code)),
         }
+        self.refused_until = core.generator.last();
         Ok(())
     }
 
@@ -110,24 +111,28 @@ impl Client {
     ) -> Result<(), PeerMisbehaved> {
         core.tracer.emit(now, || trace::Event::BadMsg { code: 48, msg_id: about });
         self.check_known(core, msg_id, about)?;
-        if self.count_refusal(core) {
+        if self.count_refusal(core, about) {
             return Ok(());
         }
         core.use_salt(now, salt);
         // The salt is the frame's: if the notice names a message within a container, the whole container was refused.
-        self.send_again(core, core.ledger.container_of(about).unwrap_or(about), false);
+        self.send_again(core, now, core.ledger.container_of(about).unwrap_or(about), Against::Salt);
+        self.refused_until = core.generator.last();
         Ok(())
     }
 
     /// Whether the server refuses so much that nothing more is to be tried on this connection. Requests have bounds of their own; this is
     /// the one for what we say besides.
-    fn count_refusal(&mut self, core: &mut Core) -> bool {
-        self.refusals += 1;
-        let times = self.refusals;
-        if times == MAX_REFUSALS {
-            core.events.push(Event::ConnectionDead(DeathCause::Refused { times }));
+    fn count_refusal(&mut self, core: &mut Core, about: MsgId) -> bool {
+        // Many messages may have been under way when the first was refused: they say the same thing only once.
+        if about > self.refused_until {
+            self.refusals += 1;
+            if self.refusals == MAX_REFUSALS {
+                let times = self.refusals;
+                core.events.push(Event::ConnectionDead(DeathCause::Refused { times }));
+            }
         }
-        times >= MAX_REFUSALS
+        self.refusals >= MAX_REFUSALS
     }
 
     /// "The client must check that it has, in fact, recently sent a message with the specified msg_id."
@@ -138,12 +143,11 @@ impl Client {
         Err(PeerMisbehaved::AboutUnknown { msg_id, about })
     }
 
-    /// Sends again what a refused message was about, as new messages: its requests, and its service messages. `doubtful`: the refusal
-    /// does not say that no copy of it was taken.
-    fn send_again(&mut self, core: &mut Core, about: MsgId, doubtful: bool) {
+    /// Sends again what a refused message was about: its requests, and its service messages.
+    fn send_again(&mut self, core: &mut Core, now: Now, about: MsgId, against: Against) {
         for msg_id in inside(core, about) {
             if let Some(id) = self.under_way(msg_id) {
-                self.resend_refused(core, id, doubtful);
+                self.resend_refused(core, now, id, against);
             } else if let Some(service) = core.ledger.remove(msg_id) {
                 self.redo(core, service);
             }
@@ -152,7 +156,7 @@ impl Client {
 
     /// The server does not like a container: its messages go without one. If it is none, or was one for one message, nothing is left to
     /// be tried.
-    fn break_up(&mut self, core: &mut Core, about: MsgId, code: i32) {
+    fn break_up(&mut self, core: &mut Core, now: Now, about: MsgId, code: i32) {
         let messages = inside(core, about);
         if messages.len() < 2 {
             return self.refused(core, about, |client, core, id| client.give_up(core, id, code));
@@ -162,7 +166,7 @@ impl Client {
                 request.bare = true;
             }
         }
-        self.send_again(core, about, false);
+        self.send_again(core, now, about, Against::Identifier);
     }
 
     fn redo(&mut self, core: &mut Core, service: Sent) {
@@ -206,12 +210,12 @@ impl Client {
 
     /// Begins a session of another identifier. What was refused is sent there; what else is under way may have been executed, so it is
     /// not.
-    fn reset_session(&mut self, core: &mut Core, about: MsgId, code: i32) {
+    fn reset_session(&mut self, core: &mut Core, now: Now, about: MsgId, code: i32) {
         self.resets += 1;
         if self.resets > MAX_RESETS {
             return self.refused(core, about, |client, core, id| client.give_up(core, id, code));
         }
-        self.send_again(core, about, false);
+        self.send_again(core, now, about, Against::Identifier);
         let lost: Vec<_> =
             self.requests.iter().filter(|(_, request)| request.phase != super::Phase::Queued).map(|(id, _)| *id).collect();
         for id in lost {
@@ -239,7 +243,7 @@ impl Client {
         self.fetch_of.clear();
         self.drops.clear();
         self.unique_id = None;
-        self.accepted = MsgId(0);
+        (self.accepted, self.first_accepted) = (MsgId(0), None);
         self.generation += 1;
         self.retired = Some(old);
         self.destroy_session(core, old);

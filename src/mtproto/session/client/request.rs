@@ -125,6 +125,8 @@ pub(super) struct Request {
     pub(super) since: Era,
     /// The server could not tell whether it has received the present message.
     pub(super) doubtful: bool,
+    /// What a question older than this was answered says nothing about the copies written since.
+    pub(super) asked_after: MsgId,
     pub(super) created: Duration,
     /// When it was last sent or asked about.
     pub(super) checked: Duration,
@@ -145,6 +147,17 @@ pub(super) enum Phase {
     Sent,
     /// Sent on an earlier connection or refused; its state is being asked for.
     Unknown,
+}
+
+/// What a refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Against {
+    /// The salt.
+    Salt,
+    /// The identifier.
+    Identifier,
+    /// An earlier copy, which may have been taken.
+    Copy,
 }
 
 /// When something was sent.
@@ -256,6 +269,7 @@ impl Client {
                 times_here: 0,
                 since: Era::default(),
                 doubtful: false,
+                asked_after: MsgId(0),
                 created: now.mono,
                 checked: now.mono,
                 received: false,
@@ -364,23 +378,38 @@ impl Client {
         core.hurry = true;
     }
 
-    /// The server has refused the message. One that was written once was not executed; of one that was written more than once, another
-    /// copy may have been, so the server is asked.
-    pub(super) fn resend_refused(&mut self, core: &mut Core, id: RequestId, doubtful: bool) {
+    /// The server has refused the message. What it says against the salt it does not say against the identifier, so the message is sent
+    /// again as it is, and should a copy of it have been taken after all, the server can tell. What it says against the identifier makes
+    /// another one necessary: no harm if the message was written once, for then it was not executed; if it was written more than once,
+    /// another copy may have been, so the server is asked.
+    pub(super) fn resend_refused(&mut self, core: &mut Core, now: Now, id: RequestId, against: Against) {
+        let allowed = core.limits.resends;
         let Some(request) = self.requests.get_mut(&id) else { return };
         if request.phase == Phase::Queued {
-            request.fresh_id = true;
+            request.fresh_id |= against != Against::Salt;
             return;
         }
-        if request.times <= 1 && !doubtful {
-            return self.resend(core, id, true);
-        }
-        request.doubtful |= doubtful;
-        request.fresh_id = true;
-        request.phase = Phase::Unknown;
-        if let Some((msg_id, _)) = request.sent {
-            self.ask.insert(msg_id);
-            core.hurry = true;
+        let young = request.sent.is_some_and(|(msg_id, _)| is_young(core, now, msg_id));
+        match against {
+            Against::Salt if young => {
+                if request.resends >= allowed {
+                    let times = request.resends + 1;
+                    return self.fail(core, id, Failure::TooManyResends { times });
+                }
+                request.resends += 1;
+                self.resend(core, id, false);
+            }
+            Against::Salt | Against::Identifier if request.times <= 1 => self.resend(core, id, true),
+            Against::Salt | Against::Identifier | Against::Copy => {
+                request.doubtful |= against == Against::Copy;
+                request.fresh_id = true;
+                request.phase = Phase::Unknown;
+                request.asked_after = core.generator.last();
+                if let Some((msg_id, _)) = request.sent {
+                    self.ask.insert(msg_id);
+                    core.hurry = true;
+                }
+            }
         }
     }
 

@@ -59,6 +59,7 @@ impl Client {
         // It names what it likes: only what we have sent counts.
         if self.by_msg.contains_key(&msg_id) || core.ledger.get(msg_id).is_some() {
             self.accepted = self.accepted.max(msg_id);
+            self.first_accepted = Some(self.first_accepted.map_or(msg_id, |first| first.min(msg_id)));
             self.refusals = 0;
         }
     }
@@ -91,7 +92,7 @@ impl Client {
         };
         core.ledger.remove(req);
         self.note_accepted(core, req);
-        self.handle_states(core, now, msg_id, &about, info)
+        self.handle_states(core, now, msg_id, Some(req), &about, info)
     }
 
     /// The states of answers that the server could not send again, all of them or some: those that it does not know are lost.
@@ -116,12 +117,13 @@ impl Client {
         Ok(())
     }
 
-    /// One byte for each message: 1, 2 and 3 say that it was not received, 4 that it was; further bits tell what became of it.
+    /// One byte for each message, in answer to the question `asked` or unasked: 1, 2 and 3 say that it was not received, 4 that it was; further bits tell what became of it.
     pub(super) fn handle_states(
         &mut self,
         core: &mut Core,
         now: Now,
         msg_id: MsgId,
+        asked: Option<MsgId>,
         about: &[MsgId],
         info: &[u8],
     ) -> Result<(), PeerMisbehaved> {
@@ -131,7 +133,16 @@ impl Client {
         for (msg_id, state) in about.iter().zip(info) {
             let Some(id) = self.under_way(*msg_id) else { continue };
             match state & 7 {
-                state @ 1..=3 => self.handle_not_received(core, now, id, *msg_id, state == 1),
+                state @ 1..=3 => {
+                    // An answer to an older question was overtaken by a refusal: the next answer counts.
+                    let outdated = self
+                        .requests
+                        .get(&id)
+                        .is_some_and(|request| request.fresh_id && asked.is_none_or(|asked| asked <= request.asked_after));
+                    if !outdated {
+                        self.handle_not_received(core, now, id, *msg_id, state == 1);
+                    }
+                }
                 4 => {
                     self.mark_received(core, *msg_id);
                     self.handle_received(core, now, id, *msg_id, state & ANSWERED != 0);
@@ -150,7 +161,9 @@ impl Client {
         let of_another_session = request.since.incarnation != era.incarnation;
         // Under the same identifier the server can tell a copy. Under another it cannot.
         let same_id = !request.fresh_id && is_young(core, now, msg_id);
-        if of_another_session || (forgotten && (request.doubtful || !same_id)) {
+        // It had taken something older, and now has no memory that goes back so far: of what it took besides it knows no more either.
+        let remembered_less = self.first_accepted.is_some_and(|first| first < msg_id);
+        if of_another_session || (forgotten && (request.doubtful || !same_id || remembered_less)) {
             return self.fail(core, id, Failure::Uncertain);
         }
         let refused = request.fresh_id;

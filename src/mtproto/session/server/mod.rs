@@ -43,6 +43,9 @@ const REMIND_AFTER: Duration = Duration::from_secs(60);
 /// How many messages the client is told of at once.
 const REMIND_COUNT: usize = 100;
 
+/// News of the session is looked for among so many messages at the head of the queue: it is queued with the client's first.
+const NEWS_AMONG: usize = 64;
+
 /// An answer up to this long is sent again when its request comes again; of a longer one the client is only told.
 const RESEND_WHOLE: usize = 4096;
 
@@ -204,9 +207,22 @@ impl Server {
         }
     }
 
+    /// Puts the news of the session into a frame, if the client has not had it yet.
+    pub(super) fn fill_news(&mut self, core: &mut Core, now: Now, frame: &mut Frame) {
+        let is_news = |msg_id: &MsgId| self.kept.get(msg_id).is_some_and(|kept| kept.what == What::NewSession && kept.queued);
+        let Some(at) = self.queue.iter().take(NEWS_AMONG).position(is_news) else { return };
+        let Some(msg_id) = self.queue.remove(at) else { return };
+        self.queue.push_front(msg_id);
+        self.fill_some(core, now, frame, 1);
+    }
+
     /// Puts what there is to send into a frame.
     pub(super) fn fill(&mut self, core: &mut Core, now: Now, frame: &mut Frame) {
-        while let Some(msg_id) = self.queue.front().copied() {
+        self.fill_some(core, now, frame, usize::MAX);
+    }
+
+    fn fill_some(&mut self, core: &mut Core, now: Now, frame: &mut Frame, mut most: usize) {
+        while let Some(msg_id) = self.queue.front().copied().filter(|_| most > 0) {
             let Some(kept) = self.kept.get_mut(&msg_id).filter(|kept| kept.queued) else {
                 // It has been acknowledged meanwhile.
                 self.queue.pop_front();
@@ -216,6 +232,7 @@ impl Server {
                 return;
             }
             self.queue.pop_front();
+            most -= 1;
             if kept.sent || core.server_unix(now) - msg_id.unix() > STALE_SECS {
                 frame.wrap();
             }

@@ -6,11 +6,14 @@ mod lossy;
 mod mutation;
 mod pair;
 mod peer;
+mod pressure;
 mod reconnect;
+mod recovery;
 mod server_checks;
 mod server_service;
 mod service;
 mod stories;
+mod together;
 
 /// Sessions are driven from tasks that move between threads.
 #[test]

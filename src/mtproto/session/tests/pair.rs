@@ -120,6 +120,16 @@ impl Pair {
         self.server.connection_opened(self.now);
     }
 
+    /// The server's host starts anew: it knows the key, but no session, and answers nothing that it was working on.
+    pub(super) fn restart_server(&mut self) {
+        let seed = seed_of(&mut self.rng);
+        let mut params = ServerParams::new(key(), SessionId(77), self.server.salts().to_vec(), seed);
+        params.limits = Limits::server();
+        self.server = Session::server(params, self.now);
+        self.server.connection_lost(self.now);
+        self.working.clear();
+    }
+
     fn chance(&mut self, per_thousand: u32) -> bool {
         self.rng.next_u32() % 1000 < per_thousand
     }
