@@ -15,7 +15,7 @@ use crate::{
             core::Core,
             error::{ApiMisuse, PeerMisbehaved, SessionError},
             event::Event,
-            inbound::{Message, check_even},
+            inbound::Message,
             service::{self, ids},
         },
     },
@@ -169,7 +169,7 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
         let message = message.clone();
         move |error| (message, code, error)
     };
-    check_even(outer).map_err(blame(outer, 34))?;
+    check_container_even(outer).map_err(blame(outer, 34))?;
     if constructor(&outer.body) != container::ID {
         check_sequence(core, std::slice::from_ref(outer))?;
         check_odd(outer).map_err(blame(outer, 35))?;
@@ -180,7 +180,7 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
     let mut all: Vec<Message> = parsed.into_iter().map(|message| Message::inner(message, msg_id)).collect();
     for message in &all {
         check_parity(message).map_err(blame(message, 18))?;
-        check_even(message).map_err(blame(message, 34))?;
+        check_container_even(message).map_err(blame(message, 34))?;
         check_odd(message).map_err(blame(message, 35))?;
     }
     all.push(outer.clone());
@@ -192,6 +192,16 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
 /// "Client message identifiers are divisible by 4."
 fn check_parity(message: &Message) -> Result<(), PeerMisbehaved> {
     if message.msg_id.is_from_client() { Ok(()) } else { Err(PeerMisbehaved::WrongParity { msg_id: message.msg_id }) }
+}
+
+/// A container never demands to be acknowledged. Nor do acknowledgements, but there are clients that write them as if they did (mtcute),
+/// and the public servers let them.
+fn check_container_even(message: &Message) -> Result<(), PeerMisbehaved> {
+    let constructor = constructor(&message.body);
+    if message.seq_no.is_content_related() && constructor == container::ID {
+        return Err(PeerMisbehaved::SeqNoNotEven { msg_id: message.msg_id, constructor });
+    }
+    Ok(())
 }
 
 /// "A client must always mark all API-level RPC queries as content-related."
