@@ -88,6 +88,8 @@ impl Client {
         rng.fill_bytes(&mut seed);
         let mut params = ClientParams::new(key.clone(), SessionId(rng.next_u64().cast_signed()), seed);
         params.salts = vec![salt];
+        // A blocking socket waits for answers, and not for company for its requests.
+        params.limits.coalesce = Duration::ZERO;
         Session::client(params, now(start))
     }
 

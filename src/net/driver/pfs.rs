@@ -230,7 +230,11 @@ impl Driver {
             return Err(End::Rekey);
         }
         if passed(temp.renew_at) && now.mono >= self.renew_after && self.renewal.is_none() {
-            self.renew();
+            match self.key.current().filter(|perm| perm.auth_key.id() == temp.perm_key_id) {
+                Some(perm) => self.renew(perm),
+                // Another connection has found the permanent key lost: there is nothing to bind the next one to.
+                None => return Err(End::Rekey),
+            }
         }
         Ok(())
     }
@@ -261,13 +265,8 @@ impl Driver {
     }
 
     /// Makes the next key in the background, over a connection of its own.
-    fn renew(&mut self) {
-        let (Some(pfs), Some(perm), Some(active)) = (self.config.pfs.clone(), self.key.current(), &self.session) else {
-            return;
-        };
-        if active.temp.is_none_or(|temp| temp.perm_key_id != perm.auth_key.id()) {
-            return;
-        }
+    fn renew(&mut self, perm: KeyMaterial) {
+        let (Some(pfs), Some(active)) = (self.config.pfs.clone(), &self.session) else { return };
         let old = active.key_id;
         let (config, host) = (self.config.clone(), Arc::clone(&self.host));
         let rng = StdRng::from_seed(seed(&mut self.rng));
