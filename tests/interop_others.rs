@@ -46,6 +46,7 @@ fn bindings(observer: &Collector) -> usize {
     observer.count(|event| matches!(event, Event::RpcAnswered { method: BIND_TEMP_AUTH_KEY, error: None, .. }))
 }
 
+/// Row: A.3 "temp keys + auth.bindTempAuthKey (MTProto-v1 inner encryption)"
 #[tokio::test(flavor = "multi_thread")]
 async fn mtcute_binds_temporary_keys_signs_up_and_moves_a_file() {
     let observer = Collector::new();

@@ -24,6 +24,8 @@ use super::{Driver, End, Outage, seed};
 
 /// The least delay after transport error 429: the server asks for fewer connections.
 const FLOOD_DELAY: Duration = Duration::from_secs(5);
+/// The longest pause that the server may impose before another key is bound. It is not asked often enough to deserve more.
+const LONGEST_BINDING_PAUSE: Duration = Duration::from_secs(60);
 /// Connections in a row that may end with a broken rule before waiting requests are told.
 pub(super) const VIOLATIONS_TOLERATED: u32 = 3;
 
@@ -129,6 +131,8 @@ impl Driver {
                 if !self.binding_refused(&error) {
                     return;
                 }
+                let seconds = error.flood_wait().and_then(|seconds| seconds.try_into().ok()).unwrap_or(0);
+                least = Duration::from_secs(seconds).min(LONGEST_BINDING_PAUSE);
             }
             End::Refused(TransportError::Flood) => least = FLOOD_DELAY,
             End::Refused(error) => return self.fail_all(&ProtocolError::Refused(error).into()),
