@@ -53,7 +53,6 @@ fn temporary_keys_are_used_shown_and_kept_and_can_be_switched_off() {
     let sandbox = Sandbox::start(&dir);
     let login = tdl(&sandbox, &dir, SIGN_UP).args("--trace=mtproto").ok().stderr();
     assert_only_temporary(&login);
-    // The login begins at another DC than it ends.
     assert_eq!(count(&login, "temporary key bound"), count(&login, "key in use"), "{login}");
 
     let warm = tdl(&sandbox, &dir, "whoami --trace=mtproto").ok().stderr();
@@ -68,7 +67,7 @@ fn temporary_keys_are_used_shown_and_kept_and_can_be_switched_off() {
     assert_eq!(home["bound_to"], perm["key_id"]);
     let lifetime = home["expires_at"].as_i64().unwrap() - home["created_at"].as_i64().unwrap();
     assert_eq!(lifetime, 86_400);
-    tdl(&sandbox, &dir, "session info").ok().stdout_has("TEMPORARY KEY").stdout_has("in 23 h");
+    tdl(&sandbox, &dir, "session info").ok().stdout_has("TEMPORARY KEY").stdout_has("main");
 
     for off in ["--pfs=off whoami --trace=mtproto", "whoami --pfs=off --trace=mtproto"] {
         let off = tdl(&sandbox, &dir, off).ok().stderr();
@@ -82,7 +81,7 @@ fn temporary_keys_are_used_shown_and_kept_and_can_be_switched_off() {
     assert!(tdl(&sandbox, &dir, "whoami --trace=mtproto").ok().stderr().contains("permanent"));
     assert_only_temporary(&tdl(&sandbox, &dir, "whoami --pfs=on --trace=mtproto").ok().stderr());
     fs::write(dir.join("box/home/config.toml"), "pfs-lifetime = \"1s\"\n").unwrap();
-    tdl(&sandbox, &dir, "whoami").code(2).error("from 4s to 168h", "config.toml");
+    tdl(&sandbox, &dir, "whoami").code(2).error("from 4s to 168h", "long names of the flags");
     fs::remove_file(dir.join("box/home/config.toml")).unwrap();
     tdl(&sandbox, &dir, "whoami --pfs=maybe").code(2).no_stdout();
     tdl(&sandbox, &dir, "whoami --pfs-lifetime 1s").code(2).stderr_has("from 4s to 168h");
@@ -133,6 +132,6 @@ fn transfers_outlive_their_keys_and_a_kill_in_the_middle_loses_nothing() {
     assert_only_temporary(&first);
     assert_only_temporary(&rest);
     // Five files with a pause of two seconds before each but the first; a key of eight seconds is renewed after five or six.
-    assert!(count(&rest, "to renew a key") >= 1 && count(&rest, "temporary key bound") >= 1, "{rest}");
+    assert!(count(&rest, "temporary key bound") >= 2, "{rest}");
     assert_eq!(contents(&dir.join("down")), sent);
 }

@@ -223,6 +223,16 @@ async fn a_key_that_is_bound_to_nothing_any_more_is_replaced_and_the_request_ask
     assert!(client.is_authorized().is_ok_and(|is| !is) && client.invoke(&GetNearestDc).await.is_ok());
 }
 
+#[tokio::test(start_paused = true)]
+async fn keys_that_lose_their_binding_at_once_are_not_made_for_ever() {
+    let server = TestServer::new(usual);
+    server.keep_unbound(true);
+    let client = pfs_client(&server, &Arc::default()).await;
+    let failed = this_dc(&client).await.unwrap_err();
+    assert!(matches!(failed, InvokeError::Protocol(ProtocolError::KeysDoNotLast)), "{failed:?}");
+    assert_eq!((server.temp_handshakes(), server.count::<GetNearestDc>()), (3, 0));
+}
+
 /// Row: A.3 "ENCRYPTED_MESSAGE_INVALID policy (key older than 60 s -> drop)"
 #[tokio::test(start_paused = true)]
 async fn a_young_permanent_key_is_not_suspected() {
