@@ -54,8 +54,8 @@ targets! {
     detector, 64;
     dh_group, 8;
     envelope, 64;
-    fake_tls_client, 64;
-    fake_tls_server, 64;
+    fake_tls_client, 16;
+    fake_tls_server, 16;
     gzip, 64;
     handshake_client, 1;
     handshake_server, 1;
