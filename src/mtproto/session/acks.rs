@@ -40,9 +40,9 @@ impl Acks {
     }
 
     /// Takes what goes into one message, at most so many.
-    pub(super) fn take(&mut self, most: usize) -> Vec<MsgId> {
+    pub(super) fn take(&mut self, most: usize) -> impl ExactSizeIterator<Item = MsgId> {
         let count = self.owed.len().min(most).min(MAX_IDS);
-        self.owed.drain(..count).collect()
+        self.owed.drain(..count)
     }
 
     pub(super) fn clear(&mut self) {

@@ -1,11 +1,8 @@
 //! What both roles share: identifiers, salts, time, acknowledgements, and putting frames together.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use rand::rngs::StdRng;
 
 use super::{
@@ -15,9 +12,11 @@ use super::{
     params::Limits,
     salts::{FutureSalt, Salts},
     service,
+    sorted::Sorted,
     timer::{Timer, TimerTable},
 };
 use crate::{
+    check::{Check, broken},
     clock::Now,
     crypto::AuthKey,
     ids::{MsgId, Salt, SeqNo, SessionId},
@@ -65,6 +64,8 @@ pub(super) struct Core {
     pub(super) connected: bool,
     /// Messages about messages that wait to be sent on this connection.
     pub(super) drafts: VecDeque<Bytes>,
+    /// The room of the last frame, empty, for the next one.
+    pub(super) spare: Vec<Ready>,
     /// Acknowledgements have waited long enough.
     pub(super) acks_due: bool,
     /// Something waits that does not wait for company, or company has come.
@@ -128,7 +129,7 @@ impl Core {
 
     /// Queues a message that needs no acknowledgement. `false` if too many wait already.
     pub(super) fn draft(&mut self, body: Bytes) -> bool {
-        let room = self.drafts.len() < self.limits.service_queue;
+        let room = !broken(Check::ServiceQueue, self.drafts.len() >= self.limits.service_queue);
         if room {
             self.drafts.push_back(body);
             self.hurry = true;
@@ -175,20 +176,16 @@ impl Core {
         if frame.is_empty() && !self.acks_due {
             return;
         }
-        let ids = match frame.is_empty() {
-            true => self.acks.take(MAX_IDS),
-            false => self.acks.take(frame.room().saturating_sub(12) / 8),
-        };
-        if ids.is_empty() {
+        let most = if frame.is_empty() { MAX_IDS } else { frame.room().saturating_sub(12) / 8 };
+        let (ledger, seen) = (&mut self.ledger, &mut self.seen);
+        let ids = self.acks.take(most);
+        if ids.len() == 0 {
             return;
         }
-        for id in &ids {
-            self.seen.mark_acknowledged(*id);
-        }
-        self.tracer.emit(now, || trace::Event::AcksSent { ids: ids.clone() });
-        let body = service::msgs_ack(&ids);
+        let ids = ledger.list(ids.inspect(|id| seen.mark_acknowledged(*id)));
+        self.tracer.emit(now, || trace::Event::AcksSent { ids: self.ledger.ids(ids).collect() });
         let origin = self.answering();
-        self.add_service(now, frame, origin, false, body, Service::Acks(ids));
+        self.add_service(now, frame, origin, false, Body::acks(ids), Service::Acks(ids));
         self.acks_due = !self.acks.is_empty();
         if !self.acks_due {
             self.timers.stop(Timer::Acks);
@@ -202,7 +199,7 @@ impl Core {
         frame: &mut Frame,
         origin: Origin,
         content_related: bool,
-        body: Bytes,
+        body: impl Into<Body>,
         service: Service,
     ) -> MsgId {
         let (msg_id, seq_no) = self.allocate(now, origin, content_related);
@@ -216,33 +213,40 @@ impl Core {
     pub(super) fn seal(&mut self, now: Now, frame: Frame) -> BytesMut {
         let unix = self.server_unix(now);
         let salt = self.salts.current(unix).map_or(Salt(0), |salt| salt.salt);
-        let Frame { messages, wrap, .. } = frame;
-        match &messages[..] {
+        let Frame { mut messages, wrap, .. } = frame;
+        let sealed = match &messages[..] {
             [only] if !wrap => {
                 self.trace_sent(now, only, None);
                 let header = Header { salt, session_id: self.session_id, msg_id: only.msg_id, seq_no: only.seq_no };
-                envelope::seal(&self.auth_key, self.side, &header, &only.body.parts(), &mut self.rng)
+                let (body, ledger) = (&only.body, &self.ledger);
+                let write = |out: &mut BytesMut| body.write(ledger, out);
+                envelope::seal_with(&self.auth_key, self.side, &header, body.len(), write, &mut self.rng)
             }
             _ => {
                 let origin = self.answering();
                 let (msg_id, seq_no) = self.allocate(now, origin, false);
-                let header = container::header(messages.len());
-                let heads: Vec<_> = messages
-                    .iter()
-                    .map(|message| container::message_header(message.msg_id, message.seq_no, message.body.len()))
-                    .collect();
-                let mut parts: Vec<&[u8]> = Vec::with_capacity(1 + 3 * messages.len());
-                parts.push(&header);
-                for (head, message) in heads.iter().zip(&messages) {
-                    parts.push(head);
-                    parts.extend(message.body.parts());
+                for message in &messages {
                     self.trace_sent(now, message, Some(msg_id));
                 }
-                self.ledger.insert(msg_id, Service::Container(messages.iter().map(|message| message.msg_id).collect()));
+                let inside = self.ledger.list(messages.iter().map(|message| message.msg_id));
+                self.ledger.insert(msg_id, Service::Container(inside));
+                let ledger = &self.ledger;
+                let write = |out: &mut BytesMut| {
+                    out.put_slice(&container::header(messages.len()));
+                    for Ready { msg_id, seq_no, body } in &messages {
+                        out.put_slice(&container::message_header(*msg_id, *seq_no, body.len()));
+                        body.write(ledger, out);
+                    }
+                };
+                let each = |message: &Ready| container::MESSAGE_HEADER_LEN + message.body.len();
+                let len = container::HEADER_LEN + messages.iter().map(each).sum::<usize>();
                 let header = Header { salt, session_id: self.session_id, msg_id, seq_no };
-                envelope::seal(&self.auth_key, self.side, &header, &parts, &mut self.rng)
+                envelope::seal_with(&self.auth_key, self.side, &header, len, write, &mut self.rng)
             }
-        }
+        };
+        messages.clear();
+        self.spare = messages;
+        sealed
     }
 
     fn trace_sent(&self, now: Now, message: &Ready, container: Option<MsgId>) {
@@ -257,7 +261,7 @@ impl Core {
             self.tracer.emit(now, || trace::Event::Body {
                 sent: true,
                 msg_id: message.msg_id,
-                bytes: message.body.parts().concat().into(),
+                bytes: message.body.to_bytes(&self.ledger),
             });
         }
     }
@@ -316,14 +320,21 @@ impl Core {
 /// A message's body: what precedes it, and the object itself, which is not copied until the frame is sealed.
 #[derive(Clone)]
 pub(super) struct Body {
-    head: [u8; 12],
+    head: [u8; 16],
     head_len: usize,
-    tail: Bytes,
+    tail: Tail,
+}
+
+#[derive(Clone)]
+enum Tail {
+    Object(Bytes),
+    /// Identifiers, which the ledger keeps.
+    Ids(Listed),
 }
 
 impl From<Bytes> for Body {
     fn from(tail: Bytes) -> Self {
-        Self { head: [0; 12], head_len: 0, tail }
+        Self { head: [0; 16], head_len: 0, tail: Tail::Object(tail) }
     }
 }
 
@@ -333,27 +344,63 @@ impl Body {
     pub(super) fn after(before: &[MsgId], query: Bytes) -> Self {
         match before {
             [] => query.into(),
-            [only] => Self { head: service::invoke_after_msg_header(*only), head_len: 12, tail: query },
+            [only] => Self::headed(service::invoke_after_msg_header(*only), Tail::Object(query)),
             several => Self::from(Bytes::from([&service::invoke_after_msgs_header(several)[..], &query].concat())),
         }
     }
 
     /// `rpc_result`.
     pub(super) fn answer(req: MsgId, result: Bytes) -> Self {
-        Self { head: service::rpc_result_header(req), head_len: 12, tail: result }
+        Self::headed(service::rpc_result_header(req), Tail::Object(result))
+    }
+
+    /// `msgs_ack`.
+    fn acks(ids: Listed) -> Self {
+        Self::headed(service::msgs_ack_header(ids.len), Tail::Ids(ids))
+    }
+
+    /// A message of sixteen bytes.
+    pub(super) fn short(head: [u8; 16]) -> Self {
+        Self { head, head_len: 16, tail: Tail::Object(Bytes::new()) }
+    }
+
+    fn headed(head: [u8; 12], tail: Tail) -> Self {
+        let mut padded = [0; 16];
+        padded[..12].copy_from_slice(&head);
+        Self { head: padded, head_len: 12, tail }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.head_len + self.tail.len()
+        let tail = match &self.tail {
+            Tail::Object(object) => object.len(),
+            Tail::Ids(ids) => 8 * ids.len,
+        };
+        self.head_len + tail
     }
 
-    fn parts(&self) -> [&[u8]; 2] {
-        [self.head.get(..self.head_len).unwrap_or_default(), &self.tail]
+    fn head(&self) -> &[u8] {
+        self.head.get(..self.head_len).unwrap_or_default()
+    }
+
+    fn write(&self, ledger: &Ledger, out: &mut BytesMut) {
+        out.put_slice(self.head());
+        match &self.tail {
+            Tail::Object(object) => out.put_slice(object),
+            Tail::Ids(ids) => ledger.ids(*ids).for_each(|id| out.put_i64_le(id.0)),
+        }
+    }
+
+    fn to_bytes(&self, ledger: &Ledger) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.len());
+        self.write(ledger, &mut out);
+        out.freeze()
     }
 
     fn constructor(&self) -> u32 {
-        let [head, tail] = self.parts();
-        container::constructor(if head.is_empty() { tail } else { head })
+        match (&self.tail, self.head()) {
+            (Tail::Object(object), []) => container::constructor(object),
+            (_, head) => container::constructor(head),
+        }
     }
 }
 
@@ -379,6 +426,16 @@ pub(super) struct Frame {
 }
 
 impl Frame {
+    /// An empty frame that has the room of an earlier one.
+    pub(super) fn reusing(spare: Vec<Ready>) -> Self {
+        Self { messages: spare, ..Self::default() }
+    }
+
+    /// Gives the room of a frame back of which nothing has become.
+    pub(super) fn into_spare(self) -> Vec<Ready> {
+        self.messages
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
@@ -453,8 +510,8 @@ impl Events {
 /// What a message of ours was about, other than a request or an answer: what is to be done again if the peer did not take it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Service {
-    Container(Vec<MsgId>),
-    Acks(Vec<MsgId>),
+    Container(Listed),
+    Acks(Listed),
     Ping(i64),
     StateReq(Vec<MsgId>),
     /// Answers asked for, and the messages that they answer.
@@ -468,18 +525,31 @@ pub(super) enum Service {
     Note,
 }
 
-/// The service messages and containers that we sent lately.
+/// A list of identifiers that the ledger keeps: those of a container's messages, or those acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// Counted from the first identifier that the ledger ever kept.
+    start: u64,
+    len: usize,
+}
+
+/// The service messages and containers that we sent lately, in the order of their identifiers.
+///
+/// Most come with lists, one or two in every frame. The lists stand one behind the other in one ring, so that none is an allocation.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    sent: BTreeMap<MsgId, Service>,
-    /// Identifiers that the entries list.
+    sent: Sorted<MsgId, Service>,
+    /// Identifiers that the entries list in vectors of their own.
     listed: usize,
+    ring: VecDeque<MsgId>,
+    /// Identifiers that have left the ring.
+    gone: u64,
 }
 
 impl Service {
     fn listed(&self) -> usize {
         match self {
-            Self::Container(ids) | Self::Acks(ids) | Self::StateReq(ids) | Self::ResendAnswersReq(ids) => ids.len(),
+            Self::StateReq(ids) | Self::ResendAnswersReq(ids) => ids.len(),
             Self::ResendReq(ids) => ids.len(),
             _ => 0,
         }
@@ -487,6 +557,26 @@ impl Service {
 }
 
 impl Ledger {
+    /// Keeps a list, for an entry that comes with it. The oldest are forgotten when there is no room.
+    pub(super) fn list(&mut self, ids: impl ExactSizeIterator<Item = MsgId>) -> Listed {
+        let len = ids.len();
+        while !self.ring.is_empty() && self.ring.len() + len > LEDGER_LISTED {
+            self.ring.pop_front();
+            self.gone += 1;
+        }
+        let start = self.gone + self.ring.len() as u64;
+        self.ring.extend(ids);
+        Listed { start, len }
+    }
+
+    /// What a list holds; nothing if it is forgotten.
+    pub(super) fn ids(&self, list: Listed) -> impl Iterator<Item = MsgId> + '_ {
+        let start = list.start.checked_sub(self.gone).and_then(|start| usize::try_from(start).ok());
+        let end = start.and_then(|start| start.checked_add(list.len)).filter(|end| *end <= self.ring.len());
+        let range = start.zip(end).map_or(0..0, |(start, end)| start..end);
+        self.ring.range(range).copied()
+    }
+
     pub(super) fn insert(&mut self, msg_id: MsgId, service: Service) {
         self.listed += service.listed();
         if let Some(before) = self.sent.insert(msg_id, service) {
@@ -499,7 +589,10 @@ impl Ledger {
     }
 
     pub(super) fn get(&self, msg_id: MsgId) -> Option<&Service> {
-        self.sent.get(&msg_id)
+        self.sent.get(&msg_id).filter(|service| match service {
+            Service::Container(list) | Service::Acks(list) => list.start >= self.gone,
+            _ => true,
+        })
     }
 
     pub(super) fn remove(&mut self, msg_id: MsgId) -> Option<Service> {
@@ -513,12 +606,14 @@ impl Ledger {
         self.sent
             .iter()
             .rev()
-            .find(|(_, service)| matches!(service, Service::Container(ids) if ids.contains(&msg_id)))
+            .find(|(_, service)| matches!(service, Service::Container(list) if self.ids(*list).any(|id| id == msg_id)))
             .map(|(id, _)| *id)
     }
 
     pub(super) fn clear(&mut self) {
         self.sent.clear();
         self.listed = 0;
+        self.gone += self.ring.len() as u64;
+        self.ring.clear();
     }
 }

@@ -12,6 +12,7 @@ use super::{
     service::{self, ReadError, Service, ids},
 };
 use crate::{
+    check::{Check, broken},
     clock::Now,
     ids::{MsgId, SeqNo},
     mtproto::{
@@ -60,19 +61,20 @@ pub(super) fn malformed(message: &Message, error: ReadError) -> PeerMisbehaved {
 impl Core {
     /// The message is of our session.
     pub(super) fn check_session(&self, opened: &Opened) -> Result<(), PeerMisbehaved> {
-        if opened.session_id == self.session_id {
-            return Ok(());
+        let (found, expected) = (opened.session_id, self.session_id);
+        if broken(Check::SessionOurs, found != expected) {
+            return Err(PeerMisbehaved::WrongSession { found, expected });
         }
-        Err(PeerMisbehaved::WrongSession { found: opened.session_id, expected: self.session_id })
+        Ok(())
     }
 
     /// The identifier is not over 300 seconds old and not over 30 seconds early.
     pub(super) fn check_window(&self, now: Now, msg_id: MsgId) -> Result<(), PeerMisbehaved> {
         let age = self.server_unix(now) - msg_id.unix();
-        if age > MAX_AGE_SECS {
+        if broken(Check::MessageAge, age > MAX_AGE_SECS) {
             return Err(PeerMisbehaved::TooOld { msg_id, age });
         }
-        if -age > MAX_LEAD_SECS {
+        if broken(Check::MessageLead, -age > MAX_LEAD_SECS) {
             return Err(PeerMisbehaved::TooEarly { msg_id, lead: -age });
         }
         Ok(())
@@ -99,7 +101,7 @@ impl Core {
                 let body = self.unpack(msg_id, &data)?;
                 let inner = Message { body, ..message.clone() };
                 match constructor(&inner.body) {
-                    constructor @ (gzip::ID | container::ID | ids::MSG_COPY) => {
+                    constructor @ (gzip::ID | container::ID | ids::MSG_COPY) if broken(Check::PackedObject, true) => {
                         Err(PeerMisbehaved::PackedWrongly { msg_id, constructor })
                     }
                     _ => Ok((service::read(&inner.body).map_err(|error| malformed(&inner, error))?, inner.body)),
@@ -144,8 +146,8 @@ fn receive_as_client(
     let session_id = opened.session_id;
     let outer = Message { msg_id: opened.msg_id, seq_no: opened.seq_no, body: opened.body, container: None };
     let msg_id = outer.msg_id;
-    check_parity(&outer)?;
-    check_novelty(core, now, &outer)?;
+    check_parity(&outer, Check::Parity)?;
+    check_novelty(core, now, &outer, Check::Novelty)?;
     let kind = constructor(&outer.body);
     // "Certain service messages … may, nonetheless, be processed on the client even if the time appears to be incorrect": those that
     // tell us that ours is wrong. Until a message of this connection has confirmed our clock, ours is not to be relied on either.
@@ -155,22 +157,16 @@ fn receive_as_client(
     }
 
     // A container is accepted or refused as a whole.
-    let messages = if kind == container::ID {
-        check_even(&outer)?;
+    check_even(&outer)?;
+    let inside = if kind == container::ID {
         let parsed = container::parse(&outer.body, msg_id).map_err(|error| PeerMisbehaved::Container { msg_id, error })?;
-        let mut messages: Vec<Message> = parsed.map(|message| Message::inner(message, msg_id)).collect();
-        // News of a new session comes first: what the others say is said by that one.
-        let news = messages.iter().position(|message| constructor(&message.body) == ids::NEW_SESSION_CREATED);
-        if let Some(first) = news.and_then(|at| messages.get_mut(..=at)) {
-            first.rotate_right(1);
-        }
-        messages.iter().try_for_each(|message| check_parity(message).and_then(|()| check_even(message)))?;
+        let mut messages = parsed.clone().map(|message| Message::inner(message, msg_id));
+        messages.try_for_each(|message| check_parity(&message, Check::ParityInside).and_then(|()| check_even(&message)))?;
         core.seen.insert(outer.seen());
         core.trace_received(now, &outer);
-        messages
+        Some(parsed)
     } else {
-        check_even(&outer)?;
-        vec![outer]
+        None
     };
     if !about_our_time {
         core.clock.observe(now, msg_id.unix());
@@ -178,31 +174,42 @@ fn receive_as_client(
     }
     client.heard(core, now);
 
+    let Some(inside) = inside else { return accept_anew(client, core, now, outer) };
     let mut first_error = None;
-    for message in messages {
+    // News of a new session comes first: what the others say is said by that one.
+    let place = inside.clone().position(|message| constructor(&message.body) == ids::NEW_SESSION_CREATED);
+    let news = place.and_then(|place| inside.clone().nth(place));
+    let others = inside.enumerate().filter(|(at, _)| Some(*at) != place).map(|(_, message)| message);
+    for message in news.into_iter().chain(others).map(|message| Message::inner(message, msg_id)) {
         if core.session_id != session_id {
             // A message before this one has ended the session that they all belong to, and with it the memory of what was received.
             let reason = "its session was reset";
             core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id: message.msg_id, reason });
             continue;
         }
-        if let Err(error) = accept(client, core, now, message) {
-            // A lone duplicate in a container is everyday: an answer that was sent again, with others.
-            if let PeerMisbehaved::Duplicate { msg_id } = error {
-                let reason = "it was received before";
-                core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id, reason });
-            } else {
-                first_error.get_or_insert(error);
-            }
+        if let Err(error) = accept_anew(client, core, now, message) {
+            first_error.get_or_insert(error);
         }
     }
     first_error.map_or(Ok(()), Err)
 }
 
+/// [`accept`], passing over a duplicate. A lone one in a container is everyday: an answer that was sent again, with others.
+fn accept_anew(client: &mut super::client::Client, core: &mut Core, now: Now, message: Message) -> Result<(), PeerMisbehaved> {
+    match accept(client, core, now, message) {
+        Err(PeerMisbehaved::Duplicate { msg_id }) => {
+            let reason = "it was received before";
+            core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id, reason });
+            Ok(())
+        }
+        other => other,
+    }
+}
+
 /// A message that passed the checks of its frame.
 fn accept(client: &mut super::client::Client, core: &mut Core, now: Now, message: Message) -> Result<(), PeerMisbehaved> {
     if message.container.is_some() {
-        check_novelty(core, now, &message)?;
+        check_novelty(core, now, &message, Check::NoveltyInside)?;
     }
     core.seen.insert(message.seen());
     core.trace_received(now, &message);
@@ -213,16 +220,16 @@ fn accept(client: &mut super::client::Client, core: &mut Core, now: Now, message
     match service {
         // `msg_copy#e06046b2 orig_message:Message`: as if the wrapper were not there.
         Some(Service::Copy(copied)) => {
-            if copied.msg_id >= message.msg_id {
+            if broken(Check::CopyIdOrder, copied.msg_id >= message.msg_id) {
                 let error = container::ContainerError::InnerIdNotLower { inner: copied.msg_id, container: message.msg_id };
                 return Err(PeerMisbehaved::Container { msg_id: message.msg_id, error });
             }
-            if matches!(constructor(&copied.body), ids::MSG_COPY | container::ID) {
+            if broken(Check::CopyNested, matches!(constructor(&copied.body), ids::MSG_COPY | container::ID)) {
                 let error = container::ContainerError::Nested { index: 0 };
                 return Err(PeerMisbehaved::Container { msg_id: message.msg_id, error });
             }
             let copied = Message::inner(copied, message.msg_id);
-            check_parity(&copied)?;
+            check_parity(&copied, Check::ParityOfCopy)?;
             accept(client, core, now, copied)
         }
         Some(service) => client.handle(core, now, &Message { body, ..message }, service),
@@ -234,30 +241,34 @@ fn accept(client: &mut super::client::Client, core: &mut Core, now: Now, message
 }
 
 /// "Odd parity for messages from server to client."
-fn check_parity(message: &Message) -> Result<(), PeerMisbehaved> {
-    if message.msg_id.is_from_server() { Ok(()) } else { Err(PeerMisbehaved::WrongParity { msg_id: message.msg_id }) }
+fn check_parity(message: &Message, check: Check) -> Result<(), PeerMisbehaved> {
+    if broken(check, !message.msg_id.is_from_server()) {
+        return Err(PeerMisbehaved::WrongParity { msg_id: message.msg_id });
+    }
+    Ok(())
 }
 
 /// A container or an acknowledgement never demands to be acknowledged.
 pub(super) fn check_even(message: &Message) -> Result<(), PeerMisbehaved> {
     let constructor = constructor(&message.body);
-    if message.seq_no.is_content_related() && matches!(constructor, container::ID | ids::MSGS_ACK) {
+    let must_be_even = matches!(constructor, container::ID | ids::MSGS_ACK);
+    if broken(Check::SeqNoEven, must_be_even && message.seq_no.is_content_related()) {
         return Err(PeerMisbehaved::SeqNoNotEven { msg_id: message.msg_id, constructor });
     }
     Ok(())
 }
 
 /// A message received before is acknowledged again: our acknowledgement must have been lost.
-fn check_novelty(core: &mut Core, now: Now, message: &Message) -> Result<(), PeerMisbehaved> {
+fn check_novelty(core: &mut Core, now: Now, message: &Message, check: Check) -> Result<(), PeerMisbehaved> {
     let msg_id = message.msg_id;
     match core.seen.check(msg_id) {
-        Novelty::New => Ok(()),
-        Novelty::Duplicate => {
+        Novelty::Duplicate if broken(check, true) => {
             if message.seq_no.is_content_related() {
                 core.owe_ack(now, msg_id);
             }
             Err(PeerMisbehaved::Duplicate { msg_id })
         }
-        Novelty::TooOld { oldest } => Err(PeerMisbehaved::BelowMemory { msg_id, oldest }),
+        Novelty::TooOld { oldest } if broken(Check::Memory, true) => Err(PeerMisbehaved::BelowMemory { msg_id, oldest }),
+        Novelty::New | Novelty::Duplicate | Novelty::TooOld { .. } => Ok(()),
     }
 }

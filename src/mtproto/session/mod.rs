@@ -6,7 +6,7 @@
 //! * [`salts`]: the server salts of a key.
 //! * `client`, `server`: the two roles.
 //! * `inbound`: checks of received messages. `core`: frames to be sent. `service`: service messages on the wire. `acks`, `timer`: what
-//!   their names say.
+//!   their names say. `sorted`: a map for keys that rise.
 //!
 //! See "Mobile Protocol: Detailed Description", "Service Messages", "Service Messages about Messages", "Security Guidelines for Client
 //! Developers".
@@ -40,6 +40,7 @@ pub mod params;
 pub mod salts;
 mod server;
 mod service;
+mod sorted;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -282,7 +283,7 @@ impl Session {
         if self.core.timers.waits(Timer::Flush, now.mono) && !self.core.hurry && !self.core.acks_due {
             return None;
         }
-        let mut frame = Frame::default();
+        let mut frame = Frame::reusing(std::mem::take(&mut self.core.spare));
         if let Role::Server(server) = &mut self.role {
             // News of a new session goes before what that session answers.
             server.fill_news(&mut self.core, now, &mut frame);
@@ -294,6 +295,7 @@ impl Session {
         }
         self.core.fill_acks(now, &mut frame);
         if frame.is_empty() {
+            self.core.spare = frame.into_spare();
             // Everything is said. What comes next may wait for company again.
             self.core.hurry = false;
             self.core.timers.stop(Timer::Flush);
@@ -575,6 +577,7 @@ fn new_core(
         limits,
         connected: true,
         drafts: VecDeque::new(),
+        spare: Vec::new(),
         acks_due: false,
         hurry: false,
         unpack_left: limits.unpacked,

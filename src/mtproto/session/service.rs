@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{acks::MAX_IDS, event::KeyDestruction, salts::FutureSalt};
 use crate::{
+    check::{Check, broken},
     ids::{MsgId, Salt, SeqNo, SessionId},
     mtproto::{
         container::{self, constructor},
@@ -160,21 +161,22 @@ pub(super) fn read(body: &Bytes) -> Result<Option<Service>, ReadError> {
         MSG_RESEND_ANS_REQ => Service::ResendAnswersReq(id_list(r)?),
         _ => return Ok(None),
     };
-    match r.remaining() {
-        0 => Ok(Some(service)),
-        left => Err(wire::Error::TrailingBytes { left }.into()),
+    let left = r.remaining();
+    if broken(Check::ServiceTrailingBytes, left > 0) {
+        return Err(wire::Error::TrailingBytes { left }.into());
     }
+    Ok(Some(service))
 }
 
 /// `Vector<long>`, at most 8192 of them.
 fn id_list(r: &mut Reader) -> Result<Vec<MsgId>, ReadError> {
     let id = r.u32()?;
-    if id != VECTOR {
+    if broken(Check::ListIsVector, id != VECTOR) {
         return Err(wire::Error::UnknownConstructor { id, expected: "Vector" }.into());
     }
     let claimed = r.u32()?;
     let count = usize::try_from(claimed).unwrap_or(usize::MAX);
-    if count > MAX_IDS {
+    if broken(Check::ListLength, count > MAX_IDS) {
         return Err(ReadError::TooManyIds(count));
     }
     let mut list = Vec::with_capacity(count.min(r.remaining() / 8));
@@ -188,7 +190,7 @@ fn id_list(r: &mut Reader) -> Result<Vec<MsgId>, ReadError> {
 fn future_salts(r: &mut Reader) -> Result<Service, ReadError> {
     let (req, _now) = (MsgId(r.i64()?), r.i32()?);
     let count = usize::try_from(r.u32()?).unwrap_or(usize::MAX);
-    if count > MAX_IDS {
+    if broken(Check::SaltsLength, count > MAX_IDS) {
         return Err(ReadError::TooManyIds(count));
     }
     let mut salts = Vec::with_capacity(count.min(r.remaining() / 16));
@@ -246,8 +248,18 @@ impl Writer {
     }
 }
 
+#[cfg(test)]
 pub(super) fn msgs_ack(ids: &[MsgId]) -> Bytes {
     Writer::new(MSGS_ACK).ids(ids).done()
+}
+
+/// The first bytes of `msgs_ack#62d6b459 msg_ids:Vector<long>`, before so many identifiers.
+pub(super) fn msgs_ack_header(count: usize) -> [u8; 12] {
+    let mut head = [0; 12];
+    head[..4].copy_from_slice(&MSGS_ACK.to_le_bytes());
+    head[4..8].copy_from_slice(&VECTOR.to_le_bytes());
+    head[8..].copy_from_slice(&length(count).to_le_bytes());
+    head
 }
 
 pub(super) fn msgs_state_req(ids: &[MsgId]) -> Bytes {
@@ -274,8 +286,18 @@ pub(super) fn msg_new_detailed_info(answer: MsgId, bytes: usize) -> Bytes {
     Writer::new(MSG_NEW_DETAILED_INFO).long(answer.0).int(length(bytes)).int(0).done()
 }
 
+#[cfg(test)]
 pub(super) fn ping_delay_disconnect(ping_id: i64, delay: u64) -> Bytes {
-    Writer::new(PING_DELAY_DISCONNECT).long(ping_id).int(i32::try_from(delay).unwrap_or(i32::MAX)).done()
+    Bytes::copy_from_slice(&ping_delay_disconnect_bytes(ping_id, delay))
+}
+
+/// `ping_delay_disconnect#f3427b8c ping_id:long disconnect_delay:int = Pong`.
+pub(super) fn ping_delay_disconnect_bytes(ping_id: i64, delay: u64) -> [u8; 16] {
+    let mut out = [0; 16];
+    out[..4].copy_from_slice(&PING_DELAY_DISCONNECT.to_le_bytes());
+    out[4..12].copy_from_slice(&ping_id.to_le_bytes());
+    out[12..].copy_from_slice(&i32::try_from(delay).unwrap_or(i32::MAX).to_le_bytes());
+    out
 }
 
 pub(super) fn pong(msg_id: MsgId, ping_id: i64) -> Bytes {

@@ -306,17 +306,25 @@ impl Connection {
         self.keys.remove(&key_id);
         let (key, expires) = self.shared.state.auth_key_until(self.dc, key_id, now)?.ok_or(Closed::UnknownKey(key_id))?;
         self.keys.insert(key_id, (key.clone(), expires));
-        // Sessions of keys that have ended go with them: a connection may see many keys, but uses few at a time.
-        let keys = &self.keys;
-        let (own, now_mono) = (self.id, self.shared.now());
-        self.slots.retain(|slot| {
-            let lives = keys.get(&slot.key.key_id).is_some_and(|(_, expires)| expires.is_none_or(|at| now < at));
-            if !lives {
-                slot.detach(now_mono, own);
-            }
-            lives
-        });
+        self.drop_ended_sessions(now)?;
         Ok(key)
+    }
+
+    /// Sessions of keys that have ended go with them: a connection may see many keys, but uses few at a time.
+    fn drop_ended_sessions(&mut self, now: i64) -> Result<(), Closed> {
+        for slot in std::mem::take(&mut self.slots) {
+            let key_id = slot.key.key_id;
+            let lives = match self.keys.get(&key_id) {
+                Some((_, expires)) => expires.is_none_or(|at| now < at),
+                None => self.shared.state.auth_key(self.dc, key_id, now)?.is_some(),
+            };
+            if lives {
+                self.slots.push(slot);
+            } else {
+                slot.detach(self.shared.now(), self.id);
+            }
+        }
+        Ok(())
     }
 
     /// The session that a message belongs to.

@@ -30,7 +30,7 @@ pub fn exceptions(schema: &Schema) -> Vec<IdException> {
         (computed != d.id).then(|| IdException { name: d.name.clone(), declared: d.id, computed })
     });
     let mut list: Vec<_> = found.chain(schema.builtins().iter().filter_map(builtin_exception)).collect();
-    list.sort_by(|a, b| a.name.cmp(&b.name));
+    list.sort_by(|a, b| (&a.name, a.declared, a.computed).cmp(&(&b.name, b.declared, b.computed)));
     list
 }
 

@@ -137,7 +137,7 @@ impl Client {
             return;
         }
         let ping_id = self.ping.last_id + 1;
-        let body = service::ping_delay_disconnect(ping_id, self.ping.disconnect_delay());
+        let body = Body::short(service::ping_delay_disconnect_bytes(ping_id, self.ping.disconnect_delay()));
         if !frame.has_room(body.len()) {
             return;
         }
@@ -154,8 +154,11 @@ impl Client {
         if frame.is_empty() || !core.clock.is_confirmed() || core.salts.ahead(core.server_unix(now)) > 0 {
             return;
         }
+        if self.salts_not_before.is_some_and(|at| now.mono < at) {
+            return;
+        }
         let body = service::get_future_salts(SALTS_WANTED);
-        if self.salts_not_before.is_some_and(|at| now.mono < at) || !frame.has_room(body.len()) {
+        if !frame.has_room(body.len()) {
             return;
         }
         self.salts_not_before = Some(now.mono.saturating_add(super::SALT_RETRY));

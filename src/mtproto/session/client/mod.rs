@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use super::{core::Core, params::PingPolicy, timer::Timer};
+use super::{core::Core, params::PingPolicy, sorted::Sorted, timer::Timer};
 use crate::{
     clock::Now,
     ids::{MsgId, SessionId},
@@ -52,13 +52,13 @@ const SALTS_WANTED: i32 = 64;
 const MAX_DROPS: usize = 1024;
 
 pub(super) struct Client {
-    requests: BTreeMap<RequestId, Request>,
+    requests: Sorted<RequestId, Request>,
     /// Bytes of their bodies.
     bytes: usize,
     /// Bytes of those that wait to be sent.
     waiting_bytes: usize,
     /// Every identifier under which a pending request was sent.
-    by_msg: BTreeMap<MsgId, RequestId>,
+    by_msg: Sorted<MsgId, RequestId>,
     last_id: u64,
     /// Requests to be sent, some of them again.
     queue: VecDeque<RequestId>,
@@ -112,10 +112,10 @@ const DROP_TIMES: u32 = 4;
 impl Client {
     pub(super) fn new(policy: PingPolicy) -> Self {
         Self {
-            requests: BTreeMap::new(),
+            requests: Sorted::default(),
             bytes: 0,
             waiting_bytes: 0,
-            by_msg: BTreeMap::new(),
+            by_msg: Sorted::default(),
             last_id: 0,
             queue: VecDeque::new(),
             held: BTreeSet::new(),

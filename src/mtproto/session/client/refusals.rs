@@ -4,6 +4,7 @@
 
 use super::{Client, Failure, request::Against};
 use crate::{
+    check::{Check, broken},
     clock::Now,
     ids::{MsgId, Salt, SessionId},
     mtproto::{
@@ -143,20 +144,21 @@ impl Client {
         // Many messages may have been under way when the first was refused: they say the same thing only once.
         if about > self.refused_until {
             self.refusals += 1;
-            if self.refusals == MAX_REFUSALS {
+            if broken(Check::RefusalsEnd, self.refusals == MAX_REFUSALS) {
                 let times = self.refusals;
                 core.events.push(Event::ConnectionDead(DeathCause::Refused { times }));
             }
         }
-        self.refusals >= MAX_REFUSALS
+        broken(Check::RefusalsEnd, self.refusals >= MAX_REFUSALS)
     }
 
     /// "The client must check that it has, in fact, recently sent a message with the specified msg_id."
     fn check_known(&self, core: &Core, msg_id: MsgId, about: MsgId) -> Result<(), PeerMisbehaved> {
-        if self.by_msg.contains_key(&about) || core.ledger.get(about).is_some() {
-            return Ok(());
+        let known = self.by_msg.contains_key(&about) || core.ledger.get(about).is_some();
+        if broken(Check::RefusalOfOurs, !known) {
+            return Err(PeerMisbehaved::AboutUnknown { msg_id, about });
         }
-        Err(PeerMisbehaved::AboutUnknown { msg_id, about })
+        Ok(())
     }
 
     /// Sends again what a refused message was about: its requests, and its service messages.
@@ -188,7 +190,7 @@ impl Client {
     fn redo(&mut self, core: &mut Core, service: Sent) {
         match service {
             Sent::Acks(ids) => {
-                for id in ids {
+                for id in core.ledger.ids(ids) {
                     // They ride along with what is sent again.
                     core.acks.push(id);
                 }
@@ -228,7 +230,7 @@ impl Client {
     /// not.
     fn reset_session(&mut self, core: &mut Core, now: Now, about: MsgId, code: i32) {
         self.resets += 1;
-        if self.resets > MAX_RESETS {
+        if broken(Check::ResetsEnd, self.resets > MAX_RESETS) {
             return self.refused(core, about, |client, core, id| client.give_up(core, id, code));
         }
         self.send_again(core, now, about, Against::Identifier);
@@ -276,7 +278,7 @@ impl Client {
 /// The messages that a refusal is about: those in the container, or the message itself.
 fn inside(core: &mut Core, about: MsgId) -> Vec<MsgId> {
     match core.ledger.get(about) {
-        Some(Sent::Container(ids)) => ids.clone(),
+        Some(Sent::Container(ids)) => core.ledger.ids(*ids).collect(),
         _ => vec![about],
     }
 }

@@ -6,6 +6,7 @@
 
 use super::{Client, Failure, Phase, RequestId, incoming::draft, request::is_young};
 use crate::{
+    check::{Check, broken},
     clock::Now,
     ids::MsgId,
     mtproto::{
@@ -117,7 +118,7 @@ impl Client {
         wanted: &[(MsgId, Option<MsgId>)],
         info: &[u8],
     ) -> Result<(), PeerMisbehaved> {
-        if wanted.len() != info.len() {
+        if broken(Check::AnswerStateCount, wanted.len() != info.len()) {
             return Err(PeerMisbehaved::StateCount { msg_id, found: info.len(), expected: wanted.len() });
         }
         core.ledger.remove(req);
@@ -140,7 +141,7 @@ impl Client {
         about: &[MsgId],
         info: &[u8],
     ) -> Result<(), PeerMisbehaved> {
-        if about.len() != info.len() {
+        if broken(Check::StateCount, about.len() != info.len()) {
             return Err(PeerMisbehaved::StateCount { msg_id, found: info.len(), expected: about.len() });
         }
         for (msg_id, state) in about.iter().zip(info) {
@@ -219,7 +220,7 @@ impl Client {
             core.owe_ack(now, answer);
             return Ok(());
         }
-        if self.fetch.len() >= core.limits.service_queue {
+        if broken(Check::AnswersToFetch, self.fetch.len() >= core.limits.service_queue) {
             return Err(PeerMisbehaved::Flood { limit: core.limits.service_queue });
         }
         if let Some(id) = about.and_then(|about| self.under_way(about))
@@ -265,11 +266,11 @@ impl Client {
         self.era.incarnation += u64::from(known.is_some());
         // The server may name the container in which the first message came: what is in it has lower identifiers and is known.
         let first = match core.ledger.get(first_msg_id) {
-            Some(Sent::Container(ids)) => ids.iter().min().copied().unwrap_or(first_msg_id),
+            Some(Sent::Container(ids)) => core.ledger.ids(*ids).min().unwrap_or(first_msg_id),
             _ => first_msg_id,
         };
         let unknown: Vec<_> =
-            self.by_msg.range(..first).filter_map(|(msg_id, _)| self.under_way(*msg_id).map(|id| (*msg_id, id))).collect();
+            self.by_msg.below(&first).filter_map(|(msg_id, _)| self.under_way(*msg_id).map(|id| (*msg_id, id))).collect();
         for (msg_id, id) in unknown {
             self.handle_not_received(core, now, id, msg_id, false);
         }

@@ -5,6 +5,7 @@
 
 use super::{Server, Status};
 use crate::{
+    check::{Check, broken},
     clock::Now,
     ids::{MsgId, SeqNo},
     mtproto::{
@@ -15,7 +16,7 @@ use crate::{
             core::Core,
             error::{ApiMisuse, PeerMisbehaved, SessionError},
             event::Event,
-            inbound::{Message, check_even},
+            inbound::Message,
             service::{self, ids},
         },
     },
@@ -29,19 +30,22 @@ impl Server {
         let salt = opened.salt;
         let outer = Message { msg_id: opened.msg_id, seq_no: opened.seq_no, body: opened.body, container: None };
         let msg_id = outer.msg_id;
-        check_parity(&outer).map_err(|error| refuse(core, now, &outer, 18, error))?;
+        check_parity(&outer, Check::ClientParity).map_err(|error| refuse(core, now, &outer, 18, error))?;
         // First of all, whether it was received before: a notice about a copy would be taken for one about the message, and what was
         // executed would be sent again as something new.
         let is_container = constructor(&outer.body) == container::ID;
         match core.seen.check(msg_id) {
             // Whether it can be told is asked last: a message with a wrong time is to hear that.
             Novelty::New | Novelty::TooOld { .. } => {}
+            Novelty::Duplicate if !broken(Check::ClientNovelty, true) => {}
             Novelty::Duplicate if is_container => {
                 if core.seen.find(msg_id).is_some_and(|seen| seen.is_container) {
                     // The network has doubled it: what is in it has been dealt with.
                     return Err(PeerMisbehaved::Duplicate { msg_id }.into());
                 }
-                return Err(refuse(core, now, &outer, 19, PeerMisbehaved::ContainerIdCollision { msg_id }));
+                if broken(Check::ContainerIdFree, true) {
+                    return Err(refuse(core, now, &outer, 19, PeerMisbehaved::ContainerIdCollision { msg_id }));
+                }
             }
             Novelty::Duplicate => {
                 self.handle_duplicate(core, now, &outer);
@@ -53,7 +57,7 @@ impl Server {
             refuse(core, now, &outer, code, error)
         })?;
         let unix = core.server_unix(now);
-        if !core.salts.accepts(salt, unix) {
+        if broken(Check::Salt, !core.salts.accepts(salt, unix)) {
             let Some(current) = core.salts.current(unix).filter(|current| current.until > unix) else {
                 return Err(ApiMisuse::NoValidSalt { unix }.into());
             };
@@ -61,12 +65,14 @@ impl Server {
             core.draft(service::bad_server_salt(msg_id, outer.seq_no, current.salt));
             return Err(SessionError::Notified(PeerMisbehaved::WrongSalt { msg_id }));
         }
-        if let Novelty::TooOld { oldest } = core.seen.check(msg_id) {
+        if let Novelty::TooOld { oldest } = core.seen.check(msg_id)
+            && broken(Check::ClientMemory, true)
+        {
             return Err(refuse(core, now, &outer, 20, PeerMisbehaved::BelowMemory { msg_id, oldest }));
         }
         let messages = take_apart(core, &outer).map_err(|(blamed, code, error)| refuse(core, now, &blamed, code, error))?;
         let requests = messages.iter().filter(|message| is_request(message)).count();
-        if self.running + requests > core.limits.requests {
+        if broken(Check::RequestsAtOnce, self.running + requests > core.limits.requests) {
             return Err(PeerMisbehaved::Flood { limit: core.limits.requests }.into());
         }
         if is_container {
@@ -88,11 +94,11 @@ impl Server {
     fn accept(&mut self, core: &mut Core, now: Now, message: Message) -> Result<(), SessionError> {
         let msg_id = message.msg_id;
         match core.seen.check(msg_id) {
-            Novelty::New => {}
-            Novelty::Duplicate => {
+            Novelty::Duplicate if broken(Check::ClientNoveltyInside, true) => {
                 self.handle_duplicate(core, now, &message);
                 return Ok(());
             }
+            Novelty::New | Novelty::Duplicate => {}
             Novelty::TooOld { oldest } => {
                 return Err(refuse(core, now, &message, 20, PeerMisbehaved::BelowMemory { msg_id, oldest }));
             }
@@ -169,7 +175,7 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
         let message = message.clone();
         move |error| (message, code, error)
     };
-    check_even(outer).map_err(blame(outer, 34))?;
+    check_container_even(outer).map_err(blame(outer, 34))?;
     if constructor(&outer.body) != container::ID {
         check_sequence(core, std::slice::from_ref(outer))?;
         check_odd(outer).map_err(blame(outer, 35))?;
@@ -179,8 +185,8 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
         container::parse(&outer.body, msg_id).map_err(|error| blame(outer, 64)(PeerMisbehaved::Container { msg_id, error }))?;
     let mut all: Vec<Message> = parsed.map(|message| Message::inner(message, msg_id)).collect();
     for message in &all {
-        check_parity(message).map_err(blame(message, 18))?;
-        check_even(message).map_err(blame(message, 34))?;
+        check_parity(message, Check::ClientParityInside).map_err(blame(message, 18))?;
+        check_container_even(message).map_err(blame(message, 34))?;
         check_odd(message).map_err(blame(message, 35))?;
     }
     all.push(outer.clone());
@@ -190,16 +196,29 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
 }
 
 /// "Client message identifiers are divisible by 4."
-fn check_parity(message: &Message) -> Result<(), PeerMisbehaved> {
-    if message.msg_id.is_from_client() { Ok(()) } else { Err(PeerMisbehaved::WrongParity { msg_id: message.msg_id }) }
+fn check_parity(message: &Message, check: Check) -> Result<(), PeerMisbehaved> {
+    if broken(check, !message.msg_id.is_from_client()) {
+        return Err(PeerMisbehaved::WrongParity { msg_id: message.msg_id });
+    }
+    Ok(())
+}
+
+/// A container never demands to be acknowledged. Nor do acknowledgements, but there are clients that write them as if they did (mtcute),
+/// and the public servers let them.
+fn check_container_even(message: &Message) -> Result<(), PeerMisbehaved> {
+    let constructor = constructor(&message.body);
+    if broken(Check::SeqNoEven, message.seq_no.is_content_related() && constructor == container::ID) {
+        return Err(PeerMisbehaved::SeqNoNotEven { msg_id: message.msg_id, constructor });
+    }
+    Ok(())
 }
 
 /// "A client must always mark all API-level RPC queries as content-related."
 fn check_odd(message: &Message) -> Result<(), PeerMisbehaved> {
-    if message.seq_no.is_content_related() || !is_request(message) {
-        return Ok(());
+    if broken(Check::SeqNoOdd, is_request(message) && !message.seq_no.is_content_related()) {
+        return Err(PeerMisbehaved::SeqNoNotOdd { msg_id: message.msg_id, constructor: constructor(&message.body) });
     }
-    Err(PeerMisbehaved::SeqNoNotOdd { msg_id: message.msg_id, constructor: constructor(&message.body) })
+    Ok(())
 }
 
 /// Whether a message is neither a service message nor (as far as can be told without unpacking) may be one.
@@ -247,10 +266,11 @@ fn check_sequence(core: &Core, messages: &[Message]) -> Result<(), (Message, i32
         let (before, after) = core.seen.neighbours(msg_id);
         let before = before.map(|seen| (seen.msg_id, seen.seq_no)).max(within);
         let clash = |low: SeqNo, high: SeqNo| low > high || (low == high && low.is_content_related());
-        if let Some((_, before)) = before.filter(|(_, before)| clash(*before, found)) {
+        if let Some((_, before)) = before.filter(|(_, before)| broken(Check::SeqNoRises, clash(*before, found))) {
             return Err((message.clone(), 32, PeerMisbehaved::SeqNoTooLow { msg_id, found, before }));
         }
-        if let Some(after) = after.map(|seen| seen.seq_no).filter(|after| clash(found, *after)) {
+        if let Some(after) = after.map(|seen| seen.seq_no).filter(|after| broken(Check::SeqNoBelowNewer, clash(found, *after)))
+        {
             return Err((message.clone(), 33, PeerMisbehaved::SeqNoTooHigh { msg_id, found, after }));
         }
         within = Some((msg_id, found));

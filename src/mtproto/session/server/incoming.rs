@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Server, Status};
 use crate::{
+    check::{Check, broken},
     clock::Now,
     ids::MsgId,
     mtproto::{
@@ -114,7 +115,7 @@ impl Server {
                 answer(core, service::msgs_state_info(msg_id, &states))
             }
             Service::AllInfo { about, info } => {
-                if about.len() != info.len() {
+                if broken(Check::ClientStateCount, about.len() != info.len()) {
                     return Err(PeerMisbehaved::StateCount { msg_id, found: info.len(), expected: about.len() });
                 }
                 for (id, state) in about.iter().zip(&info) {
@@ -127,9 +128,12 @@ impl Server {
                 Ok(())
             }
             // To a question of ours: there are none.
-            Service::StateInfo { req, .. } => Err(PeerMisbehaved::AboutUnknown { msg_id, about: req }),
+            Service::StateInfo { req, .. } if broken(Check::ClientStatesAsked, true) => {
+                Err(PeerMisbehaved::AboutUnknown { msg_id, about: req })
+            }
             // A client keeps no answers, and copies are not used.
-            Service::DetailedInfo { .. }
+            Service::StateInfo { .. }
+            | Service::DetailedInfo { .. }
             | Service::Copy(_)
             | Service::RpcResult { .. }
             | Service::FutureSalts { .. }
@@ -137,7 +141,10 @@ impl Server {
             | Service::KeyDestroyed(_)
             | Service::NewSession { .. }
             | Service::BadMsg { .. }
-            | Service::BadSalt { .. } => Err(PeerMisbehaved::WrongRole { msg_id, constructor: constructor(&message.body) }),
+            | Service::BadSalt { .. } => match broken(Check::ClientRole, true) {
+                true => Err(PeerMisbehaved::WrongRole { msg_id, constructor: constructor(&message.body) }),
+                false => Ok(()),
+            },
         }
     }
 

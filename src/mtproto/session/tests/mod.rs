@@ -7,6 +7,7 @@ mod mutation;
 mod pair;
 mod peer;
 mod pressure;
+mod rare_checks;
 mod reconnect;
 mod recovery;
 mod server_checks;
