@@ -106,6 +106,7 @@ fn killed_after(mut command: std::process::Command, after: &str) -> String {
     said
 }
 
+/// Row: A.3 "background renewal"
 #[test]
 fn transfers_outlive_their_keys_and_a_kill_in_the_middle_loses_nothing() {
     let dir = TestDir::new();
