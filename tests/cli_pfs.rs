@@ -94,17 +94,16 @@ fn killed_after(mut command: std::process::Command, after: &str) -> String {
     use std::io::{BufRead as _, BufReader};
     let mut child = command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
     let mut said = String::new();
-    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+    let found = BufReader::new(child.stderr.take().unwrap()).lines().any(|line| {
         let line = line.unwrap();
         said.push_str(&line);
         said.push('\n');
-        if line.contains(after) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            return said;
-        }
-    }
-    panic!("the run ended before it reported {after:?}\n{said}");
+        line.contains(after)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(found, "the run ended before it reported {after:?}\n{said}");
+    said
 }
 
 /// Row: A.3 "background renewal"

@@ -3,6 +3,7 @@
 //!
 //! Left out, with the reason: GramJS (npm `telegram`) speaks layer 198; the cluster answers from layer 225 on.
 #![cfg(feature = "sandbox")]
+#![allow(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
 #[path = "interop/support.rs"]
 #[allow(dead_code, reason = "the parts of it that another test uses")]
