@@ -15,6 +15,7 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "interop/support.rs"]
+#[allow(dead_code, reason = "the parts of it that another test uses")]
 mod support;
 
 use std::{

@@ -101,6 +101,11 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, env = "TDL_APP_HASH", value_name = "HASH", hide_env_values = true)]
     pub(crate) app_hash: Option<String>,
 
+    /// Go through a proxy: socks5://, socks5h:// or http:// with [USER:PASSWORD@]HOST[:PORT], mtproxy://SECRET@HOST:PORT, or a
+    /// tg://proxy or t.me/proxy link; `none` for none
+    #[arg(long, global = true, env = "TDL_PROXY", value_name = "URL", hide_env_values = true)]
+    pub(crate) proxy: Option<String>,
+
     /// How bytes travel on the connection [default: auto]
     #[arg(long, global = true, env = "TDL_TRANSPORT", value_name = "KIND")]
     pub(crate) transport: Option<TransportKind>,

@@ -86,6 +86,9 @@ impl Context {
         let (table, name) = self.cluster()?;
         namespace.bind_cluster(&name)?;
         let config = self.client_config(table, namespace.identity()?)?;
+        if let Some(proxy) = &config.proxy {
+            self.output.detail(&format!("going through {proxy}"));
+        }
         let tracer = trace::tracer(&self.settings, &self.output)?;
         let store: Arc<dyn Persistence> = namespace.clone();
         let client = Client::connect(config, store, tracer).await?;
@@ -129,6 +132,7 @@ impl Context {
         config.device = device;
         config.layer = settings.layer.map_or(LayerPlan::COMPILED, LayerPlan::fixed);
         config.transport = transport_options(settings.transport);
+        config.proxy = settings.proxy.clone();
         config.ipv6_first = settings.ipv6;
         config.pfs = settings.pfs;
         config.reconnect_timeout = settings.reconnect_timeout;
@@ -144,8 +148,13 @@ impl Context {
         tokio::spawn(async move {
             loop {
                 match notices.recv().await {
-                    Ok(notice @ Notice::FloodWait { .. }) => output.alert(&notice.to_string()),
-                    Ok(notice @ (Notice::Reconnecting { .. } | Notice::Reconnected { .. } | Notice::Retry { .. })) => {
+                    Ok(notice @ (Notice::FloodWait { .. } | Notice::Flooded { .. })) => output.alert(&notice.to_string()),
+                    Ok(
+                        notice @ (Notice::Reconnecting { .. }
+                        | Notice::Reconnected { .. }
+                        | Notice::Retry { .. }
+                        | Notice::GaveUp { .. }),
+                    ) => {
                         output.note(&notice.to_string());
                     }
                     Ok(notice) => output.detail(&notice.to_string()),

@@ -5,8 +5,9 @@ use std::{fmt, io};
 use tdl::{
     account,
     chat::ChatError,
-    client::{InvokeError, PersistenceError},
+    client::{InvokeError, NetError, PersistenceError, ProtocolError},
     store,
+    transport::TransportError,
 };
 
 /// The exit codes, as the help shows them.
@@ -155,6 +156,12 @@ impl From<InvokeError> for CliError {
                 (ExitCode::FloodWait, Some("wait that long and run the command again, or allow it with --max-flood-wait"))
             }
             InvokeError::Unauthorized(_) => (ExitCode::NotLoggedIn, Some("log in again: `tdl login`")),
+            InvokeError::Net(NetError::Barred { .. }) => {
+                (ExitCode::Network, Some("check the URL in --proxy or TDL_PROXY, with its user and password or its secret"))
+            }
+            InvokeError::Protocol(ProtocolError::Refused(TransportError::InvalidDc)) => {
+                (ExitCode::Protocol, Some("check --dc-config and --test-dc, and where the proxy leads, if there is one"))
+            }
             InvokeError::Net(_) | InvokeError::Timeout { .. } => (
                 ExitCode::Network,
                 Some("check the connection, and run the command again; --reconnect-timeout says how long to keep trying"),
@@ -251,7 +258,7 @@ mod tests {
     use std::time::Duration;
 
     use tdl::{
-        client::{NetError, RpcError, Unauthorized},
+        client::{RpcError, Unauthorized},
         ids::DcId,
         tl,
     };
@@ -282,6 +289,11 @@ mod tests {
         assert_eq!(code_of(InvokeError::FloodWait { seconds: 9, method: "m" }), ExitCode::FloodWait);
         assert_eq!(code_of(InvokeError::Unauthorized(Unauthorized::SessionRevoked)), ExitCode::NotLoggedIn);
         assert_eq!(code_of(InvokeError::Net(unreachable)), ExitCode::Network);
+        let barred = InvokeError::from(NetError::Barred { proxy: "socks5://a:1080".into(), reason: "no".into() });
+        let barred = CliError::from(barred);
+        assert_eq!((barred.code, barred.advice.is_some_and(|advice| advice.contains("--proxy"))), (ExitCode::Network, true));
+        let elsewhere = InvokeError::Protocol(ProtocolError::Refused(TransportError::InvalidDc));
+        assert_eq!(code_of(elsewhere), ExitCode::Protocol);
         assert_eq!(code_of(InvokeError::Timeout { method: "m", after: Duration::ZERO }), ExitCode::Network);
         assert_eq!(
             code_of(InvokeError::Decode { method: "m", error: tl::Error::TrailingBytes { left: 1 } }),

@@ -10,7 +10,12 @@ use std::{
 
 use clap::{ArgMatches, ValueEnum, parser::ValueSource};
 use serde::Deserialize;
-use tdl::{client::PfsPolicy, store::NamespaceName, trace::LayerSet};
+use tdl::{
+    client::PfsPolicy,
+    store::NamespaceName,
+    trace::LayerSet,
+    transport::{Proxy, mtproxy::Disguise, proxy::ProxyUrlError},
+};
 
 use super::{
     args::{self, GlobalArgs, ProgressMode, Switch, TransportKind},
@@ -39,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) cluster: Cluster,
     pub(crate) app_id: Option<i32>,
     pub(crate) app_hash: Option<String>,
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) transport: TransportKind,
     pub(crate) device: Option<String>,
     pub(crate) layer: Option<i32>,
@@ -68,6 +74,7 @@ struct Defaults {
     test_dc: Option<bool>,
     app_id: Option<i32>,
     app_hash: Option<String>,
+    proxy: Option<String>,
     transport: Option<String>,
     device: Option<String>,
     layer: Option<i32>,
@@ -98,8 +105,11 @@ struct ConfigFile {
 
 impl Settings {
     /// Puts everything together. `matches` says which values came from the command line and which from the environment.
-    pub(crate) fn resolve(args: GlobalArgs, matches: &ArgMatches) -> Result<Self, CliError> {
-        refuse_ignored_environment(std::env::var_os("TDL_PROXY").is_some_and(|v| !v.is_empty()))?;
+    pub(crate) fn resolve(mut args: GlobalArgs, matches: &ArgMatches) -> Result<Self, CliError> {
+        // An empty variable is as good as none. An empty flag is not: it may stand for a variable that was to name a proxy.
+        if matches.value_source("proxy") == Some(ValueSource::EnvVariable) {
+            args.proxy.take_if(|url| url.is_empty());
+        }
         let chosen = chosen_cluster(&args, matches)?;
         let home = match (&args.home, &chosen) {
             (Some(home), _) => home.clone(),
@@ -152,6 +162,14 @@ impl Settings {
                 .map_err(|_| file.wrong("transport", &format!("no kind is called '{name}'")))?,
             (None, None) => TransportKind::default(),
         };
+        let proxy = match (args.proxy.as_deref(), from_file!(proxy)) {
+            (Some(url), _) => proxy(url).map_err(|e| wrong_proxy(format!("--proxy or TDL_PROXY: {e}")))?,
+            (None, Some(url)) => proxy(&url).map_err(|e| file.wrong("proxy", &e))?,
+            (None, None) => None,
+        };
+        if let Some(proxy) = &proxy {
+            check_transport(proxy, transport)?;
+        }
         let progress = match (args.progress, from_file!(progress)) {
             (Some(mode), _) => mode,
             (None, Some(name)) => ProgressMode::from_str(&name, true)
@@ -189,6 +207,7 @@ impl Settings {
             cluster,
             app_id: args.app_id.or(from_file!(app_id)),
             app_hash: args.app_hash.or(from_file!(app_hash)),
+            proxy,
             transport,
             device,
             layer: args.layer.or(from_file!(layer)),
@@ -262,14 +281,37 @@ impl ConfigFile {
     }
 }
 
-/// A setting that this version cannot honour and that protects the user must not be passed over: without the proxy, the connection would
-/// be a direct one.
-fn refuse_ignored_environment(proxy: bool) -> Result<(), CliError> {
-    match proxy {
-        true => Err(CliError::usage("TDL_PROXY is set, and this version cannot use a proxy")
-            .advise("unset TDL_PROXY to connect directly")),
-        false => Ok(()),
+/// The proxy that a URL means; `none` undoes what comes further down the order.
+fn proxy(url: &str) -> Result<Option<Proxy>, ProxyUrlError> {
+    if url == "none" { Ok(None) } else { url.parse().map(Some) }
+}
+
+fn wrong_proxy(why: String) -> CliError {
+    CliError::usage(why).advise(
+        "write socks5://USER:PASSWORD@HOST:PORT, http://HOST:PORT, mtproxy://SECRET@HOST:PORT or a link to t.me/proxy; `none` connects \
+         directly",
+    )
+}
+
+/// An MTProxy has a say in how bytes travel. What was asked for and cannot be had is refused, not passed over.
+fn check_transport(proxy: &Proxy, kind: TransportKind) -> Result<(), CliError> {
+    use TransportKind as T;
+    let Some(secret) = proxy.secret() else { return Ok(()) };
+    let fits = match secret.disguise() {
+        Disguise::Plain => {
+            matches!(
+                kind,
+                T::Auto | T::Obfuscated | T::ObfuscatedAbridged | T::ObfuscatedIntermediate | T::Abridged | T::Intermediate
+            )
+        }
+        Disguise::Padded | Disguise::FakeTls { .. } => matches!(kind, T::Auto | T::Obfuscated | T::Padded),
+    };
+    if fits {
+        return Ok(());
     }
+    let name = kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+    Err(CliError::usage(format!("the transport '{name}' cannot be used through {proxy}"))
+        .advise("leave --transport out: the proxy's secret decides"))
 }
 
 /// The cluster that flags choose, or else the environment. Two at once are an error, unless one was typed and the other is ambient.
@@ -365,8 +407,55 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_never_silently_left_out() {
-        assert!(refuse_ignored_environment(true).is_err());
-        assert!(refuse_ignored_environment(false).is_ok());
+    fn a_proxy_comes_from_the_flag_or_the_file_and_none_undoes_it() {
+        let shown = |config: &str, args: &[&str]| {
+            resolve(config, args).expect("valid").proxy.map_or_else(|| "direct".to_owned(), |proxy| proxy.to_string())
+        };
+        let config = "proxy = 'socks5://u:hunter2@a'\n[namespace.work]\nproxy = 'none'\n";
+        assert_eq!(shown("", &[]), "direct");
+        assert_eq!(shown(config, &[]), "socks5://u:***@a:1080");
+        assert_eq!(shown(config, &["-n", "work"]), "direct");
+        assert_eq!(shown(config, &["-n", "work", "--proxy", "http://b:8080"]), "http://b:8080");
+        assert_eq!(shown(config, &["--proxy", "none"]), "direct");
+    }
+
+    #[test]
+    fn a_wrong_proxy_is_a_usage_error_that_shows_no_password() {
+        for (config, args) in [
+            ("", &["--proxy", "socks5://u:hunter2@a:x"][..]),
+            ("", &["--proxy", ""]),
+            ("", &["--proxy", "pigeon://u:hunter2@a"]),
+            ("proxy = 'socks5://u:hunter2@a:x'", &[]),
+        ] {
+            let error = resolve(config, args).expect_err("invalid");
+            assert_eq!(error.code, crate::cli::exit::ExitCode::Usage);
+            assert!(!format!("{error:?}").contains("hunter"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_transport_has_to_fit_the_secret() {
+        let plain = "mtproxy://00112233445566778899aabbccddeeff@a";
+        let padded = "mtproxy://dd00112233445566778899aabbccddeeff@a";
+        for (proxy, transport, fits) in [
+            (plain, "auto", true),
+            (plain, "obfuscated", true),
+            (plain, "abridged", true),
+            (plain, "obfuscated-intermediate", true),
+            (plain, "padded", false),
+            (plain, "full", false),
+            (padded, "auto", true),
+            (padded, "padded", true),
+            (padded, "abridged", false),
+            (padded, "obfuscated-abridged", false),
+            (padded, "full", false),
+            ("socks5://a", "full", true),
+        ] {
+            let result = resolve("", &["--proxy", proxy, "--transport", transport]);
+            assert_eq!(result.is_ok(), fits, "{proxy} {transport}");
+            if let Err(error) = result {
+                assert!(error.what.contains(transport) && !error.what.contains("0011"), "{}", error.what);
+            }
+        }
     }
 }

@@ -22,7 +22,8 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 /// SHA-256 of the key block, each byte of it changed by `mask`, and the parts.
 fn keyed(block: &[u8; BLOCK], mask: u8, parts: &[&[u8]]) -> [u8; 32] {
     let masked = Zeroizing::new(block.map(|byte| byte ^ mask));
-    let mut state = Sha256::new_with_prefix(masked.as_slice());
+    let mut state = Sha256::new();
+    state.update(masked.as_slice());
     for part in parts {
         state.update(part);
     }

@@ -108,6 +108,9 @@ pub enum ProtocolError {
     /// The server makes temporary keys and will not bind them, again and again: forward secrecy cannot be had there.
     #[error("the server does not bind a temporary key: {0}")]
     Unbound(RpcError),
+    /// Temporary keys end, or lose what they were bound to, before anything is answered under them, again and again.
+    #[error("the server's temporary keys do not last long enough for an answer")]
+    KeysDoNotLast,
     /// The answer to a request of the connection's own does not have the form that the schema gives it.
     #[error("the answer to {method} cannot be read: {error}")]
     Answer {

@@ -1,6 +1,6 @@
 //! A local cluster of data centres: the real protocol through the same floors, in the server's role.
 //!
-//! Four layers:
+//! Four layers, and a proxy:
 //!
 //! | where | what |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | `dispatch`, [`policy`] | from a call's bytes to a service: wrappers, constructor ids, who may call what where |
 //! | `services/` | what the methods do, one file per area of the API |
 //! | [`cluster`] | several DCs on top of one state |
+//! | [`mtproxy`] | a proxy in front of them, if a test wants one |
 //!
 //! Underneath, `state/` is what the cluster remembers (SQLite and a directory of files), [`fault`] the errors it answers with.
 //!
@@ -20,6 +21,7 @@ pub mod cluster;
 mod dispatch;
 pub mod fault;
 mod image;
+pub mod mtproxy;
 pub mod policy;
 mod server;
 mod services;

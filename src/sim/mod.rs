@@ -75,7 +75,7 @@ impl Default for Options {
             log: false,
             shortest: Duration::from_secs(20),
             longest: Duration::from_secs(1200),
-            most_asks: 8,
+            most_asks: 7,
             exchanges: 100,
             rough: false,
         }

@@ -108,6 +108,9 @@ pub(super) struct Server {
     slot_count: u64,
     streams: BTreeMap<u32, Stream>,
     cached: BTreeMap<usize, AuthKey>,
+    /// Sessions that their clients had destroyed, with their keys. What is still under way for them must not begin them anew: it would be
+    /// executed again.
+    destroyed: BTreeSet<(i64, SessionId)>,
     rng: StdRng,
     limits: Limits,
 }
@@ -122,6 +125,7 @@ impl Server {
             slot_count: 0,
             streams: BTreeMap::new(),
             cached: BTreeMap::new(),
+            destroyed: BTreeSet::new(),
             rng: StdRng::from_seed(dice.seed()),
             limits: draw_limits(dice, Limits::server()),
         }
@@ -234,6 +238,9 @@ impl World {
                 return self.server_closes(conn);
             }
         };
+        if self.server.destroyed.contains(&(key_id, opened.session_id)) {
+            return self.note(|| format!("server: {} was destroyed", opened.session_id));
+        }
         let slot = self.slot(client, &key, opened.session_id);
         self.refresh_salts(key_id);
         self.attach(slot, conn);
@@ -459,6 +466,16 @@ impl World {
                         |other: &Slot| other.number != number && other.key_id == key_id && other.session_id == session_id;
                     self.server.slots.retain(|other| !doomed(other));
                     let existed = self.server.slots.len() < before;
+                    if session_id
+                        != self
+                            .server
+                            .slots
+                            .iter()
+                            .find(|slot| slot.number == number)
+                            .map_or(session_id, |slot| slot.session_id)
+                    {
+                        self.server.destroyed.insert((key_id, session_id));
+                    }
                     let Some(slot) = self.server.position(number) else { return };
                     // In the server's role it cannot be refused.
                     let _ = self.server.slots[slot].session.session_destroyed(session_id, existed);

@@ -1,5 +1,5 @@
-//! The Python programs that the interop tests run against: an environment of their own, made once, and a process that ends with the
-//! test.
+//! The Python and Node programs that the interop tests run against: an environment of their own, made once, and a process that ends with
+//! the test.
 
 use std::{
     fs::{self, File},
@@ -42,6 +42,55 @@ pub(crate) fn python() -> PathBuf {
         fs::write(&ready, "").expect("the target directory is ours");
     }
     python
+}
+
+/// The packages for Node, with exact versions.
+const PACKAGE: &str = include_str!("package.json");
+
+/// The path of a Node program beside this file, copied to where the packages of `package.json` are: Node looks for them from there.
+///
+/// The directory is made on first use, as the Python environment is.
+///
+/// # Panics
+///
+/// There is no `npm`, or its registry cannot be reached.
+pub(crate) fn node_program(name: &str) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    PACKAGE.hash(&mut hasher);
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
+    let home = root.join(format!("node-{:016x}", hasher.finish()));
+    fs::create_dir_all(&home).expect("the target directory is ours");
+    let lock = File::create(root.join("lock")).expect("the target directory is ours");
+    lock.lock().expect("a file can be locked");
+    if !home.join("ready").exists() {
+        fs::write(home.join("package.json"), PACKAGE).expect("the target directory is ours");
+        // No scripts: what they would build (a database) is not used.
+        let quiet = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
+        run(Command::new("npm").args(quiet).current_dir(&home));
+        fs::write(home.join("ready"), "").expect("the target directory is ours");
+    }
+    let program = home.join(name);
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(name);
+    fs::copy(own, &program).expect("the target directory is ours");
+    program
+}
+
+/// Runs a program to its end, which must be a good one. What it printed: one JSON object a line.
+pub(crate) fn json_lines(command: &mut Command) -> Vec<serde_json::Value> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let lines: Vec<String> = BufReader::new(child.stdout.take().expect("it was asked for"))
+        .lines()
+        .map(|line| line.expect("it prints UTF-8"))
+        .collect();
+    let status = child.wait().expect("it runs");
+    assert!(status.success(), "{command:?}: {status}\n{}", lines.join("\n"));
+    lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+}
+
+/// What each line calls its step.
+pub(crate) fn steps(lines: &[serde_json::Value]) -> Vec<&str> {
+    lines.iter().map(|line| line["step"].as_str().expect("each line names its step")).collect()
 }
 
 fn run(command: &mut Command) {

@@ -32,6 +32,7 @@ fn assert_permanent_keys_are_silent(server: &TestServer, store: &MemoryPersisten
     }
 }
 
+/// Row: A.3 "temp keys + auth.bindTempAuthKey (MTProto-v1 inner encryption)"
 #[tokio::test(start_paused = true)]
 async fn the_permanent_key_encrypts_nothing_and_a_warm_start_needs_no_exchange() {
     let (server, store) = (TestServer::new(usual), Arc::default());
@@ -52,6 +53,7 @@ async fn the_permanent_key_encrypts_nothing_and_a_warm_start_needs_no_exchange()
     assert_permanent_keys_are_silent(&server, &store);
 }
 
+/// Row: A.3 "temp keys + auth.bindTempAuthKey (MTProto-v1 inner encryption)"
 #[tokio::test(start_paused = true)]
 async fn each_kind_of_connection_has_a_key_and_shares_it() {
     let (server, store) = (TestServer::new(usual), Arc::default());
@@ -77,6 +79,7 @@ async fn a_temporary_key_is_stored_before_it_is_used() {
 }
 
 /// Requests begin all the time and take three seconds each, so that every renewal finds some under way.
+/// Row: A.3 "background renewal"
 #[tokio::test(start_paused = true)]
 async fn keys_are_renewed_while_traffic_goes_on_and_nothing_is_lost_or_done_twice() {
     const REQUESTS: usize = 600;
@@ -116,6 +119,7 @@ async fn keys_are_renewed_while_traffic_goes_on_and_nothing_is_lost_or_done_twic
     assert_permanent_keys_are_silent(&server, &store);
 }
 
+/// Row: A.3 "background renewal"
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_is_cut_in_the_middle_of_a_renewal_loses_nothing() {
     let server = TestServer::new(|call| match nearest(call) {
@@ -160,6 +164,7 @@ async fn a_key_that_has_ended_meanwhile_is_replaced_before_anything_is_said() {
     assert!(heard.iter().all(|(key_id, _)| server.calls().iter().any(|call| call.key_id == *key_id)), "{heard:?}");
 }
 
+/// Row: A.3 "background renewal"
 #[tokio::test(start_paused = true)]
 async fn renewals_that_fail_are_tried_again_and_the_old_key_serves_meanwhile() {
     let (server, store) = (TestServer::new(usual), Arc::default());
@@ -219,6 +224,17 @@ async fn a_key_that_is_bound_to_nothing_any_more_is_replaced_and_the_request_ask
 }
 
 #[tokio::test(start_paused = true)]
+async fn keys_that_lose_their_binding_at_once_are_not_made_for_ever() {
+    let server = TestServer::new(usual);
+    server.keep_unbound(true);
+    let client = pfs_client(&server, &Arc::default()).await;
+    let failed = this_dc(&client).await.unwrap_err();
+    assert!(matches!(failed, InvokeError::Protocol(ProtocolError::KeysDoNotLast)), "{failed:?}");
+    assert_eq!((server.temp_handshakes(), server.count::<GetNearestDc>()), (3, 0));
+}
+
+/// Row: A.3 "ENCRYPTED_MESSAGE_INVALID policy (key older than 60 s -> drop)"
+#[tokio::test(start_paused = true)]
 async fn a_young_permanent_key_is_not_suspected() {
     let (server, store) = (TestServer::new(usual), Arc::default());
     server.refuse_bindings(4, "ENCRYPTED_MESSAGE_INVALID");
@@ -227,6 +243,7 @@ async fn a_young_permanent_key_is_not_suspected() {
     assert_eq!((server.handshakes(), server.temp_handshakes(), server.bindings()), (1, 5, 1));
 }
 
+/// Row: A.3 "ENCRYPTED_MESSAGE_INVALID policy (key older than 60 s -> drop)"
 #[tokio::test(start_paused = true)]
 async fn a_settled_permanent_key_that_is_refused_twice_is_replaced_where_no_login_hangs_on_it() {
     let (server, store) = (TestServer::new(usual), Arc::default());
@@ -242,6 +259,7 @@ async fn a_settled_permanent_key_that_is_refused_twice_is_replaced_where_no_logi
     assert_eq!((server.handshakes(), server.temp_handshakes(), server.bindings()), (2, 4, 2));
 }
 
+/// Row: A.3 "ENCRYPTED_MESSAGE_INVALID policy (key older than 60 s -> drop)"
 #[tokio::test(start_paused = true)]
 async fn one_refusal_alone_does_not_condemn_a_settled_key() {
     let (server, store) = (TestServer::new(usual), Arc::default());
@@ -254,6 +272,7 @@ async fn one_refusal_alone_does_not_condemn_a_settled_key() {
     assert_eq!((server.handshakes(), server.temp_handshakes()), (1, 3));
 }
 
+/// Row: A.3 "ENCRYPTED_MESSAGE_INVALID policy (key older than 60 s -> drop)"
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_key_that_a_login_hangs_on_is_for_the_user_to_hear() {
     let (server, store) = (TestServer::new(usual), Arc::default());
@@ -278,6 +297,18 @@ async fn a_server_that_never_binds_is_told_of_after_five_keys() {
     let expected = RpcError::new(400, "TEMP_AUTH_KEY_EMPTY");
     assert!(matches!(refused, InvokeError::Protocol(ProtocolError::Unbound(error)) if error == expected));
     assert_eq!((server.temp_handshakes(), server.handshakes()), (5, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_server_wants_before_a_binding_is_kept() {
+    let server = TestServer::new(usual);
+    server.refuse_bindings(1, "FLOOD_WAIT_30");
+    let client = pfs_client(&server, &Arc::default()).await;
+    let began = server.clock.now().mono;
+    this_dc(&client).await.unwrap();
+    let waited = server.clock.now().mono - began;
+    assert!(waited >= Duration::from_secs(30) && waited < Duration::from_secs(40), "{waited:?}");
+    assert_eq!(server.temp_handshakes(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -83,6 +83,7 @@ struct State {
     /// The keys of encrypted messages as they came, and the messages themselves.
     heard: Vec<(i64, Bytes)>,
     bindings: usize,
+    keeps_unbound: bool,
     /// How many bindings are refused, and with what.
     refused_bindings: (usize, &'static str),
     /// Answers that take their time.
@@ -187,6 +188,11 @@ impl TestServer {
     /// Refuses the next bindings.
     pub(crate) fn refuse_bindings(&self, count: usize, error: &'static str) {
         self.state.lock().unwrap().refused_bindings = (count, error);
+    }
+
+    /// Forgets at once what a key is bound to.
+    pub(crate) fn keep_unbound(&self, keep: bool) {
+        self.state.lock().unwrap().keeps_unbound = keep;
     }
 
     /// Forgets the temporary keys.
@@ -344,7 +350,7 @@ impl State {
         let temp = self.temps.get_mut(&key_id).unwrap();
         assert_eq!((temp.expires_at, i64::from(request.expires_at)), (request.expires_at.into(), temp.expires_at));
         assert!(temp.expires_at > now.unix());
-        temp.bound_to = Some(request.perm_auth_key_id);
+        temp.bound_to = (!self.keeps_unbound).then_some(request.perm_auth_key_id);
         self.bindings += 1;
         Some(Reply::of(&true))
     }

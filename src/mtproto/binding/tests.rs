@@ -42,6 +42,7 @@ fn altered(at: usize, bytes: &[u8]) -> BindingError {
     check(&key(2), &binding(), &seal_raw(&key(2), &plain)).unwrap_err()
 }
 
+/// Row: A.3 "temp keys + auth.bindTempAuthKey (MTProto-v1 inner encryption)"
 #[test]
 fn what_a_client_makes_a_server_accepts() {
     let message = seal(&key(2), &binding(), &mut rng());
@@ -53,6 +54,7 @@ fn what_a_client_makes_a_server_accepts() {
 }
 
 /// The formulas of "Mobile Protocol: Detailed Description (v.1.0, DEPRECATED)", written out once more.
+/// Row: A.3 "temp keys + auth.bindTempAuthKey (MTProto-v1 inner encryption)"
 #[test]
 fn the_message_is_that_of_the_page() {
     let (perm, b) = (key(2), binding());
@@ -78,6 +80,7 @@ fn the_message_is_that_of_the_page() {
     assert_eq!(plain[16..72], expected);
 }
 
+/// Row: A.3 "temp keys + auth.bindTempAuthKey (MTProto-v1 inner encryption)"
 #[test]
 fn each_rule_fires() {
     let b = binding();

@@ -95,7 +95,8 @@ pub enum Event {
         msg_id: MsgId,
     },
     /// The client asks to forget another session of its key: to be answered with
-    /// [`Session::session_destroyed`](super::Session::session_destroyed).
+    /// [`Session::session_destroyed`](super::Session::session_destroyed). With the session goes the memory of what it has executed, so
+    /// the host drops frames of that session for as long as one written before would be in time: for 330 seconds.
     DestroySession {
         /// Which.
         session_id: SessionId,

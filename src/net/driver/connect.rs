@@ -22,6 +22,8 @@ use crate::transport::{self, TransportError};
 
 use super::{Driver, End, Outage, seed};
 
+/// The longest pause that the server may impose before another key is bound. It is not asked often enough to deserve more.
+const LONGEST_BINDING_PAUSE: Duration = Duration::from_secs(60);
 /// Connections in a row that may end with a broken rule before waiting requests are told.
 pub(super) const VIOLATIONS_TOLERATED: u32 = 3;
 
@@ -128,6 +130,8 @@ impl Driver {
                 if !self.binding_refused(&error) {
                     return;
                 }
+                let seconds = error.flood_wait().and_then(|seconds| seconds.try_into().ok()).unwrap_or(0);
+                least = Duration::from_secs(seconds).min(LONGEST_BINDING_PAUSE);
             }
             End::Refused(error) => match self.refused(error) {
                 Some(wait) => least = wait,

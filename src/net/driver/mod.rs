@@ -111,6 +111,9 @@ pub(super) struct Driver {
     draining: VecDeque<Active>,
     /// Keys of sessions that are over: what still comes under them is late.
     retired: VecDeque<i64>,
+    /// Whether a session ended on this connection with something written under its key: the server's word against a key may be about
+    /// that one.
+    parted: bool,
     /// Sessions so far.
     serials: u64,
     /// Connections so far.
@@ -169,6 +172,7 @@ impl Driver {
             session: None,
             draining: VecDeque::new(),
             retired: VecDeque::new(),
+            parted: false,
             serials: 0,
             connections: 0,
             pending: HashMap::new(),
@@ -255,6 +259,7 @@ impl Driver {
             active.session.connection_opened(now);
             active.heard = false;
         }
+        self.parted = false;
         self.switch();
         self.restart_deadlines(now.mono);
         let timer = tokio::time::sleep(Duration::ZERO);

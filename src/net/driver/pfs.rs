@@ -11,6 +11,7 @@
 //! | 404, other sessions are draining | those are over; once more with the key in use |
 //! | 404 | the key is forgotten; another one is made |
 //! | `AUTH_KEY_PERM_EMPTY` | the same, and the request is asked again: it was not executed |
+//! | keys in a row that end before anything is answered | waiting requests fail |
 //! | `ENCRYPTED_MESSAGE_INVALID` once, or the permanent key is younger than a minute | another temporary key, after a pause |
 //! | `ENCRYPTED_MESSAGE_INVALID` again | the permanent key is forgotten: the owner decides, as with 404 for it |
 //! | any other refusal to bind | another temporary key, after a pause |
@@ -230,7 +231,11 @@ impl Driver {
             return Err(End::Rekey);
         }
         if passed(temp.renew_at) && now.mono >= self.renew_after && self.renewal.is_none() {
-            self.renew();
+            match self.key.current().filter(|perm| perm.auth_key.id() == temp.perm_key_id) {
+                Some(perm) => self.renew(perm),
+                // Another connection has found the permanent key lost: there is nothing to bind the next one to.
+                None => return Err(End::Rekey),
+            }
         }
         Ok(())
     }
@@ -239,7 +244,7 @@ impl Driver {
     fn drop_drained_keys(&mut self, now: Now) {
         for active in std::mem::take(&mut self.draining) {
             let server = active.session.server_time(now).as_secs();
-            if active.temp.is_some_and(|temp| server >= temp.expires_at.try_into().unwrap_or(0)) {
+            if active.temp.is_some_and(|temp| server >= temp.ends_at()) {
                 self.abandon(&active);
             } else {
                 self.draining.push_back(active);
@@ -261,13 +266,8 @@ impl Driver {
     }
 
     /// Makes the next key in the background, over a connection of its own.
-    fn renew(&mut self) {
-        let (Some(pfs), Some(perm), Some(active)) = (self.config.pfs.clone(), self.key.current(), &self.session) else {
-            return;
-        };
-        if active.temp.is_none_or(|temp| temp.perm_key_id != perm.auth_key.id()) {
-            return;
-        }
+    fn renew(&mut self, perm: KeyMaterial) {
+        let (Some(pfs), Some(active)) = (self.config.pfs.clone(), &self.session) else { return };
         let old = active.key_id;
         let (config, host) = (self.config.clone(), Arc::clone(&self.host));
         let rng = StdRng::from_seed(seed(&mut self.rng));
@@ -288,9 +288,10 @@ impl Driver {
         }
     }
 
-    /// The server does not know a key on this connection. It does not say which: a session that is draining is given up first.
+    /// The server does not know a key on this connection. It does not say which: sessions that are draining are given up first, and one
+    /// that ended here a moment ago is blamed first. The next connection has none of those.
     pub(super) fn temp_key_unknown(&mut self) {
-        if !self.draining.is_empty() {
+        if std::mem::take(&mut self.parted) || !self.draining.is_empty() {
             for active in std::mem::take(&mut self.draining) {
                 self.abandon(&active);
             }
@@ -310,6 +311,11 @@ impl Driver {
     pub(super) fn rekey(&mut self) {
         let Some(key_id) = self.session.as_ref().map(|active| active.key_id) else { return };
         self.forget_temp_key(key_id);
+        self.violations += 1;
+        if self.violations >= super::connect::VIOLATIONS_TOLERATED {
+            self.violations = 0;
+            self.fail_all(&ProtocolError::KeysDoNotLast.into());
+        }
         // What is under way in it may still be answered; what has ended altogether is dropped before the next connection is used.
         self.retire();
     }

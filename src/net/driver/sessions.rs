@@ -25,6 +25,13 @@ pub(super) struct Temp {
     pub(super) expires_at: i64,
 }
 
+impl Temp {
+    /// When the key ends, as server time is counted.
+    pub(super) fn ends_at(&self) -> u64 {
+        self.expires_at.try_into().unwrap_or(0)
+    }
+}
+
 /// A session, and what is known about it.
 pub(super) struct Active {
     /// Its number among the driver's sessions: the names of requests are the session's own.
@@ -111,10 +118,14 @@ impl Driver {
                 self.draining.push_back(active);
                 continue;
             }
-            active.session.flush_acks();
-            while let Some(frame) = active.session.poll_output(now) {
-                io.queue(&frame, &mut self.rng).map_err(|error| End::Violation(error.into()))?;
+            // Not under a key that is about to end: the server would take the last words for a stranger's.
+            if active.temp.is_none_or(|temp| active.session.server_time(now).as_secs() + 1 < temp.ends_at()) {
+                active.session.flush_acks();
+                while let Some(frame) = active.session.poll_output(now) {
+                    io.queue(&frame, &mut self.rng).map_err(|error| End::Violation(error.into()))?;
+                }
             }
+            self.parted = true;
             self.note_retired(active.key_id);
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Why a proxy does not lead on.
 
 use std::io;
+use std::time::Duration;
 
 use crate::transport::{self, fake_tls, http_connect, socks5};
 
@@ -28,6 +29,12 @@ pub enum ProxyError {
     /// The proxy closed the connection while it was being asked.
     #[error("the proxy closed the connection before it answered")]
     Closed,
+    /// The proxy says nothing to the greeting of its disguise.
+    #[error("the proxy did not answer the greeting within {} s", after.as_secs())]
+    Silent {
+        /// How long we waited.
+        after: Duration,
+    },
     /// A SOCKS5 proxy broke a rule, or refused.
     #[error("SOCKS5: {0}")]
     Socks5(#[from] socks5::Error),
@@ -50,14 +57,14 @@ impl ProxyError {
             Self::Http(error) => error.is_final(),
             Self::FakeTls(error) => error.is_about_the_secret(),
             Self::Unspeakable(_) => true,
-            Self::UnknownName { .. } | Self::Unreachable { .. } | Self::Broken(_) | Self::Closed => false,
+            Self::UnknownName { .. } | Self::Unreachable { .. } | Self::Broken(_) | Self::Closed | Self::Silent { .. } => false,
         }
     }
 
     /// Whether another greeting might be taken.
     pub(super) const fn is_about_the_greeting(&self) -> bool {
         match self {
-            Self::Closed | Self::Broken(_) => true,
+            Self::Closed | Self::Broken(_) | Self::Silent { .. } => true,
             Self::FakeTls(error) => error.is_about_the_secret(),
             _ => false,
         }

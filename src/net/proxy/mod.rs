@@ -31,12 +31,16 @@ use super::dial::{DialFuture, Dialer, Stream};
 use super::error::DialFailure;
 use super::race::{DialMemory, dial};
 use crate::ids::DcId;
-use crate::transport::fake_tls::Shape;
+use crate::transport::fake_tls::{self as tls, Shape};
 use crate::transport::mtproxy::Key;
 use crate::transport::{Host, Kind, Obfuscated, Proxy, Target};
 
 /// How long one address of the proxy's may take to connect. The caller's limit on the whole is shorter or longer as it likes.
 const REACH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a proxy may take to answer a greeting before it is given another one. Proxies that are too old for a greeting wait for the rest
+/// of something else.
+const GREETING_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Makes streams through a proxy.
 ///
@@ -110,32 +114,40 @@ impl ProxyDialer {
     /// Connects and greets. A proxy that does not take the greeting may be too old for it, so it is given an older one.
     async fn disguised(&self, key: &Key, domain: &str) -> Result<Box<dyn Stream>, DialFailure> {
         let shape = self.with_state(|state| state.shape);
-        let first = match self.greet(key, domain, shape).await {
+        let stream = self.reach().await?;
+        let silent = |_| Err(ProxyError::Silent { after: GREETING_PATIENCE });
+        let greeted = tokio::time::timeout(GREETING_PATIENCE, self.greet(stream, key, domain, shape)).await;
+        let first = match greeted.unwrap_or_else(silent) {
             Ok(stream) => return Ok(stream),
-            Err(DialFailure::Proxy(failure)) if failure.is_about_the_greeting() => failure,
-            Err(failure) => return Err(failure),
+            Err(failure) if failure.is_about_the_greeting() => failure,
+            Err(failure) => return Err(failure.into()),
         };
         let other = match shape {
             Shape::Current => Shape::Classic,
             Shape::Classic => Shape::Current,
         };
-        match self.greet(key, domain, other).await {
+        let stream = self.reach().await?;
+        match self.greet(stream, key, domain, other).await {
             Ok(stream) => {
                 self.with_state(|state| state.shape = other);
                 Ok(stream)
             }
             // To be cut off says less than a wrong answer does.
-            Err(DialFailure::Proxy(ProxyError::Closed)) => Err(first.into()),
-            Err(failure) => Err(failure),
+            Err(ProxyError::Closed) => Err(first.into()),
+            Err(failure) => Err(failure.into()),
         }
     }
 
-    async fn greet(&self, key: &Key, domain: &str, shape: Shape) -> Result<Box<dyn Stream>, DialFailure> {
-        let stream = self.reach().await?;
+    async fn greet(
+        &self,
+        stream: Box<dyn Stream>,
+        key: &Key,
+        domain: &str,
+        shape: Shape,
+    ) -> Result<Box<dyn Stream>, ProxyError> {
         // The field has 32 bits: it ends in 2106.
         let unix_time = u32::try_from(self.clock.now().wall.as_secs()).unwrap_or(u32::MAX);
-        let (client, greeting) =
-            self.with_state(|state| crate::transport::fake_tls::Client::new(key, domain, shape, unix_time, &mut state.rng));
+        let (client, greeting) = self.with_state(|state| tls::Client::new(key, domain, shape, unix_time, &mut state.rng));
         Ok(Box::new(FakeTls::begin(stream, client, &greeting).await?))
     }
 

@@ -253,6 +253,34 @@ async fn an_old_proxy_is_given_the_old_greeting_and_from_then_on_first() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_waits_for_something_else_is_given_the_old_greeting_after_a_while() {
+    let (dialer, mut doors) = dialer(&format!("mtproxy://{SECRET}@127.0.0.1:9"));
+    let proxy = async {
+        // Takes the first connection and says nothing.
+        let silent = doors.recv().await.unwrap();
+        let (_, stream) = doors.recv().await.unwrap();
+        (accept(stream, KEY, true).await.unwrap(), silent)
+    };
+    let began = tokio::time::Instant::now();
+    let (ours, (theirs, _silent)) = tokio::join!(dialer.dial(dc()), proxy);
+    assert!(began.elapsed() >= GREETING_PATIENCE && began.elapsed() < GREETING_PATIENCE + Duration::from_millis(10));
+    works(ours.unwrap(), theirs).await;
+
+    // One that never says anything is told from one that is not there.
+    let silence = async {
+        let mut held = Vec::new();
+        while let Some(door) = doors.recv().await {
+            held.push(door);
+        }
+    };
+    let dialled = tokio::select! {
+        dialled = tokio::time::timeout(Duration::from_secs(10), dialer.dial(dc())) => dialled,
+        () = silence => panic!(),
+    };
+    assert!(dialled.is_err(), "the caller's limit ends it");
+}
+
 #[tokio::test]
 async fn another_secret_shows_the_web_site_and_that_is_final() {
     let (dialer, mut doors) = dialer(&format!("mtproxy://{SECRET}@127.0.0.1:9"));
@@ -295,4 +323,59 @@ async fn a_broken_record_ends_the_stream_behind_what_was_good() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     let rule = error.get_ref().and_then(|error| error.downcast_ref::<tls::Error>());
     assert_eq!(rule, Some(&tls::Error::NotDataRecord { found: 0x15 }));
+}
+
+#[tokio::test]
+async fn through_an_mtproxy_the_dc_is_named_and_frames_go_both_ways() {
+    use crate::transport::{Codec, Detector, Frame, Options};
+
+    for (prefix, kind) in [("", Kind::Abridged), ("", Kind::Intermediate), ("dd", Kind::PaddedIntermediate)] {
+        let (dialer, mut doors) = dialer(&format!("mtproxy://{prefix}000102030405060708090a0b0c0d0e0f@127.0.0.1:9"));
+        let dialer = Arc::new(dialer).for_dc(kind, DcId(-10_002));
+        let mut ours = dialer.dial(dc()).await.unwrap();
+        let (_, mut theirs) = doors.recv().await.unwrap();
+        let mut rng = StdRng::from_seed([2; 32]);
+        let mut client = Codec::client(&Options { kind, obfuscated: false, dc: DcId(0) }, &mut rng);
+        let mut out = BytesMut::new();
+        // The length of a message: a padded frame is cut to what a message can have.
+        client.encode(&[7; 24 + 16 * 200], &mut rng, &mut out).unwrap();
+        let send = async {
+            // In pieces, the first of which ends inside the announcement where that has more than one byte.
+            for piece in [&out[..2], &out[2..]] {
+                ours.write_all(piece).await.unwrap();
+            }
+            ours.flush().await.unwrap();
+        };
+        let answer = async {
+            let mut input = BytesMut::new();
+            let mut detector = Detector::proxy(Key::new(KEY));
+            let mut server = loop {
+                theirs.read_buf(&mut input).await.unwrap();
+                if let Some(server) = detector.detect(&mut input).unwrap() {
+                    break server;
+                }
+            };
+            assert_eq!(server.options(), Options { kind, obfuscated: true, dc: DcId(-10_002) });
+            let payload = loop {
+                if let Some(Frame::Payload(payload)) = server.decode(&mut input).unwrap() {
+                    break payload;
+                }
+                theirs.read_buf(&mut input).await.unwrap();
+            };
+            assert!(payload[..] == [7; 24 + 16 * 200]);
+            let mut rng = StdRng::from_seed([4; 32]);
+            let mut back = BytesMut::new();
+            server.encode(&[9; 40], &mut rng, &mut back).unwrap();
+            theirs.write_all(&back).await.unwrap();
+        };
+        tokio::join!(send, answer);
+        let mut input = BytesMut::new();
+        let payload = loop {
+            if let Some(Frame::Payload(payload)) = client.decode(&mut input).unwrap() {
+                break payload;
+            }
+            ours.read_buf(&mut input).await.unwrap();
+        };
+        assert_eq!(payload[..], [9; 40]);
+    }
 }

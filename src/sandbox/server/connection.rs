@@ -15,7 +15,7 @@ use super::sessions::{SessionKey, Slot};
 use super::{Shared, work};
 use crate::crypto::AuthKey;
 use crate::crypto::kdf::Side;
-use crate::ids::DcId;
+use crate::ids::{DcId, SessionId};
 use crate::mtproto::envelope::{self, Opened};
 use crate::mtproto::handshake::KeyKind;
 use crate::mtproto::handshake::server::{ServerHandshake, Step};
@@ -64,6 +64,8 @@ pub(crate) enum Closed {
     Session(#[from] SessionError),
     #[error("more than {MAX_SESSIONS} sessions")]
     TooManySessions,
+    #[error("session {0} was destroyed")]
+    SessionDestroyed(SessionId),
     #[error("{0}")]
     Dead(DeathCause),
     #[error("nothing came")]
@@ -222,7 +224,7 @@ impl Connection {
                 match event {
                     Event::Request { msg_id, body } => work::submit(&self.shared, slot, msg_id, body),
                     Event::DestroySession { session_id } => {
-                        let known = self.shared.sessions.remove(SessionKey { session: session_id, ..slot.key });
+                        let known = self.shared.sessions.remove(now, SessionKey { session: session_id, ..slot.key });
                         if let Err(error) = slot.lock().session.session_destroyed(session_id, known) {
                             tracing::debug!(%error, "answer to destroy_session not sent");
                         }
@@ -266,7 +268,14 @@ impl Connection {
             self.tracer.emit(self.shared.now(), || trace::Event::CheckFailed { rule: error.rule(), detail: error.to_string() });
             SessionError::Envelope(error)
         })?;
-        let slot = self.slot(&key, &opened)?;
+        let slot = match self.slot(&key, &opened) {
+            // A copy of what that session has dealt with, or a late message: nobody waits for an answer.
+            Err(error @ Closed::SessionDestroyed(_)) => {
+                tracing::debug!(conn = self.id.0, %error, "message dropped");
+                return Ok(());
+            }
+            slot => slot?,
+        };
         let now = self.shared.now();
         slot.attach(now, self.id, &self.notify);
         let handled = slot.lock().session.handle_opened(now, opened);
@@ -297,23 +306,34 @@ impl Connection {
         self.keys.remove(&key_id);
         let (key, expires) = self.shared.state.auth_key_until(self.dc, key_id, now)?.ok_or(Closed::UnknownKey(key_id))?;
         self.keys.insert(key_id, (key.clone(), expires));
-        // Sessions of keys that have ended go with them: a connection may see many keys, but uses few at a time.
-        let keys = &self.keys;
-        let (own, now_mono) = (self.id, self.shared.now());
-        self.slots.retain(|slot| {
-            let lives = keys.get(&slot.key.key_id).is_some_and(|(_, expires)| expires.is_none_or(|at| now < at));
-            if !lives {
-                slot.detach(now_mono, own);
-            }
-            lives
-        });
+        self.drop_ended_sessions(now)?;
         Ok(key)
+    }
+
+    /// Sessions of keys that have ended go with them: a connection may see many keys, but uses few at a time.
+    fn drop_ended_sessions(&mut self, now: i64) -> Result<(), Closed> {
+        for slot in std::mem::take(&mut self.slots) {
+            let key_id = slot.key.key_id;
+            let lives = match self.keys.get(&key_id) {
+                Some((_, expires)) => expires.is_none_or(|at| now < at),
+                None => self.shared.state.auth_key(self.dc, key_id, now)?.is_some(),
+            };
+            if lives {
+                self.slots.push(slot);
+            } else {
+                slot.detach(self.shared.now(), self.id);
+            }
+        }
+        Ok(())
     }
 
     /// The session that a message belongs to.
     fn slot(&mut self, key: &AuthKey, opened: &Opened) -> Result<Arc<Slot>, Closed> {
         let session_key = SessionKey { dc: self.dc.0, key_id: key.id(), session: opened.session_id };
         let now = self.shared.now();
+        if self.shared.sessions.is_destroyed(now, session_key) {
+            return Err(Closed::SessionDestroyed(opened.session_id));
+        }
         let known = self.slots.iter().find(|slot| slot.key == session_key).cloned().or_else(|| {
             let slot = self.shared.sessions.find(session_key)?;
             self.slots.push(Arc::clone(&slot));

@@ -17,6 +17,8 @@ use crate::trace::ConnId;
 
 /// How long a session without a connection is remembered.
 const KEEP: Duration = Duration::from_secs(900);
+/// How long a message is in time: 300 seconds, and 30 that it may have been early.
+const REPLAYABLE: Duration = Duration::from_secs(330);
 /// Finished calls remembered for `invokeAfterMsg`.
 const FINISHED: usize = 1024;
 
@@ -127,6 +129,8 @@ impl Slot {
 #[derive(Default)]
 pub(crate) struct Registry {
     slots: Mutex<HashMap<SessionKey, Arc<Slot>>>,
+    /// Sessions that were destroyed, and when: what was written in one of them may come again, and must not be executed again.
+    destroyed: Mutex<HashMap<SessionKey, Duration>>,
 }
 
 impl Registry {
@@ -163,8 +167,20 @@ impl Registry {
     }
 
     /// Forgets a session: `destroy_session`. Whether there was one.
-    pub(crate) fn remove(&self, key: SessionKey) -> bool {
-        self.lock().remove(&key).is_some()
+    pub(crate) fn remove(&self, now: Now, key: SessionKey) -> bool {
+        let known = self.lock().remove(&key).is_some();
+        if known {
+            let mut destroyed = self.destroyed.lock().unwrap_or_else(PoisonError::into_inner);
+            destroyed.retain(|_, at| now.mono < at.saturating_add(REPLAYABLE));
+            destroyed.insert(key, now.mono);
+        }
+        known
+    }
+
+    /// Whether a session was destroyed so lately that its frames may be copies of frames that it has executed.
+    pub(crate) fn is_destroyed(&self, now: Now, key: SessionKey) -> bool {
+        let destroyed = self.destroyed.lock().unwrap_or_else(PoisonError::into_inner);
+        destroyed.get(&key).is_some_and(|at| now.mono < at.saturating_add(REPLAYABLE))
     }
 
     fn all(&self) -> Vec<Arc<Slot>> {
@@ -192,5 +208,26 @@ impl Registry {
                 inner.user = None;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::AuthKey;
+    use crate::mtproto::session::ServerParams;
+
+    #[test]
+    fn a_destroyed_session_is_not_made_anew_for_a_copy_of_its_frames() {
+        let now = Now::new(Duration::from_secs(1), Duration::from_secs(1_700_000_000));
+        let registry = Registry::default();
+        let key = SessionKey { dc: 1, key_id: 2, session: SessionId(3) };
+        assert!(!registry.remove(now, key));
+        assert!(!registry.is_destroyed(now, key), "what never was has executed nothing");
+        let params = ServerParams::new(AuthKey::from_bytes(&[7; 256]), SessionId(3), Vec::new(), [1; 32]);
+        registry.add(now, key, Session::server(params, now), 0);
+        assert!(registry.remove(now, key));
+        assert!(registry.is_destroyed(now.later(Duration::from_secs(329)), key));
+        assert!(!registry.is_destroyed(now.later(REPLAYABLE), key));
     }
 }

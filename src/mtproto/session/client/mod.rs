@@ -87,7 +87,7 @@ pub(super) struct Client {
     first_accepted: Option<MsgId>,
     /// Whether anything was ever heard in this session.
     heard: bool,
-    /// Resets since the last answer.
+    /// Resets since the last answer, on this connection.
     resets: u32,
     /// Messages that were refused on this connection since one was taken.
     refusals: u32,
@@ -177,6 +177,8 @@ impl Client {
     /// What was sent on an earlier connection may or may not have arrived: ask before anything is sent again.
     pub(super) fn connection_opened(&mut self, core: &mut Core, now: Now) {
         self.begin_era();
+        // What these bound are loops at the pace of round trips. The pace of connections is the driver's, and requests have bounds of their own.
+        self.resets = 0;
         self.refusals = 0;
         self.refused_until = MsgId(0);
         self.ping.last_sent = now.mono;

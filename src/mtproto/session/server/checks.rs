@@ -16,7 +16,7 @@ use crate::{
             core::Core,
             error::{ApiMisuse, PeerMisbehaved, SessionError},
             event::Event,
-            inbound::{Message, check_even},
+            inbound::Message,
             service::{self, ids},
         },
     },
@@ -175,7 +175,7 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
         let message = message.clone();
         move |error| (message, code, error)
     };
-    check_even(outer).map_err(blame(outer, 34))?;
+    check_container_even(outer).map_err(blame(outer, 34))?;
     if constructor(&outer.body) != container::ID {
         check_sequence(core, std::slice::from_ref(outer))?;
         check_odd(outer).map_err(blame(outer, 35))?;
@@ -186,7 +186,7 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
     let mut all: Vec<Message> = parsed.map(|message| Message::inner(message, msg_id)).collect();
     for message in &all {
         check_parity(message, Check::ClientParityInside).map_err(blame(message, 18))?;
-        check_even(message).map_err(blame(message, 34))?;
+        check_container_even(message).map_err(blame(message, 34))?;
         check_odd(message).map_err(blame(message, 35))?;
     }
     all.push(outer.clone());
@@ -199,6 +199,16 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
 fn check_parity(message: &Message, check: Check) -> Result<(), PeerMisbehaved> {
     if broken(check, !message.msg_id.is_from_client()) {
         return Err(PeerMisbehaved::WrongParity { msg_id: message.msg_id });
+    }
+    Ok(())
+}
+
+/// A container never demands to be acknowledged. Nor do acknowledgements, but there are clients that write them as if they did (mtcute),
+/// and the public servers let them.
+fn check_container_even(message: &Message) -> Result<(), PeerMisbehaved> {
+    let constructor = constructor(&message.body);
+    if broken(Check::SeqNoEven, message.seq_no.is_content_related() && constructor == container::ID) {
+        return Err(PeerMisbehaved::SeqNoNotEven { msg_id: message.msg_id, constructor });
     }
     Ok(())
 }

@@ -301,6 +301,36 @@ fn a_server_that_refuses_every_session_does_not_make_a_loop() {
     assert_eq!(events(&mut client), [Event::Failed { id, error: Failure::Refused { code: 32 } }]);
 }
 
+/// Three new sessions are no more for a connection than they are for ever: a server may need a fourth a day later.
+#[test]
+fn another_connection_may_begin_new_sessions_again() {
+    let (mut client, mut peer, id, mut msg_id) = asked();
+    for round in 0..6 {
+        if round == 3 {
+            client.connection_lost(START);
+            client.connection_opened(START);
+            let question = find(&output(&mut client, START, Side::Client), ids::MSGS_STATE_REQ).unwrap().msg_id;
+            peer.session = client.session_id();
+            peer.say(&mut client, START, true, service::msgs_state_info(question, &[3]));
+            assert_eq!(request_in(&output(&mut client, START, Side::Client)).msg_id, msg_id);
+        }
+        let before = client.session_id();
+        peer.session = before;
+        peer.say(&mut client, START, false, service::bad_msg_notification(msg_id, SeqNo(1), 33));
+        assert_ne!(client.session_id(), before, "{round}");
+        match output(&mut client, START, Side::Client).iter().find(|got| got.is(0x0bad_cafe)) {
+            Some(again) => msg_id = again.msg_id,
+            // Of the message that was written twice, one copy may have been taken in the session that is gone.
+            None => {
+                assert_eq!(round, 3);
+                assert!(events(&mut client).contains(&Event::Failed { id, error: Failure::SessionReset }));
+                return;
+            }
+        }
+    }
+    panic!("a message that was written twice was sent again under another identifier");
+}
+
 /// Row: A.5 "48 / bad_server_salt"
 #[test]
 fn code_48_brings_the_salt_and_sends_again() {
@@ -419,11 +449,12 @@ fn nothing_of_the_old_session_comes_in_behind_the_notice_that_ended_it() {
 /// Found by the simulation: a client whose clock was ahead goes on with lower identifiers, and its questions count even so.
 #[test]
 fn an_answer_counts_after_the_clock_was_set_back() {
-    let (mut client, mut peer, _, before) = refuse(20, 0);
+    let (mut client, _, _, before) = refuse(20, 0);
     let question = find(&output(&mut client, START, Side::Client), ids::MSGS_STATE_REQ).unwrap().msg_id;
     // The question is refused, too: it comes from the future.
     let mut now = START;
     now.wall -= Duration::from_secs(1000);
+    let mut peer = Peer::new(Side::Server);
     let (notice, seq_no) = peer.next(now, false);
     let refusal = service::bad_msg_notification(question, SeqNo(3), 17);
     client.handle_opened(START, peer.opened(notice, seq_no, refusal)).unwrap();
@@ -432,5 +463,5 @@ fn an_answer_counts_after_the_clock_was_set_back() {
     let (info, seq_no) = peer.next(now, true);
     let state = service::msgs_state_info(question, &[3]);
     client.handle_opened(START, peer.opened(info, seq_no, state)).unwrap();
-    assert!(request_in(&output(&mut client, START, Side::Client)).msg_id < before);
+    assert!(find(&output(&mut client, START, Side::Client), 0x0bad_cafe).is_some(), "it is sent again");
 }

@@ -55,6 +55,7 @@ fn an_unbound_key_is_good_for_three_methods() {
     assert_eq!(Fault::AuthKeyPermEmpty.code(), 401);
 }
 
+/// Row: A.3 "temp keys + auth.bindTempAuthKey (MTProto-v1 inner encryption)"
 #[test]
 fn a_bound_key_stands_for_the_permanent_one() {
     let (mut world, perm, temp, user) = world();
@@ -81,6 +82,7 @@ fn binding_again_to_the_same_key_is_no_mistake() {
     bind(&mut world, temp, perm);
 }
 
+/// Row: A.3 "temp keys + auth.bindTempAuthKey (MTProto-v1 inner encryption)"
 #[test]
 fn every_field_of_the_message_has_to_be_the_requests() {
     let (mut world, perm, temp, _) = world();
@@ -135,6 +137,7 @@ fn a_key_ends_when_both_have_said_that_it_does() {
     assert!(world.state.auth_key(DcId(1), temp.id, world.now + 3000).unwrap().is_none());
 }
 
+/// Row: A.3 "destroy_auth_key"
 #[test]
 fn logging_out_and_destroying_take_the_temporary_keys_along() {
     let (mut world, perm, temp, _) = world();
