@@ -36,6 +36,7 @@ const WITHOUT_AN_IF: &[(&str, &str, &str)] = &[
     ("src/mtproto/handshake/error.rs", "RsaPadInvalid", "the content, which rsa.rs checks"),
     ("src/mtproto/handshake/error.rs", "BadGroup", "the group, which dh.rs checks"),
     ("src/mtproto/handshake/error.rs", "BadPublicValue", "the public value, which dh.rs checks"),
+    ("src/transport/error.rs", "WrongSecret", "the kind of transport"),
     ("src/mtproto/session/error.rs", "Gzip", "the unpacked object, which gzip.rs checks"),
     ("src/mtproto/session/error.rs", "UnknownErrorCode", "what to do about the code"),
     ("src/mtproto/handshake/error.rs", "DhParams", "no check: the server says so, and has proved that it is the server"),

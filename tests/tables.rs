@@ -134,8 +134,6 @@ const PENDING: &[(&str, &str)] = &[
     ("A.1", "WebSocket wss"),
     ("A.1", "SOCKS5 / HTTP proxy"),
     ("A.1", "IPv6"),
-    ("A.3", "background renewal"),
-    ("A.3", "ENCRYPTED_MESSAGE_INVALID policy (key older than 60 s -> drop)"),
     ("A.5", "http_wait"),
 ];
 

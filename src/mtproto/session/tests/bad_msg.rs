@@ -439,7 +439,7 @@ fn nothing_of_the_old_session_comes_in_behind_the_notice_that_ended_it() {
     assert_eq!(events(&mut client), [Event::Update(body(77))]);
     let (notice, even) = peer.next(START, false);
     let refusal = service::bad_msg_notification(msg_id, SeqNo(1), 32);
-    let (outer, seq_no, both) = peer.pack(START, &[(notice, even, refusal.into()), known]);
+    let (outer, seq_no, both) = peer.pack(START, &[(notice, even, refusal), known]);
     client.handle_opened(START, peer.opened(outer, seq_no, both)).unwrap();
     let events = events(&mut client);
     assert!(events.iter().any(|event| matches!(event, Event::SessionReset { .. })), "{events:?}");
