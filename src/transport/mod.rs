@@ -19,23 +19,28 @@
 //! * [`detect`]: [`Detector`], how a server learns from the first bytes which codec its client speaks.
 //! * `abridged`, `intermediate` (padded or not), `full`: the envelopes.
 //! * `obfuscation`: the initial 64 bytes and the two key streams.
+//! * [`http`]: requests and answers as envelopes. [`websocket`]: messages around an obfuscated stream. [`carrier`]: which of them.
 //! * [`error`]: [`Error`], one variant for each rule, and [`TransportError`], what a server may answer in place of a payload.
 
 mod abridged;
+pub mod carrier;
 pub mod codec;
 pub mod detect;
 pub mod error;
 mod full;
+pub mod http;
 mod intermediate;
 mod obfuscation;
 #[cfg(test)]
 mod tests;
+pub mod websocket;
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::ids::DcId;
 
+pub use carrier::Carrier;
 pub use codec::{Codec, Frame};
 pub use detect::Detector;
 pub use error::{Error, TransportError};
