@@ -10,8 +10,9 @@ use rand::rngs::StdRng;
 
 use super::{
     acks::Acks,
+    client::RequestId,
     event::Event,
-    params::Limits,
+    params::{HttpWait, Limits},
     salts::{FutureSalt, Salts},
     service,
     timer::{Timer, TimerTable},
@@ -64,6 +65,8 @@ pub(super) struct Core {
     pub(super) acks_due: bool,
     /// The offset that was last reported.
     pub(super) reported_offset: i64,
+    /// What the peer last said about the answer to its HTTP request (server).
+    pub(super) http_wait: Option<HttpWait>,
 }
 
 impl Core {
@@ -172,7 +175,9 @@ impl Core {
 
     /// Encrypts a frame. One message travels bare, several in a container; so does one that is sent again: "the message must not be
     /// re-sent on its own with the same msg_id".
-    pub(super) fn seal(&mut self, now: Now, frame: Frame) -> BytesMut {
+    ///
+    /// Returned with it is the token of a quick acknowledgement.
+    pub(super) fn seal(&mut self, now: Now, frame: Frame) -> (BytesMut, u32) {
         let unix = self.server_unix(now);
         let salt = self.salts.current(unix).map_or(Salt(0), |salt| salt.salt);
         let Frame { messages, wrap, .. } = frame;
@@ -180,7 +185,7 @@ impl Core {
             [only] if !wrap => {
                 self.trace_sent(now, only, None);
                 let header = Header { salt, session_id: self.session_id, msg_id: only.msg_id, seq_no: only.seq_no };
-                envelope::seal(&self.auth_key, self.side, &header, &only.body.parts(), &mut self.rng)
+                envelope::seal_with_token(&self.auth_key, self.side, &header, &only.body.parts(), &mut self.rng)
             }
             _ => {
                 let origin = self.answering();
@@ -199,7 +204,7 @@ impl Core {
                 }
                 self.ledger.insert(msg_id, Service::Container(messages.iter().map(|message| message.msg_id).collect()));
                 let header = Header { salt, session_id: self.session_id, msg_id, seq_no };
-                envelope::seal(&self.auth_key, self.side, &header, &parts, &mut self.rng)
+                envelope::seal_with_token(&self.auth_key, self.side, &header, &parts, &mut self.rng)
             }
         }
     }
@@ -319,6 +324,8 @@ pub(super) struct Frame {
     messages: Vec<Ready>,
     bytes: usize,
     wrap: bool,
+    /// The requests in it that want a quick acknowledgement.
+    pub(super) quick: Vec<RequestId>,
 }
 
 impl Frame {

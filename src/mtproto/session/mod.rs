@@ -5,6 +5,7 @@
 //! * [`error`]: what it refuses, one variant for each rule.
 //! * [`salts`]: the server salts of a key.
 //! * `client`, `server`: the two roles.
+//! * `http`: what HTTP needs, where a server speaks only when it was asked.
 //! * `inbound`: checks of received messages. `core`: frames to be sent. `service`: service messages on the wire. `acks`, `timer`: what
 //!   their names say.
 //!
@@ -34,6 +35,7 @@ mod client;
 mod core;
 pub mod error;
 pub mod event;
+mod http;
 mod inbound;
 pub mod params;
 pub mod salts;
@@ -47,7 +49,7 @@ pub use self::{
     client::{Failure, RequestId},
     error::{ApiMisuse, PeerMisbehaved, Reaction, SessionError},
     event::{DeathCause, DropOutcome, Event},
-    params::{ClientParams, Limits, PingPolicy, RequestOptions, Seed, ServerParams},
+    params::{ClientParams, HttpWait, Limits, PingPolicy, RequestOptions, Seed, ServerParams},
     salts::{FutureSalt, Salts},
 };
 
@@ -98,6 +100,8 @@ use self::{
 pub struct Session {
     core: Core,
     role: Role,
+    /// The last frame asks for a quick acknowledgement.
+    wants_quick_ack: bool,
 }
 
 #[expect(clippy::large_enum_variant, reason = "one for each session, and never moved")]
@@ -115,7 +119,7 @@ impl Session {
         core.reported_offset = core.clock.offset(now);
         let mut client = Client::new(ping);
         client.connection_opened(&mut core, now);
-        Self { core, role: Role::Client(client) }
+        Self { core, role: Role::Client(client), wants_quick_ack: false }
     }
 
     /// A server's side of a session, on a connection that is open. The client's first message makes it say `new_session_created`.
@@ -124,7 +128,7 @@ impl Session {
         let clock = ServerClock::new(now, 0);
         let mut core = new_core(auth_key, Side::Server, session_id, clock, salts, tracer, &rng_seed, limits);
         let unique_id = core.rng.next_u64().cast_signed();
-        Self { core, role: Role::Server(Server::new(unique_id)) }
+        Self { core, role: Role::Server(Server::new(unique_id)), wants_quick_ack: false }
     }
 
     /// The session's identifier. It changes only by [`Event::SessionReset`].
@@ -227,14 +231,45 @@ impl Session {
         if !self.core.connected {
             return None;
         }
+        let mut frame = self.collect(now);
+        self.core.fill_acks(now, &mut frame);
+        (!frame.is_empty()).then(|| self.seal(now, frame))
+    }
+
+    /// Whether the frame that [`poll_output`](Self::poll_output) returned last is to be sent so that the server acknowledges it at once
+    /// ("Quick ack"). A transport that has no such thing sends it as any other.
+    pub fn wants_quick_ack(&self) -> bool {
+        self.wants_quick_ack
+    }
+
+    /// Takes a quick acknowledgement off the transport (client role): [`Event::QuickAck`] for each request in the frame that it is about.
+    /// Returns whether it is known which that is. One that is not is no attack: it may be late.
+    pub fn handle_quick_ack(&mut self, token: u32) -> bool {
+        match &mut self.role {
+            Role::Client(client) => client.handle_quick_ack(&mut self.core, token),
+            Role::Server(_) => false,
+        }
+    }
+
+    /// What there is to send, acknowledgements aside.
+    fn collect(&mut self, now: Now) -> Frame {
         let mut frame = Frame::default();
         self.core.fill_drafts(now, &mut frame);
         match &mut self.role {
             Role::Client(client) => client.fill(&mut self.core, now, &mut frame),
             Role::Server(server) => server.fill(&mut self.core, now, &mut frame),
         }
-        self.core.fill_acks(now, &mut frame);
-        (!frame.is_empty()).then(|| self.core.seal(now, frame))
+        frame
+    }
+
+    fn seal(&mut self, now: Now, mut frame: Frame) -> BytesMut {
+        let quick = std::mem::take(&mut frame.quick);
+        let (sealed, token) = self.core.seal(now, frame);
+        self.wants_quick_ack = !quick.is_empty();
+        if let (true, Role::Client(client)) = (self.wants_quick_ack, &mut self.role) {
+            client.expect_quick_ack(token, quick);
+        }
+        sealed
     }
 
     /// Sends what acknowledgements are owed without waiting for company: before a connection is closed for good.
@@ -405,5 +440,6 @@ fn new_core(
         drafts: VecDeque::new(),
         acks_due: false,
         reported_offset: 0,
+        http_wait: None,
     }
 }

@@ -91,7 +91,7 @@ impl Client {
             | Service::GetFutureSalts { .. }
             | Service::ResendAnswersReq(_)
             | Service::DestroySession { .. }
-            | Service::HttpWait => Err(PeerMisbehaved::WrongRole { msg_id, constructor: constructor(&message.body) }),
+            | Service::HttpWait(_) => Err(PeerMisbehaved::WrongRole { msg_id, constructor: constructor(&message.body) }),
         }
     }
 

@@ -78,6 +78,9 @@ const SALTS_WANTED: i32 = 32;
 /// Cancelled requests whose answers we still try to stop.
 const MAX_DROPS: usize = 1024;
 
+/// Frames of which a quick acknowledgement is awaited. A server that sends none costs no more memory than this.
+const MAX_QUICK_ACKS: usize = 1024;
+
 pub(super) struct Client {
     requests: BTreeMap<RequestId, Request>,
     /// Every identifier under which a pending request was sent.
@@ -101,6 +104,8 @@ pub(super) struct Client {
     resets: u32,
     /// The session before a reset: late messages of its are no attack.
     retired: Option<SessionId>,
+    /// Quick acknowledgements that may come on this connection, and the requests that they are about. The oldest first.
+    quick_acks: VecDeque<(u32, Vec<RequestId>)>,
 }
 
 struct Request {
@@ -119,6 +124,7 @@ struct Request {
     /// The server has received it.
     received: bool,
     resends: u32,
+    quick_ack: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -161,6 +167,7 @@ impl Client {
             unique_id: None,
             resets: 0,
             retired: None,
+            quick_acks: VecDeque::new(),
         }
     }
 
@@ -198,6 +205,7 @@ impl Client {
                 checked: now.mono,
                 received: false,
                 resends: 0,
+                quick_ack: options.quick_ack,
             },
         );
         self.queue.push_back(id);
@@ -230,6 +238,7 @@ impl Client {
     pub(super) fn connection_lost(&mut self) {
         self.ask.clear();
         self.fetch.clear();
+        self.quick_acks.clear();
         self.ping.due = false;
         self.ping.awaited = None;
         self.salts_asked_at = None;
@@ -317,6 +326,9 @@ impl Client {
             request.received = false;
             request.phase = Phase::Sent;
             request.checked = now.mono;
+            if request.quick_ack {
+                frame.quick.push(id);
+            }
             frame.push(Ready { msg_id, seq_no, body: request.body.clone().into() });
             core.timers.start(Timer::StateCheck, now.mono.saturating_add(core.limits.state_check));
         }
@@ -380,6 +392,27 @@ impl Client {
             let body = service::get_future_salts(SALTS_WANTED);
             core.add_service(now, frame, Origin::Client, false, body, Service::FutureSalts);
         }
+    }
+
+    /// A frame was sent that the server is to acknowledge at once.
+    pub(super) fn expect_quick_ack(&mut self, token: u32, ids: Vec<RequestId>) {
+        if self.quick_acks.len() >= MAX_QUICK_ACKS {
+            self.quick_acks.pop_front();
+        }
+        self.quick_acks.push_back((token, ids));
+    }
+
+    /// The server has a frame of ours. `false` if it is not known which.
+    pub(super) fn handle_quick_ack(&mut self, core: &mut Core, token: u32) -> bool {
+        let Some(at) = self.quick_acks.iter().position(|(awaited, _)| *awaited == token | 1 << 31) else { return false };
+        let Some((_, ids)) = self.quick_acks.remove(at) else { return false };
+        for id in ids {
+            if let Some(request) = self.requests.get_mut(&id) {
+                request.received = true;
+                core.events.push_back(Event::QuickAck { id });
+            }
+        }
+        true
     }
 
     /// Removes a request and all traces of it.

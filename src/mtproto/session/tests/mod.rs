@@ -2,10 +2,12 @@
 
 mod bad_msg;
 mod client_checks;
+mod http;
 mod lossy;
 mod mutation;
 mod pair;
 mod peer;
+mod quick_acks;
 mod reconnect;
 mod server_checks;
 mod server_service;
