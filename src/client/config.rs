@@ -26,6 +26,10 @@ pub struct ClientConfig {
     pub layer: LayerPlan,
     /// Envelope and obfuscation of the byte stream. Default: obfuscated padded intermediate.
     pub transport: transport::Options,
+    /// What carries the envelopes. Default: the byte stream itself.
+    pub carrier: transport::Carrier,
+    /// Whether requests ask for quick acknowledgements, where the transport has them; they appear in the trace. Default no.
+    pub quick_acks: bool,
     /// Try IPv6 addresses first.
     pub ipv6_first: bool,
     /// How long one connection attempt may take, key exchange not included. Default 10 s.
@@ -57,6 +61,8 @@ impl ClientConfig {
             device: DeviceProfile::default(),
             layer: LayerPlan::default(),
             transport: transport::Options { kind: transport::Kind::PaddedIntermediate, obfuscated: true, dc: DcId(0) },
+            carrier: transport::Carrier::default(),
+            quick_acks: false,
             ipv6_first: false,
             dial_timeout: Duration::from_secs(10),
             reconnect_timeout: Duration::from_secs(300),

@@ -307,6 +307,8 @@ impl Inner {
             wire_dc: self.config.dcs.wire_id(id),
             addrs,
             transport: self.config.transport,
+            carrier: self.config.carrier,
+            quick_acks: self.config.quick_acks,
             rsa_keys: Arc::clone(&self.rsa_keys),
             dialer: Arc::clone(&self.dialer),
             clock: self.clock,

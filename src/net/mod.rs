@@ -8,10 +8,13 @@
 //! | `driver` | the task behind a connection |
 //! | `error` | why there is none, or no answer |
 //! | `exchange` | the key exchange over a fresh connection |
+//! | `http` | HTTP's requests over several connections |
 //! | `host` | what a connection needs from the floor above |
 //! | `io` | stream, codec and buffers |
 //! | `key` | a DC's auth key, as its connections share it |
 //! | `link` | a connection, as its users see it |
+//! | `websocket` | WebSocket as a byte stream |
+//! | `wire` | what carries the frames: a stream, or HTTP |
 
 mod backoff;
 mod clock;
@@ -20,9 +23,12 @@ mod driver;
 mod error;
 mod exchange;
 mod host;
+mod http;
 mod io;
 mod key;
 mod link;
+pub(crate) mod websocket;
+mod wire;
 
 pub use backoff::Backoff;
 pub use clock::Clock;

@@ -23,15 +23,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::mtproto::session::{Event as SessionEvent, Reaction, RequestId, Session};
 use crate::trace::{Event, Tracer};
-use crate::transport::{Frame, TransportError};
+use crate::transport::{Frame, TransportError, websocket};
 
 use self::requests::Pending;
 use super::backoff::Backoff;
 use super::error::{ProtocolError, RequestError};
 use super::host::{Host, HostError, Status};
-use super::io::{Io, Readiness};
+use super::io::Readiness;
 use super::key::KeySlot;
 use super::link::LinkConfig;
+use super::wire::Wire;
 
 /// Delays between attempts: the first within a third of a second, then doubling.
 const FIRST_DELAY: Duration = Duration::from_millis(300);
@@ -199,7 +200,7 @@ impl Driver {
     }
 
     /// The connection's life: until it is lost, broken, or not wanted any more.
-    async fn serve(&mut self, io: &mut Io) -> End {
+    async fn serve(&mut self, io: &mut Wire) -> End {
         let now = self.config.clock.now();
         if let Some((session, _)) = &mut self.session
             && !session.is_connected()
@@ -233,7 +234,7 @@ impl Driver {
                         }
                     }
                     Ok(Readiness::Written) => {}
-                    Err(error) => return End::Lost(error.to_string()),
+                    Err(error) => return broken(&error),
                 },
                 () = &mut timer, if due.is_some() => self.expire(),
                 command = self.commands.recv() => match command {
@@ -262,14 +263,15 @@ impl Driver {
     }
 
     /// Moves everything that can move without waiting: requests into the session, its events out of it, its frames into the stream.
-    fn advance(&mut self, io: &mut Io) -> Result<(), End> {
+    fn advance(&mut self, io: &mut Wire) -> Result<(), End> {
         loop {
             self.hand_over();
             let moved = self.handle_events()?;
             let Some((session, _)) = &mut self.session else { return Ok(()) };
-            while io.has_room() {
-                let Some(frame) = session.poll_output(self.config.clock.now()) else { break };
-                io.queue(&frame, &mut self.rng).map_err(|error| End::Violation(error.into()))?;
+            let listening = self.keep_alive || !self.pending.is_empty();
+            while let Some(turn) = io.turn(listening) {
+                let Some(frame) = turn.poll(session, self.config.clock.now()) else { break };
+                io.queue(&frame, session.wants_quick_ack(), &mut self.rng).map_err(End::Violation)?;
             }
             // An event may have led to a request that is sent again.
             if !moved || self.waiting.is_empty() {
@@ -279,8 +281,8 @@ impl Driver {
     }
 
     /// Takes the frames that have come in whole.
-    fn receive(&mut self, io: &mut Io) -> Result<(), End> {
-        while let Some(frame) = io.next_frame().map_err(|error| End::Violation(error.into()))? {
+    fn receive(&mut self, io: &mut Wire) -> Result<(), End> {
+        while let Some(frame) = io.next_frame().map_err(End::Violation)? {
             match frame {
                 Frame::Payload(payload) => {
                     let Some((session, _)) = &mut self.session else { return Ok(()) };
@@ -292,7 +294,11 @@ impl Driver {
                         Err(error) => return Err(End::Violation(error.into())),
                     }
                 }
-                Frame::QuickAck(_) => {}
+                Frame::QuickAck(token) => {
+                    if let Some((session, _)) = &mut self.session {
+                        session.handle_quick_ack(token);
+                    }
+                }
                 Frame::Error(error) => return Err(End::Refused(error)),
             }
         }
@@ -364,12 +370,12 @@ impl Driver {
     }
 
     /// The stream is over: says goodbye where there is somebody to hear it.
-    async fn leave(&mut self, io: &mut Io, end: &End) {
+    async fn leave(&mut self, io: &mut Wire, end: &End) {
         let now = self.config.clock.now();
         if let (End::Closed, Some((session, _))) = (end, &mut self.session) {
             session.flush_acks();
-            while let Some(frame) = session.poll_output(now) {
-                if io.queue(&frame, &mut self.rng).is_err() {
+            while let Some(frame) = io.turn(false).and_then(|turn| turn.poll(session, now)) {
+                if io.queue(&frame, false, &mut self.rng).is_err() {
                     break;
                 }
             }
@@ -392,6 +398,14 @@ impl std::fmt::Display for End {
             Self::Violation(error) => error.fmt(f),
             Self::Host(error) => error.fmt(f),
         }
+    }
+}
+
+/// A stream that fails is lost, unless it fails because the peer broke a rule of what the stream is inside of.
+fn broken(error: &std::io::Error) -> End {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<websocket::Error>()) {
+        Some(error) => End::Violation((*error).into()),
+        None => End::Lost(error.to_string()),
     }
 }
 

@@ -90,7 +90,7 @@ impl Driver {
                 whole.extend_from_slice(&bare);
                 whole.freeze()
             };
-            let options = RequestOptions { method, compress: pending.compress, ..RequestOptions::default() };
+            let options = RequestOptions { method, compress: pending.compress, quick_ack: self.config.quick_acks };
             let id = match session.request(now, pending.wrapped.clone(), options) {
                 Ok(id) => id,
                 Err(error) => {
