@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod gzip;
 pub mod handshake_client;
 pub mod handshake_server;
+pub mod http;
 pub mod plain;
 pub mod rsa_pem;
 pub mod session_client;
@@ -15,6 +16,7 @@ pub mod session_server;
 pub mod tl_object;
 pub mod tl_schema;
 pub mod transport_decode;
+pub mod websocket;
 
 mod exchange;
 mod input;
@@ -52,6 +54,7 @@ targets! {
     gzip, 64;
     handshake_client, 1;
     handshake_server, 1;
+    http, 64;
     plain, 64;
     rsa_pem, 64;
     session_client, 64;
@@ -59,4 +62,5 @@ targets! {
     tl_object, 64;
     tl_schema, 64;
     transport_decode, 64;
+    websocket, 64;
 }
