@@ -7,7 +7,8 @@ pub mod clock;
 pub mod ids;
 
 pub mod crypto;
-pub mod tl;
+#[doc(inline)]
+pub use tdl_tl as tl;
 
 pub mod trace;
 pub mod transport;

@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn lookups_work_by_name_part_type_and_id() {
-        let schema = crate::tl::compiled_schema();
+        let schema = crate::compiled_schema();
         assert!(find(schema, "SENDCODE").iter().any(|d| d.name == "auth.sendCode"));
         assert!(
             find(schema, "upload.get*")

@@ -8,8 +8,8 @@ use super::wire;
 pub(crate) use bytes::Bytes;
 pub(crate) use std::fmt::{Debug, Formatter as F, Result as FR};
 pub(crate) use wire::{
-    Deserialize as D, Identifiable as I, Reader as R, RemoteCall as C, Result as Q, Serialize as S, Str, unknown,
-    write_i32 as i32, write_i64 as i64, write_u32 as u32,
+    Deserialize as D, Identifiable as I, Reader as R, RemoteCall as C, Serialize as S, Str, unknown, write_i32 as i32,
+    write_i64 as i64, write_u32 as u32,
 };
 
 /// Output.
@@ -17,16 +17,22 @@ pub(crate) type O = Vec<u8>;
 
 /// A field of any readable type.
 #[inline]
-pub(crate) fn d<T: D>(r: &mut R) -> Q<T> {
-    T::deserialize(r)
+pub(crate) fn d<T: D>(r: &mut R) -> T {
+    T::read(r)
+}
+
+/// The default of a type: what a spoilt reader gives, zeros and empty values.
+#[inline]
+pub(crate) fn zero<T: D>() -> T {
+    T::read(&mut R::spoilt())
 }
 
 /// The id of a method, which must come first.
 #[inline]
-pub(crate) fn id<T: I>(r: &mut R) -> Q<()> {
-    match r.u32()? {
-        id if id == T::ID => Ok(()),
-        id => Err(unknown(id, T::NAME)),
+pub(crate) fn id<T: I>(r: &mut R) {
+    let id = r.next_u32();
+    if id != T::ID {
+        unknown(r, id, T::NAME);
     }
 }
 

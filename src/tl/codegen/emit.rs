@@ -73,7 +73,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn section(&self, out: &mut String, name: &str, doc: &str, section: &Section<'_>) {
-        let imports = format!("use crate::tl::generated as w; use {root}::{{enums as e, types as t}};\n", root = self.root);
+        let imports = format!("use crate::generated as w; use {root}::{{enums as e, types as t}};\n", root = self.root);
         let _ = write!(out, "/// {doc}\npub mod {name} {{\n{imports}");
         for (namespace, text) in section {
             if namespace.is_empty() {
@@ -95,7 +95,7 @@ impl<'a> Emitter<'a> {
         let _ = write!(
             out,
             "impl w::S for {name} {{ #[inline] fn serialize(&self, {writer}: &mut w::O) {{ {write} }} }}\n\
-             impl w::D for {name} {{ #[inline] fn deserialize({reader}: &mut w::R) -> w::Q<Self> {{ Ok({read}) }} }}\n\
+             impl w::D for {name} {{ #[inline] fn read({reader}: &mut w::R) -> Self {{ {read} }} }}\n\
              impl w::I for {name} {{ const ID: u32 = {id:#010x}; const NAME: &'static str = {tl:?}; }}\n\
              impl w::Debug for {name} {{ fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug_bare(self, f) }} }}\n\
              impl PartialEq for {name} {{ fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n",
@@ -123,7 +123,7 @@ impl<'a> Emitter<'a> {
         let _ = write!(
             out,
             "impl{s} w::S for {this} {{ #[inline] fn serialize(&self, o: &mut w::O) {{ w::u32(o, {id:#010x}); {write} }} }}\n\
-             impl{d} w::D for {this} {{ #[inline] fn deserialize(r: &mut w::R) -> w::Q<Self> {{ w::id::<Self>(r)?; Ok({read}) }} }}\n\
+             impl{d} w::D for {this} {{ #[inline] fn read(r: &mut w::R) -> Self {{ w::id::<Self>(r); {read} }} }}\n\
              impl{a} w::I for {this} {{ const ID: u32 = {id:#010x}; const NAME: &'static str = {tl:?}; }}\n\
              impl{c} w::C for {this} {{ type Return = {returns}; }}\n\
              impl{s} w::Debug for {this} {{ fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug(self, f) }} }}\n\
@@ -138,12 +138,15 @@ impl<'a> Emitter<'a> {
     }
 
     fn structure(&self, definition: &Definition, name: &str, out: &mut String) -> Result<()> {
-        let derives = if self.layout.has_default(definition) { "Clone, Default" } else { "Clone" };
         let generics = match definition.generics.as_slice() {
             [] => String::new(),
             list => format!("<{}>", list.join(", ")),
         };
-        let _ = write!(out, "/// `{definition}`\n#[derive({derives})]\npub struct {name}{generics}");
+        if self.layout.has_default(definition) {
+            // One call instead of a derived body with one a field.
+            let _ = writeln!(out, "impl Default for {name} {{ fn default() -> Self {{ w::zero() }} }}");
+        }
+        let _ = write!(out, "/// `{definition}`\n#[derive(Clone)]\npub struct {name}{generics}");
         if definition.params.is_empty() {
             out.push_str(";\n");
             return Ok(());
@@ -175,7 +178,7 @@ impl<'a> Emitter<'a> {
         let (mut variants, mut read, mut write, mut from) = (String::new(), String::new(), String::new(), String::new());
         let mut list = Vec::new();
         let mut taken = HashSet::new();
-        let mut default_body = String::new();
+        let mut spoilt = None;
         for definition in self.schema.constructors_of(type_name) {
             let variant = names::variant(definition);
             if !taken.insert(variant.clone()) {
@@ -191,35 +194,32 @@ impl<'a> Emitter<'a> {
                 ("_", format!("Self::{variant}"))
             } else if self.layout.is_boxed(definition) {
                 let _ = writeln!(variants, "{variant}(Box<{path}>),");
-                let _ = write!(read, "{id:#010x} => Self::{variant}(w::d(r)?), ");
+                let _ = write!(read, "{id:#010x} => Self::{variant}(w::d(r)), ");
                 let _ = write!(write, "Self::{variant}(x) => w::object(o, {id:#010x}, &**x), ");
                 ("x", format!("Self::{variant}(Box::new(x))"))
             } else {
                 let _ = writeln!(variants, "{variant}({path}),");
-                let _ = write!(read, "{id:#010x} => Self::{variant}(w::d(r)?), ");
+                let _ = write!(read, "{id:#010x} => Self::{variant}(w::d(r)), ");
                 let _ = write!(write, "Self::{variant}(x) => w::object(o, {id:#010x}, x), ");
                 ("x", format!("Self::{variant}(x)"))
             };
             if default == Some(id) {
-                let value = if definition.params.is_empty() { "" } else { "(Default::default())" };
-                default_body = format!("impl Default for {name} {{ fn default() -> Self {{ Self::{variant}{value} }} }}\n");
+                spoilt = Some(format!("Self::{variant}{}", if definition.params.is_empty() { "" } else { "(w::d(r))" }));
             }
             let _ = writeln!(from, "impl From<{path}> for {name} {{ fn from({into}: {path}) -> Self {{ {wrap} }} }}");
         }
-        let (enter, leave) = if recursive { ("r.enter()?; ", "r.leave(); ") } else { ("", "") };
-        let result = if recursive {
-            format!("{enter}let x = match r.u32()? {{ {read}id => return Err(w::unknown(id, {type_name:?})) }}; {leave}Ok(x)")
-        } else {
-            format!("Ok(match r.u32()? {{ {read}id => return Err(w::unknown(id, {type_name:?})) }})")
-        };
+        // What a spoilt reader gives: its zeros end in this variant at every level, so reading comes to an end.
+        let spoilt = spoilt.ok_or_else(|| CodegenError::NoFiniteValue { ty: type_name.to_owned() })?;
+        let choice = format!("match r.next_u32() {{ {read}id => {{ w::unknown(r, id, {type_name:?}); {spoilt} }} }}");
+        let result = if recursive { format!("r.enter(); let x = {choice}; r.leave(); x") } else { choice };
         let _ = write!(
             out,
             "/// `{type_name}`: {list}.\n#[derive(Clone)]\npub enum {name} {{\n{variants}}}\n\
              impl w::S for {name} {{ #[inline] fn serialize(&self, o: &mut w::O) {{ match self {{ {write}}} }} }}\n\
-             impl w::D for {name} {{ #[inline] fn deserialize(r: &mut w::R) -> w::Q<Self> {{ {result} }} }}\n\
+             impl w::D for {name} {{ #[inline] fn read(r: &mut w::R) -> Self {{ {result} }} }}\n\
              impl w::Debug for {name} {{ fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug(self, f) }} }}\n\
              impl PartialEq for {name} {{ fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n\
-             {default_body}{from}",
+             impl Default for {name} {{ fn default() -> Self {{ w::zero() }} }}\n{from}",
             list = list.join(", "),
         );
         Ok(())
@@ -276,9 +276,9 @@ impl<'a> Emitter<'a> {
             if param.ty == Type::Flags {
                 if reading {
                     let _ = write!(before, "let b{seen}; ");
-                    let _ = write!(pending, "b{seen} = r.u32()?; ");
+                    let _ = write!(pending, "b{seen} = r.next_u32(); ");
                 } else {
-                    let _ = write!(before, "let b{seen} = r.u32()?; ");
+                    let _ = write!(before, "let b{seen} = r.next_u32(); ");
                 }
                 seen += 1;
                 continue;
@@ -302,16 +302,16 @@ impl<'a> Emitter<'a> {
 
     fn read(&self, param: &Param, flags: &[&str]) -> Result<String> {
         let value = match &param.ty {
-            Type::Int => "r.i32()?",
-            Type::Long => "r.i64()?",
-            Type::Double => "r.f64()?",
-            Type::Int128 => "r.int128()?",
-            Type::Int256 => "r.int256()?",
-            Type::String => "r.string()?",
-            Type::Bytes => "r.bytes()?",
-            Type::Bool => "r.bool()?",
-            Type::Vector { bare: true, .. } => "r.bare_vector()?",
-            _ => "w::d(r)?",
+            Type::Int => "r.next_i32()",
+            Type::Long => "r.next_i64()",
+            Type::Double => "r.next_f64()",
+            Type::Int128 => "r.next_int128()",
+            Type::Int256 => "r.next_int256()",
+            Type::String => "r.next_string()",
+            Type::Bytes => "r.next_bytes()",
+            Type::Bool => "r.next_bool()",
+            Type::Vector { bare: true, .. } => "r.next_bare_vector()",
+            _ => "w::d(r)",
         };
         Ok(match (&param.flag, &param.ty) {
             (None, _) => value.to_owned(),

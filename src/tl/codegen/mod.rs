@@ -36,6 +36,11 @@ pub(super) enum CodegenError {
         /// The name.
         name: String,
     },
+    /// A type of which every value contains another one of it.
+    NoFiniteValue {
+        /// The type.
+        ty: String,
+    },
 }
 
 impl std::error::Error for CodegenError {}
@@ -46,6 +51,7 @@ impl fmt::Display for CodegenError {
             Self::UnknownType { definition, ty } => write!(f, "{definition}: type {ty} is not defined"),
             Self::Unsupported { definition, ty } => write!(f, "{definition}: type {ty} cannot stand there"),
             Self::NameClash { definition, name } => write!(f, "{definition}: the name {name} is taken"),
+            Self::NoFiniteValue { ty } => write!(f, "{ty}: every value contains another one"),
         }
     }
 }
@@ -67,7 +73,7 @@ pub(super) fn generate_dispatch(schema: &Schema, root: &str) -> String {
             Kind::Constructor if definition.result == super::schema::Type::Bool => "bool".to_owned(),
             Kind::Constructor => format!("{root}::enums::{}", names::path(&definition.result.to_string())),
             Kind::Function => {
-                let generics = if definition.generics.is_empty() { "" } else { "::<tdl::tl::RawObject>" };
+                let generics = if definition.generics.is_empty() { "" } else { "::<tdl_tl::RawObject>" };
                 format!("{root}::functions::{}{generics}", names::path(&definition.name))
             }
         };

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::{Error, Object, Value};
-use crate::tl::mtproto::SPECIAL;
-use crate::tl::schema::{Definition, Kind, Param, Schema, Type};
-use crate::tl::wire::{self, Reader, VECTOR_ID};
+use crate::mtproto::SPECIAL;
+use crate::schema::{Definition, Kind, Param, Schema, Type};
+use crate::wire::{self, Reader, VECTOR_ID};
 
 /// How deep objects may nest. More than in typed decoding, where only recursive types count.
 pub const MAX_DEPTH: usize = 96;

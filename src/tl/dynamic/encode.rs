@@ -2,8 +2,8 @@
 
 use super::decode::bare_definition;
 use super::{Error, Object, Value};
-use crate::tl::schema::{Definition, Schema, Type};
-use crate::tl::wire::{Serialize, write_u32, write_vector_header};
+use crate::schema::{Definition, Schema, Type};
+use crate::wire::{Serialize, write_u32, write_vector_header};
 
 /// Writes an object with its id.
 ///

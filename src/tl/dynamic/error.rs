@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::tl::wire;
+use crate::wire;
 
 /// Why bytes are no object of the schema, or a value has no bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::tl::schema::{Schema, Type, parse};
-use crate::tl::wire::{self, Serialize};
-use crate::tl::{api, compiled_schema, mtproto};
+use crate::schema::{Schema, Type, parse};
+use crate::wire::{self, Serialize};
+use crate::{api, compiled_schema, mtproto};
 
 fn schema() -> Schema {
     parse(
@@ -119,9 +119,9 @@ fn messages_without_a_schema_line_stay_raw() {
     let mut out = Vec::new();
     encode(compiled_schema(), &value, &mut out).unwrap();
     assert_eq!(out, bytes);
-    assert_eq!(crate::tl::name_of(mtproto::MSG_CONTAINER_ID), Some("msg_container"));
-    assert_eq!(crate::tl::name_of(0x7600_b9d3), Some("message"));
-    assert_eq!(crate::tl::name_of(1), None);
+    assert_eq!(crate::name_of(mtproto::MSG_CONTAINER_ID), Some("msg_container"));
+    assert_eq!(crate::name_of(0x7600_b9d3), Some("message"));
+    assert_eq!(crate::name_of(1), None);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn generated_types_print_by_the_schema() {
     assert_eq!(format!("{:?}", api::functions::help::GetConfig), "help.getConfig");
     let wrapped = api::functions::InvokeWithLayer { layer: 230, query: api::functions::help::GetConfig };
     assert_eq!(format!("{wrapped:?}"), "invokeWithLayer { layer: 230, query: help.getConfig }");
-    let unknown = api::functions::InvokeWithLayer { layer: 1, query: crate::tl::RawObject(Bytes::from_static(&[1; 8])) };
+    let unknown = api::functions::InvokeWithLayer { layer: 1, query: crate::RawObject(Bytes::from_static(&[1; 8])) };
     assert!(format!("{unknown:?}").starts_with("invokeWithLayer { 16 bytes: unknown constructor 0x01010101"), "{unknown:?}");
     let pong = mtproto::types::Pong { msg_id: 1, ping_id: 2 };
     assert_eq!(format!("{pong:#?}"), "pong {\n    msg_id: 1,\n    ping_id: 2,\n}");

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::tl::schema::Definition;
-use crate::tl::wire::Str;
+use crate::schema::Definition;
+use crate::wire::Str;
 
 /// A value of a TL type.
 #[derive(Clone, PartialEq)]

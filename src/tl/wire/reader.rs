@@ -13,17 +13,28 @@ const PREALLOCATED_ELEMENTS: usize = 4096;
 const PREALLOCATED_BYTES: usize = 64 << 10;
 
 /// A cursor over received bytes. Strings and byte strings come out as slices of the same buffer.
+///
+/// The first rule that the bytes break spoils the reader: what is left of the buffer is dropped, and every later call tells of that same
+/// rule. So there are two ways to read. `u32()`, `string()` and their like answer with a [`Result`]. `next_u32()`, `next_string()` and
+/// their like always answer, with zeros and empty values once the reader is spoilt, and [`status`](Self::status) tells at the end whether
+/// what came out means anything: one question an object instead of one a field.
 #[derive(Debug, Clone)]
 pub struct Reader {
     buffer: Bytes,
     position: usize,
     depth: u32,
+    error: Option<Error>,
 }
 
 impl Reader {
     /// Starts at the first byte.
     pub fn new(buffer: Bytes) -> Self {
-        Self { buffer, position: 0, depth: 0 }
+        Self { buffer, position: 0, depth: 0, error: None }
+    }
+
+    /// A reader that has nothing to give but zeros and empty values.
+    pub(crate) fn spoilt() -> Self {
+        Self { error: Some(Error::UnexpectedEnd { needed: 4, left: 0 }), ..Self::new(Bytes::new()) }
     }
 
     /// Bytes not yet read.
@@ -37,11 +48,31 @@ impl Reader {
         self.position
     }
 
+    /// Whether the bytes kept all rules so far.
+    ///
+    /// # Errors
+    /// The first rule they broke.
+    #[inline]
+    pub fn status(&self) -> Result<()> {
+        match self.error {
+            None => Ok(()),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// Spoils the reader. Of several errors the first counts.
+    #[cold]
+    pub fn fail(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+        self.position = self.buffer.len();
+    }
+
     /// Next four bytes as a number, without taking them.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`].
+    /// [`Error::UnexpectedEnd`], or what spoilt the reader.
     pub fn peek_u32(&self) -> Result<u32> {
+        self.status()?;
         match self.ahead().first_chunk() {
             Some(chunk) => Ok(u32::from_le_bytes(*chunk)),
             None => Err(self.unexpected_end(4)),
@@ -51,104 +82,178 @@ impl Reader {
     /// `#`, a constructor id, or any unsigned 32-bit number.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`].
+    /// [`Error::UnexpectedEnd`], or what spoilt the reader.
     #[inline]
     pub fn u32(&mut self) -> Result<u32> {
-        self.chunk().map(u32::from_le_bytes)
+        let value = self.next_u32();
+        self.status().map(|()| value)
+    }
+
+    /// As [`u32`](Self::u32); zero when the reader is spoilt.
+    #[inline]
+    pub fn next_u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.next_chunk())
     }
 
     /// `int`.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`].
+    /// [`Error::UnexpectedEnd`], or what spoilt the reader.
     #[inline]
     pub fn i32(&mut self) -> Result<i32> {
-        self.chunk().map(i32::from_le_bytes)
+        let value = self.next_i32();
+        self.status().map(|()| value)
+    }
+
+    /// As [`i32`](Self::i32); zero when the reader is spoilt.
+    #[inline]
+    pub fn next_i32(&mut self) -> i32 {
+        i32::from_le_bytes(self.next_chunk())
     }
 
     /// `long`.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`].
+    /// [`Error::UnexpectedEnd`], or what spoilt the reader.
     #[inline]
     pub fn i64(&mut self) -> Result<i64> {
-        self.chunk().map(i64::from_le_bytes)
+        let value = self.next_i64();
+        self.status().map(|()| value)
+    }
+
+    /// As [`i64`](Self::i64); zero when the reader is spoilt.
+    #[inline]
+    pub fn next_i64(&mut self) -> i64 {
+        i64::from_le_bytes(self.next_chunk())
     }
 
     /// `double`.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`].
+    /// [`Error::UnexpectedEnd`], or what spoilt the reader.
     #[inline]
     pub fn f64(&mut self) -> Result<f64> {
-        self.chunk().map(f64::from_le_bytes)
+        let value = self.next_f64();
+        self.status().map(|()| value)
+    }
+
+    /// As [`f64`](Self::f64); zero when the reader is spoilt.
+    #[inline]
+    pub fn next_f64(&mut self) -> f64 {
+        f64::from_le_bytes(self.next_chunk())
     }
 
     /// `int128`: 16 bytes, in wire order.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`].
+    /// [`Error::UnexpectedEnd`], or what spoilt the reader.
     #[inline]
     pub fn int128(&mut self) -> Result<[u8; 16]> {
-        self.chunk()
+        let value = self.next_int128();
+        self.status().map(|()| value)
+    }
+
+    /// As [`int128`](Self::int128); zero when the reader is spoilt.
+    #[inline]
+    pub fn next_int128(&mut self) -> [u8; 16] {
+        self.next_chunk()
     }
 
     /// `int256`: 32 bytes, in wire order.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`].
+    /// [`Error::UnexpectedEnd`], or what spoilt the reader.
     #[inline]
     pub fn int256(&mut self) -> Result<[u8; 32]> {
-        self.chunk()
+        let value = self.next_int256();
+        self.status().map(|()| value)
+    }
+
+    /// As [`int256`](Self::int256); zero when the reader is spoilt.
+    #[inline]
+    pub fn next_int256(&mut self) -> [u8; 32] {
+        self.next_chunk()
     }
 
     /// `Bool`.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`], [`Error::BadBool`].
+    /// [`Error::UnexpectedEnd`], [`Error::BadBool`], or what spoilt the reader.
     #[inline]
     pub fn bool(&mut self) -> Result<bool> {
-        match self.u32()? {
-            BOOL_TRUE_ID => Ok(true),
-            BOOL_FALSE_ID => Ok(false),
-            id => Err(Error::BadBool { id }),
+        let value = self.next_bool();
+        self.status().map(|()| value)
+    }
+
+    /// As [`bool`](Self::bool); false when the reader is spoilt.
+    #[inline]
+    pub fn next_bool(&mut self) -> bool {
+        match self.next_u32() {
+            BOOL_TRUE_ID => true,
+            BOOL_FALSE_ID => false,
+            id => {
+                self.fail(Error::BadBool { id });
+                false
+            }
         }
     }
 
     /// `bytes`: a slice of the buffer, no copy.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`], [`Error::NonMinimalLength`].
+    /// [`Error::UnexpectedEnd`], [`Error::NonMinimalLength`], or what spoilt the reader.
     #[inline]
     pub fn bytes(&mut self) -> Result<Bytes> {
-        let (start, length) = self.string_bounds()?;
-        // An empty value must not keep the whole frame alive.
-        Ok(if length == 0 { Bytes::new() } else { self.buffer.slice(start..start + length) })
+        let value = self.next_bytes();
+        self.status().map(|()| value)
+    }
+
+    /// As [`bytes`](Self::bytes); empty when the reader is spoilt.
+    #[inline]
+    pub fn next_bytes(&mut self) -> Bytes {
+        match self.string_bounds() {
+            // An empty value must not keep the whole frame alive.
+            Ok((_, 0)) => Bytes::new(),
+            Ok((start, length)) => self.buffer.slice(start..start + length),
+            Err(error) => {
+                self.fail(error);
+                Bytes::new()
+            }
+        }
     }
 
     /// `string`: a slice of the buffer, no copy unless it has to be repaired to be UTF-8.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`], [`Error::NonMinimalLength`].
+    /// [`Error::UnexpectedEnd`], [`Error::NonMinimalLength`], or what spoilt the reader.
     #[inline]
     pub fn string(&mut self) -> Result<Str> {
         self.bytes().map(Str::from_wire)
     }
 
+    /// As [`string`](Self::string); empty when the reader is spoilt.
+    #[inline]
+    pub fn next_string(&mut self) -> Str {
+        Str::from_wire(self.next_bytes())
+    }
+
     /// The next `count` bytes as they are.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`].
+    /// [`Error::UnexpectedEnd`], or what spoilt the reader.
     pub fn raw(&mut self, count: usize) -> Result<Bytes> {
+        self.status()?;
         if count > self.remaining() {
-            return Err(self.unexpected_end(count));
+            let error = self.unexpected_end(count);
+            self.fail(error);
+            return Err(error);
         }
         let start = self.position;
         self.position += count;
         Ok(self.buffer.slice(start..self.position))
     }
 
-    /// All bytes not yet read.
+    /// All bytes not yet read; none when the reader is spoilt.
     pub fn rest(&mut self) -> Bytes {
         let start = self.position;
         self.position = self.buffer.len();
@@ -158,28 +263,26 @@ impl Reader {
     /// Requires that everything was read.
     ///
     /// # Errors
-    /// [`Error::TrailingBytes`].
+    /// [`Error::TrailingBytes`], or what spoilt the reader.
     pub fn finish(&self) -> Result<()> {
+        self.status()?;
         match self.remaining() {
             0 => Ok(()),
             left => Err(Error::TrailingBytes { left }),
         }
     }
 
-    /// One level deeper: called at the start of each object of a recursive type.
-    ///
-    /// # Errors
-    /// [`Error::TooDeep`].
+    /// One level deeper: called at the start of each object of a recursive type. Spoils the reader with [`Error::TooDeep`] where there are
+    /// too many levels.
     #[inline]
-    pub fn enter(&mut self) -> Result<()> {
+    pub fn enter(&mut self) {
         if self.depth >= MAX_DEPTH {
-            return Err(Error::TooDeep { limit: MAX_DEPTH });
+            self.fail(Error::TooDeep { limit: MAX_DEPTH });
         }
         self.depth += 1;
-        Ok(())
     }
 
-    /// One level up again. After an error there is no need to call it: the reader is of no more use.
+    /// One level up again.
     #[inline]
     pub fn leave(&mut self) {
         self.depth = self.depth.saturating_sub(1);
@@ -188,39 +291,65 @@ impl Reader {
     /// `Vector<T>`.
     ///
     /// # Errors
-    /// [`Error::BadVector`], [`Error::VectorTooLong`] and those of the elements.
+    /// [`Error::BadVector`], [`Error::VectorTooLong`], those of the elements, or what spoilt the reader.
     pub fn vector<T: Deserialize>(&mut self) -> Result<Vec<T>> {
-        match self.u32()? {
-            VECTOR_ID => self.bare_vector(),
-            id => Err(Error::BadVector { id }),
+        let items = self.next_vector();
+        self.status().map(|()| items)
+    }
+
+    /// As [`vector`](Self::vector); what was read until then when the reader is spoilt.
+    pub fn next_vector<T: Deserialize>(&mut self) -> Vec<T> {
+        match self.next_u32() {
+            VECTOR_ID => self.next_bare_vector(),
+            id => {
+                self.fail(Error::BadVector { id });
+                Vec::new()
+            }
         }
     }
 
     /// `vector<T>`: a vector without its constructor id.
     ///
     /// # Errors
-    /// [`Error::VectorTooLong`] and those of the elements.
+    /// [`Error::VectorTooLong`], those of the elements, or what spoilt the reader.
     pub fn bare_vector<T: Deserialize>(&mut self) -> Result<Vec<T>> {
-        let count = self.vector_count()?;
+        let items = self.next_bare_vector();
+        self.status().map(|()| items)
+    }
+
+    /// As [`bare_vector`](Self::bare_vector); what was read until then when the reader is spoilt.
+    pub fn next_bare_vector<T: Deserialize>(&mut self) -> Vec<T> {
+        let count = self.next_vector_count();
         let bound = (PREALLOCATED_BYTES / size_of::<T>().max(1)).clamp(1, PREALLOCATED_ELEMENTS);
         let mut items = Vec::with_capacity(count.min(bound));
         for _ in 0..count {
-            items.push(T::deserialize(self)?);
+            items.push(T::read(self));
+            if self.error.is_some() {
+                break;
+            }
         }
-        Ok(items)
+        items
     }
 
     /// The element count of a vector. Every element takes at least four bytes, so a count that the rest of the buffer cannot hold is
     /// refused here, before anything is reserved.
     ///
     /// # Errors
-    /// [`Error::UnexpectedEnd`], [`Error::VectorTooLong`].
+    /// [`Error::UnexpectedEnd`], [`Error::VectorTooLong`], or what spoilt the reader.
     pub fn vector_count(&mut self) -> Result<usize> {
-        let count = self.u32()?;
+        let count = self.next_vector_count();
+        self.status().map(|()| count)
+    }
+
+    fn next_vector_count(&mut self) -> usize {
+        let count = self.next_u32();
         let left = self.remaining();
         match usize::try_from(count) {
-            Ok(elements) if elements <= left / 4 => Ok(elements),
-            _ => Err(Error::VectorTooLong { count, left }),
+            Ok(elements) if elements <= left / 4 => elements,
+            _ => {
+                self.fail(Error::VectorTooLong { count, left });
+                0
+            }
         }
     }
 
@@ -230,15 +359,19 @@ impl Reader {
     }
 
     #[inline]
-    fn chunk<const N: usize>(&mut self) -> Result<[u8; N]> {
-        match self.ahead().first_chunk() {
-            Some(chunk) => {
-                let chunk = *chunk;
-                self.position += N;
-                Ok(chunk)
-            }
-            None => Err(self.unexpected_end(N)),
+    fn next_chunk<const N: usize>(&mut self) -> [u8; N] {
+        if let Some(chunk) = self.ahead().first_chunk() {
+            let chunk = *chunk;
+            self.position += N;
+            return chunk;
         }
+        self.fail_at_end(N);
+        [0; N]
+    }
+
+    #[cold]
+    fn fail_at_end(&mut self, needed: usize) {
+        self.fail(self.unexpected_end(needed));
     }
 
     /// Where the string at the cursor starts and how long it is; moves the cursor behind its padding.

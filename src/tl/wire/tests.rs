@@ -148,10 +148,8 @@ fn what_is_reserved_for_a_vector_follows_the_elements_that_are_there() {
     #[derive(Debug, PartialEq)]
     struct Large([[u8; 32]; 8]);
     impl Deserialize for Large {
-        fn deserialize(reader: &mut Reader) -> Result<Self> {
-            let mut parts = [[0; 32]; 8];
-            parts.iter_mut().try_for_each(|part| reader.int256().map(|read| *part = read))?;
-            Ok(Self(parts))
+        fn read(reader: &mut Reader) -> Self {
+            Self([(); 8].map(|()| reader.next_int256()))
         }
     }
     let one = {
@@ -169,11 +167,44 @@ fn what_is_reserved_for_a_vector_follows_the_elements_that_are_there() {
 fn depth_has_a_limit() {
     let mut r = reader(&[]);
     for _ in 0..MAX_DEPTH {
-        assert_eq!(r.enter(), Ok(()));
+        r.enter();
+        assert_eq!(r.status(), Ok(()));
     }
-    assert_eq!(r.enter(), Err(Error::TooDeep { limit: MAX_DEPTH }));
     r.leave();
-    assert_eq!(r.enter(), Ok(()));
+    r.enter();
+    assert_eq!(r.status(), Ok(()));
+    r.enter();
+    assert_eq!(r.status(), Err(Error::TooDeep { limit: MAX_DEPTH }));
+}
+
+#[test]
+fn a_spoilt_reader_tells_of_the_first_error_and_gives_nothing_more() {
+    let bytes = [&[1, 0, 0, 0][..], b"\x03abc", &VECTOR_ID.to_le_bytes(), &[1, 0, 0, 0, 7, 0, 0, 0]].concat();
+    let first = Error::BadBool { id: 1 };
+    let spoilt = || {
+        let mut r = reader(&bytes);
+        assert!(!r.next_bool());
+        r
+    };
+    assert_eq!((spoilt().status(), spoilt().finish(), spoilt().peek_u32()), (Err(first), Err(first), Err(first)));
+    assert_eq!((spoilt().remaining(), spoilt().rest().len(), spoilt().raw(0)), (0, 0, Err(first)));
+    assert_eq!((spoilt().u32(), spoilt().next_u32()), (Err(first), 0));
+    assert_eq!((spoilt().i32(), spoilt().next_i32()), (Err(first), 0));
+    assert_eq!((spoilt().i64(), spoilt().next_i64()), (Err(first), 0));
+    assert_eq!((spoilt().f64(), spoilt().next_f64()), (Err(first), 0.0));
+    assert_eq!((spoilt().int128(), spoilt().next_int128()), (Err(first), [0; 16]));
+    assert_eq!((spoilt().int256(), spoilt().next_int256()), (Err(first), [0; 32]));
+    assert_eq!((spoilt().string(), spoilt().next_string()), (Err(first), Str::default()));
+    assert_eq!((spoilt().vector::<i32>(), spoilt().next_vector::<i32>()), (Err(first), vec![]));
+    assert_eq!((spoilt().bare_vector::<i32>(), spoilt().vector_count()), (Err(first), Err(first)));
+}
+
+#[test]
+fn a_vector_ends_at_the_first_element_that_breaks_a_rule() {
+    let bytes = [&VECTOR_ID.to_le_bytes()[..], &[3, 0, 0, 0], &BOOL_TRUE_ID.to_le_bytes(), &[9; 4], &[9; 4]].concat();
+    let mut r = reader(&bytes);
+    assert_eq!(r.next_vector::<bool>().len(), 2);
+    assert_eq!(r.status(), Err(Error::BadBool { id: 0x0909_0909 }));
 }
 
 #[test]

@@ -22,11 +22,18 @@ pub trait Serialize {
 
 /// A value that can be read from TL.
 pub trait Deserialize: Sized {
+    /// Takes one value off the reader. When the bytes break a rule the reader is spoilt ([`Reader::status`]), and the value stands for
+    /// nothing.
+    fn read(reader: &mut Reader) -> Self;
+
     /// Takes one value off the reader.
     ///
     /// # Errors
     /// The first rule of the wire format that the bytes break.
-    fn deserialize(reader: &mut Reader) -> Result<Self>;
+    fn deserialize(reader: &mut Reader) -> Result<Self> {
+        let value = Self::read(reader);
+        reader.status().map(|()| value)
+    }
 
     /// Reads a buffer that holds one value and nothing else.
     ///
@@ -76,8 +83,8 @@ impl Serialize for RawObject {
 }
 
 impl Deserialize for RawObject {
-    fn deserialize(reader: &mut Reader) -> Result<Self> {
-        Ok(Self(reader.rest()))
+    fn read(reader: &mut Reader) -> Self {
+        Self(reader.rest())
     }
 }
 
@@ -93,7 +100,7 @@ macro_rules! primitive {
 
         impl Deserialize for $ty {
             #[inline]
-            fn deserialize(reader: &mut Reader) -> Result<Self> {
+            fn read(reader: &mut Reader) -> Self {
                 reader.$read()
             }
         }
@@ -101,14 +108,14 @@ macro_rules! primitive {
 }
 
 primitive! {
-    i32: |value, out| write_i32(out, *value), i32;
-    i64: |value, out| write_i64(out, *value), i64;
-    f64: |value, out| write_f64(out, *value), f64;
-    [u8; 16]: |value, out| out.extend_from_slice(value), int128;
-    [u8; 32]: |value, out| out.extend_from_slice(value), int256;
-    bool: |value, out| write_u32(out, if *value { BOOL_TRUE_ID } else { BOOL_FALSE_ID }), bool;
-    Bytes: |value, out| write_bytes(out, value), bytes;
-    Str: |value, out| write_bytes(out, value.as_bytes()), string;
+    i32: |value, out| write_i32(out, *value), next_i32;
+    i64: |value, out| write_i64(out, *value), next_i64;
+    f64: |value, out| write_f64(out, *value), next_f64;
+    [u8; 16]: |value, out| out.extend_from_slice(value), next_int128;
+    [u8; 32]: |value, out| out.extend_from_slice(value), next_int256;
+    bool: |value, out| write_u32(out, if *value { BOOL_TRUE_ID } else { BOOL_FALSE_ID }), next_bool;
+    Bytes: |value, out| write_bytes(out, value), next_bytes;
+    Str: |value, out| write_bytes(out, value.as_bytes()), next_string;
 }
 
 impl<T: Serialize> Serialize for Vec<T> {
@@ -126,8 +133,8 @@ impl<T: Serialize> Serialize for [T] {
 
 impl<T: Deserialize> Deserialize for Vec<T> {
     #[inline]
-    fn deserialize(reader: &mut Reader) -> Result<Self> {
-        reader.vector()
+    fn read(reader: &mut Reader) -> Self {
+        reader.next_vector()
     }
 }
 
@@ -140,8 +147,8 @@ impl<T: Serialize + ?Sized> Serialize for Box<T> {
 
 impl<T: Deserialize> Deserialize for Box<T> {
     #[inline]
-    fn deserialize(reader: &mut Reader) -> Result<Self> {
-        T::deserialize(reader).map(Self::new)
+    fn read(reader: &mut Reader) -> Self {
+        Self::new(T::read(reader))
     }
 }
 
@@ -162,8 +169,8 @@ impl<T: Serialize> Serialize for Option<T> {
     }
 }
 
-/// The error for an id that the expected type does not have.
+/// Spoils the reader for an id that the expected type does not have.
 #[cold]
-pub(crate) fn unknown(id: u32, expected: &'static str) -> Error {
-    Error::UnknownConstructor { id, expected }
+pub(crate) fn unknown(reader: &mut Reader, id: u32, expected: &'static str) {
+    reader.fail(Error::UnknownConstructor { id, expected });
 }

@@ -9,9 +9,9 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tdl::tl::dynamic::{self, Object, Value};
-use tdl::tl::schema::{Definition, Kind, Param, Schema, Type};
-use tdl::tl::{Deserialize, Error, Serialize, compiled_schema};
+use tdl_tl::dynamic::{self, Object, Value};
+use tdl_tl::schema::{Definition, Kind, Param, Schema, Type};
+use tdl_tl::{Deserialize, Error, Serialize, compiled_schema};
 
 type RoundTrip = fn(Bytes) -> Result<Bytes, Error>;
 
