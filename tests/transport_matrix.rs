@@ -226,7 +226,7 @@ async fn cell(table: DcTable, row: Row, way: Way, phone: String) -> Result<Seen,
     if DcId(nearest.this_dc) != first.home_dc() {
         return Err("another data centre answered".into());
     }
-    let content: Vec<u8> = (0..PART * PARTS - 1000).map(|n| (n * 7 >> 3) as u8).collect();
+    let content: Vec<u8> = (0..PART * PARTS - 1000).map(|n| ((n * 7) >> 3) as u8).collect();
     move_a_file(&first, &content).await?;
 
     // Somebody else's connection: what it says is pushed.

@@ -25,6 +25,8 @@ use crate::trace::{ConnId, Tracer};
 
 pub(crate) mod connection;
 mod http;
+#[cfg(test)]
+mod http_tests;
 pub(crate) mod sessions;
 mod turns;
 pub(crate) mod work;
