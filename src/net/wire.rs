@@ -24,6 +24,7 @@ use super::websocket::{UpgradeError, upgrade};
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What carries the frames.
+#[expect(clippy::large_enum_variant, reason = "one for each connection, and moved twice")]
 pub(super) enum Wire {
     /// A byte stream with a codec: bare, or inside a WebSocket.
     Stream(Io),
