@@ -97,8 +97,8 @@ impl<'a> Emitter<'a> {
             "impl w::S for {name} {{ #[inline] fn serialize(&self, {writer}: &mut w::O) {{ {write} }} }}\n\
              impl w::D for {name} {{ #[inline] fn read({reader}: &mut w::R) -> Self {{ {read} }} }}\n\
              impl w::I for {name} {{ const ID: u32 = {id:#010x}; const NAME: &'static str = {tl:?}; }}\n\
-             impl w::Debug for {name} {{ fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug_bare(self, f) }} }}\n\
-             impl PartialEq for {name} {{ fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n",
+             impl w::Debug for {name} {{ #[inline] fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug_bare(self, f) }} }}\n\
+             impl PartialEq for {name} {{ #[inline] fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n",
             id = definition.id,
             tl = definition.name,
         );
@@ -126,8 +126,8 @@ impl<'a> Emitter<'a> {
              impl{d} w::D for {this} {{ #[inline] fn read(r: &mut w::R) -> Self {{ w::id::<Self>(r); {read} }} }}\n\
              impl{a} w::I for {this} {{ const ID: u32 = {id:#010x}; const NAME: &'static str = {tl:?}; }}\n\
              impl{c} w::C for {this} {{ type Return = {returns}; }}\n\
-             impl{s} w::Debug for {this} {{ fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug(self, f) }} }}\n\
-             impl{s} PartialEq for {this} {{ fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n",
+             impl{s} w::Debug for {this} {{ #[inline] fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug(self, f) }} }}\n\
+             impl{s} PartialEq for {this} {{ #[inline] fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n",
             s = bounds(": w::S"),
             d = bounds(": w::D"),
             c = bounds(": w::C"),
@@ -144,7 +144,7 @@ impl<'a> Emitter<'a> {
         };
         if self.layout.has_default(definition) {
             // One call instead of a derived body with one a field.
-            let _ = writeln!(out, "impl Default for {name} {{ fn default() -> Self {{ w::zero() }} }}");
+            let _ = writeln!(out, "impl Default for {name} {{ #[inline] fn default() -> Self {{ w::zero() }} }}");
         }
         let _ = write!(out, "/// `{definition}`\n#[derive(Clone)]\npub struct {name}{generics}");
         if definition.params.is_empty() {
@@ -206,7 +206,7 @@ impl<'a> Emitter<'a> {
             if default == Some(id) {
                 spoilt = Some(format!("Self::{variant}{}", if definition.params.is_empty() { "" } else { "(w::d(r))" }));
             }
-            let _ = writeln!(from, "impl From<{path}> for {name} {{ fn from({into}: {path}) -> Self {{ {wrap} }} }}");
+            let _ = writeln!(from, "impl From<{path}> for {name} {{ #[inline] fn from({into}: {path}) -> Self {{ {wrap} }} }}");
         }
         // What a spoilt reader gives: its zeros end in this variant at every level, so reading comes to an end.
         let spoilt = spoilt.ok_or_else(|| CodegenError::NoFiniteValue { ty: type_name.to_owned() })?;
@@ -217,9 +217,9 @@ impl<'a> Emitter<'a> {
             "/// `{type_name}`: {list}.\n#[derive(Clone)]\npub enum {name} {{\n{variants}}}\n\
              impl w::S for {name} {{ #[inline] fn serialize(&self, o: &mut w::O) {{ match self {{ {write}}} }} }}\n\
              impl w::D for {name} {{ #[inline] fn read(r: &mut w::R) -> Self {{ {result} }} }}\n\
-             impl w::Debug for {name} {{ fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug(self, f) }} }}\n\
-             impl PartialEq for {name} {{ fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n\
-             impl Default for {name} {{ fn default() -> Self {{ w::zero() }} }}\n{from}",
+             impl w::Debug for {name} {{ #[inline] fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug(self, f) }} }}\n\
+             impl PartialEq for {name} {{ #[inline] fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n\
+             impl Default for {name} {{ #[inline] fn default() -> Self {{ w::zero() }} }}\n{from}",
             list = list.join(", "),
         );
         Ok(())
