@@ -3,6 +3,7 @@
 //! The modules are floors: each may use those above it in this list and none below. Up to `mtproto` (and `sim`) nothing opens a socket,
 //! reads a clock or draws a random number by itself: bytes, clock readings and random sources are arguments.
 
+pub mod check;
 pub mod clock;
 pub mod ids;
 
@@ -14,6 +15,9 @@ pub mod trace;
 pub mod transport;
 
 pub mod mtproto;
+
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 
 #[cfg(feature = "net")]
 pub mod net;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
-use tdl::{store::NamespaceName, trace::LayerSet};
+use tdl::{client::PfsPolicy, store::NamespaceName, trace::LayerSet};
 
 use super::{chat, completion, demo, dl, duration, login, logout, ns, sandbox, session, tl, up, whoami};
 
@@ -117,6 +117,23 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, env = "TDL_IPV6", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(crate) ipv6: bool,
 
+    /// Forward secrecy: encrypt with temporary keys that are renewed as they end, so that what was said stays secret even from whoever
+    /// gets hold of the authorization later. `off` encrypts with the authorization's own key [default: on]
+    #[arg(
+        long,
+        global = true,
+        env = "TDL_PFS",
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on"
+    )]
+    pub(crate) pfs: Option<Switch>,
+
+    /// How long a temporary key lasts, 4s to 168h [default: 24h]
+    #[arg(long, global = true, env = "TDL_PFS_LIFETIME", value_name = "TIME", value_parser = pfs_lifetime, hide_short_help = true)]
+    pub(crate) pfs_lifetime: Option<Duration>,
+
     /// The most connections to one data centre, for transfers [default: 8]
     #[arg(long, global = true, env = "TDL_POOL", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) pool: Option<u16>,
@@ -173,6 +190,23 @@ pub(crate) struct GlobalArgs {
     /// Say more about what is being done
     #[arg(short, long, global = true, env = "TDL_VERBOSE", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(crate) verbose: bool,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+/// A lifetime that temporary keys can have.
+pub(crate) fn pfs_lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = duration::parse(text).map_err(|e| e.to_string())?;
+    if (PfsPolicy::SHORTEST..=PfsPolicy::LONGEST).contains(&lifetime) {
+        Ok(lifetime)
+    } else {
+        Err("a temporary key lasts from 4s to 168h".to_owned())
+    }
 }
 
 /// How bytes travel on the connection.

@@ -130,6 +130,7 @@ impl Context {
         config.layer = settings.layer.map_or(LayerPlan::COMPILED, LayerPlan::fixed);
         (config.carrier, config.transport) = transport_options(settings.transport);
         config.ipv6_first = settings.ipv6;
+        config.pfs = settings.pfs;
         config.reconnect_timeout = settings.reconnect_timeout;
         config.max_flood_wait = settings.max_flood_wait;
         config.transfer_connections = usize::from(settings.pool);

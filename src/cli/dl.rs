@@ -17,16 +17,16 @@ use tdl::store::{JobKind, Namespace};
 use tdl::transfer::download::{self, PartFile, Remote};
 use tdl::transfer::fingerprint::Identity;
 use tdl::transfer::name::{numbered, safe_path};
-use tdl::transfer::stop::{Stop, stop};
+use tdl::transfer::stop::Stop;
 use tdl::transfer::{JobRecord, RunRecord, TransferError};
 
 use super::context::Context;
 use super::exit::{CliError, ExitCode};
 use super::failure::Failure;
 use super::progress::{FileProgress, Outcome, Reporter};
-use super::retry;
 use super::select::Extensions;
 use super::template::{self, NameFields, NameTemplate, unix_now};
+use super::transfers;
 
 /// The arguments of `tdl dl`.
 #[derive(Debug, Args)]
@@ -113,30 +113,22 @@ impl Item {
 pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, CliError> {
     let template = NameTemplate::parse(&args.template)?;
     let items = collect(&args)?;
-    let (client, namespace) = context.logged_in().await?;
-    context.interrupt.take_over();
-    let (stopper, stop) = stop();
-    let interrupt = context.interrupt.clone();
-    let watcher = tokio::spawn(async move {
-        interrupt.wait().await;
-        stopper.stop();
-    });
-    let run = Run {
-        context,
-        client: &client,
-        namespace: &namespace,
-        template,
-        extensions: Extensions::new(&args.include, &args.exclude),
-        args: &args,
-        stop: &stop,
-        reporter: Reporter::new(context, items.len() as u64),
-        taken: Mutex::default(),
-        open: Mutex::default(),
-    };
-    let outcome = run.all(&items).await;
-    watcher.abort();
-    client.close().await;
-    outcome
+    transfers::with_client(context, async |client, namespace, stop| {
+        let run = Run {
+            context,
+            client,
+            namespace,
+            template,
+            extensions: Extensions::new(&args.include, &args.exclude),
+            args: &args,
+            stop,
+            reporter: Reporter::new(context, items.len() as u64),
+            taken: Mutex::default(),
+            open: Mutex::default(),
+        };
+        run.all(&items).await
+    })
+    .await
 }
 
 fn collect(args: &DlArgs) -> Result<Vec<Item>, CliError> {
@@ -211,26 +203,11 @@ impl<'a> Run<'a> {
                 .note(&format!("going on where this download was cut off: {before} of {count} messages are done"));
         }
         let (fatal, failed_items) = self.transfer(items, &record).await?;
-        let failed = self.reporter.finish("downloaded");
-        if let Some(error) = fatal {
-            return Err(error);
-        }
-        if self.stop.is_requested() {
-            return Err(CliError::interrupted().advise("give the same command again to go on"));
-        }
-        record.finish()?;
-        if failed.is_empty() {
-            return Ok(ExitCode::Done);
-        }
-        let lines = items.iter().zip(0..).filter(|(_, i)| failed_items.contains(i)).map(|(item, _)| item.text());
-        let lines: Vec<String> = lines.collect();
-        let list = retry::write(self.context, "dl", lines.iter().map(String::as_str))?;
-        self.context.output.note(&format!(
-            "to try those again: tdl dl --link-list {} -d {}",
-            list.display(),
-            self.args.dir.display()
-        ));
-        Ok(ExitCode::SomeFailed)
+        self.reporter.finish("downloaded");
+        let failed = items.iter().zip(0..).filter(|(_, i)| failed_items.contains(i)).map(|(item, _)| item.text());
+        let failed: Vec<String> = failed.collect();
+        let again = |list: &Path| format!("tdl dl --link-list {} -d {}", list.display(), self.args.dir.display());
+        transfers::conclude(self.context, "dl", record, self.stop, fatal, &failed, again)
     }
 
     /// Looks messages up a page ahead of the downloads, so that the first file begins at once, however long the list is.

@@ -13,6 +13,7 @@
 //! | `expr`, `template`, `select` | the Go tool's expressions, name templates and extension lists |
 //! | `failure` | why one item of a run failed |
 //! | `retry` | the list of items that failed |
+//! | `transfers` | what `up` and `dl` have in common |
 //! | `trace` | where `--trace` goes |
 //! | the others | one command each |
 
@@ -43,6 +44,7 @@ mod template;
 mod tests;
 mod tl;
 mod trace;
+mod transfers;
 mod up;
 mod whoami;
 

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use tdl::client::{DcAuth, Persistence};
+use tdl::client::{DcAuth, Persistence, TempAuth};
 
 use super::{
     context::{Context, unix_now},
@@ -28,6 +28,7 @@ fn info(context: &Context) -> Result<ExitCode, CliError> {
     let namespace = context.open_namespace()?;
     let (account, identity, home_dc, auths) =
         (namespace.account()?, namespace.identity()?, namespace.home_dc()?, namespace.dc_auths()?);
+    let temporary = namespace.temp_auths()?;
     let (cluster, created_at, unfinished) = (namespace.cluster()?, namespace.created_at()?, namespace.jobs()?.len());
     if context.output.json {
         context.output.document(&json!({
@@ -55,6 +56,7 @@ fn info(context: &Context) -> Result<ExitCode, CliError> {
                 },
             })),
             "dcs": auths.iter().map(dc_json).collect::<Vec<Value>>(),
+            "temporary_keys": temporary.iter().map(temp_json).collect::<Vec<Value>>(),
             "unfinished_transfers": unfinished,
         }))?;
         return Ok(ExitCode::Done);
@@ -88,6 +90,11 @@ fn info(context: &Context) -> Result<ExitCode, CliError> {
         let rows: Vec<Vec<String>> = auths.iter().map(dc_row).collect();
         context.output.table(&["DC", "KEY ID", "LOGGED IN", "SALTS", "CLOCK", "MADE"], &rows)?;
     }
+    if !temporary.is_empty() {
+        context.output.line("")?;
+        let rows: Vec<Vec<String>> = temporary.iter().map(temp_row).collect();
+        context.output.table(&["DC", "TEMPORARY KEY", "FOR", "SALTS", "ENDS"], &rows)?;
+    }
     Ok(ExitCode::Done)
 }
 
@@ -111,6 +118,34 @@ fn dc_row(auth: &DcAuth) -> Vec<String> {
         auth.salts.len().to_string(),
         format!("{:+} s", auth.time_offset),
         age(auth.created_at),
+    ]
+}
+
+fn temp_json(auth: &TempAuth) -> Value {
+    json!({
+        "dc": auth.dc.0,
+        "key_id": format!("{:016x}", auth.auth_key.id()),
+        "bound_to": format!("{:016x}", auth.perm_key_id),
+        "use": auth.key_use.to_string(),
+        "salts": auth.salts.len(),
+        "created_at": auth.created_at,
+        "expires_at": auth.expires_at,
+    })
+}
+
+fn temp_row(auth: &TempAuth) -> Vec<String> {
+    let left = auth.expires_at.saturating_sub(unix_now().saturating_add(auth.time_offset));
+    vec![
+        auth.dc.0.to_string(),
+        format!("{:016x}", auth.auth_key.id()),
+        auth.key_use.to_string(),
+        auth.salts.len().to_string(),
+        match left {
+            ..=0 => "has ended".to_owned(),
+            1..60 => format!("in {left} s"),
+            60..3600 => format!("in {} min", left / 60),
+            _ => format!("in {} h", left / 3600),
+        },
     ]
 }
 

@@ -10,10 +10,10 @@ use std::{
 
 use clap::{ArgMatches, ValueEnum, parser::ValueSource};
 use serde::Deserialize;
-use tdl::{store::NamespaceName, trace::LayerSet};
+use tdl::{client::PfsPolicy, store::NamespaceName, trace::LayerSet};
 
 use super::{
-    args::{GlobalArgs, ProgressMode, TransportKind},
+    args::{self, GlobalArgs, ProgressMode, Switch, TransportKind},
     duration,
     exit::CliError,
 };
@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) device: Option<String>,
     pub(crate) layer: Option<i32>,
     pub(crate) ipv6: bool,
+    /// Forward secrecy, and how long temporary keys last.
+    pub(crate) pfs: Option<PfsPolicy>,
     pub(crate) pool: u16,
     pub(crate) threads: u16,
     pub(crate) limit: u16,
@@ -70,6 +72,8 @@ struct Defaults {
     device: Option<String>,
     layer: Option<i32>,
     ipv6: Option<bool>,
+    pfs: Option<bool>,
+    pfs_lifetime: Option<String>,
     pool: Option<u16>,
     threads: Option<u16>,
     limit: Option<u16>,
@@ -154,6 +158,12 @@ impl Settings {
                 .map_err(|_| file.wrong("progress", &format!("no mode is called '{name}'")))?,
             (None, None) => ProgressMode::default(),
         };
+        let lifetime = match (args.pfs_lifetime, from_file!(pfs_lifetime)) {
+            (Some(typed), _) => typed,
+            (None, Some(text)) => args::pfs_lifetime(&text).map_err(|e| file.wrong("pfs-lifetime", &e))?,
+            (None, None) => PfsPolicy::default().lifetime,
+        };
+        let pfs = args.pfs.map(|switch| switch == Switch::On).or(from_file!(pfs)).unwrap_or(true);
         let device = args.device.or(from_file!(device));
         if let Some(name) = &device
             && tdl::client::DeviceProfile::built_in(name).is_none()
@@ -183,6 +193,7 @@ impl Settings {
             device,
             layer: args.layer.or(from_file!(layer)),
             ipv6: args.ipv6 || from_file!(ipv6).unwrap_or(false),
+            pfs: pfs.then_some(PfsPolicy { lifetime }),
             pool: count("pool", args.pool, from_file!(pool), 8)?,
             threads: count("threads", args.threads, from_file!(threads), 4)?,
             limit: count("limit", args.limit, from_file!(limit), 2)?,

@@ -14,7 +14,7 @@ use tdl::client::{Client, InvokeError};
 use tdl::store::{JobKind, Namespace};
 use tdl::tl::api::enums;
 use tdl::transfer::fingerprint::Identity;
-use tdl::transfer::stop::{Stop, stop};
+use tdl::transfer::stop::Stop;
 use tdl::transfer::upload::{self, LocalFile};
 use tdl::transfer::{JobRecord, RunRecord, UploadIds};
 
@@ -23,8 +23,8 @@ use super::exit::{CliError, ExitCode};
 use super::expr::{Expression, UploadFields};
 use super::failure::Failure;
 use super::progress::{Outcome, Reporter};
-use super::retry;
 use super::select::Extensions;
+use super::transfers;
 
 /// Parts of 512 KiB that an account may send: 2000 MiB, or twice as much with Premium ("Uploading and Downloading Files").
 const MAX_PARTS: u32 = 4000;
@@ -94,31 +94,22 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitCode, Cli
     if args.name.is_some() && files.len() != 1 {
         return Err(CliError::usage(format!("--name is for one file, and there are {}", files.len())));
     }
-    let (client, namespace) = context.logged_in().await?;
-    context.interrupt.take_over();
-    let (stopper, stop) = stop();
-    let interrupt = context.interrupt.clone();
-    let watcher = tokio::spawn(async move {
-        interrupt.wait().await;
-        stopper.stop();
-    });
-    let own = peers::own_user(&client).await?;
-    let peer = peers::resolve(&client, &chat).await?;
-    let run = Run {
-        context,
-        client: &client,
-        namespace: &namespace,
-        max_parts: if own.premium { MAX_PARTS_PREMIUM } else { MAX_PARTS },
-        peer,
-        caption,
-        args: &args,
-        stop: &stop,
-        reporter: Reporter::new(context, files.len() as u64),
-    };
-    let outcome = run.all(&files).await;
-    watcher.abort();
-    client.close().await;
-    outcome
+    transfers::with_client(context, async |client, namespace, stop| {
+        let own = peers::own_user(client).await?;
+        let run = Run {
+            context,
+            client,
+            namespace,
+            max_parts: if own.premium { MAX_PARTS_PREMIUM } else { MAX_PARTS },
+            peer: peers::resolve(client, &chat).await?,
+            caption,
+            args: &args,
+            stop,
+            reporter: Reporter::new(context, files.len() as u64),
+        };
+        run.all(&files).await
+    })
+    .await
 }
 
 /// The files below the given paths, each once, in order.
@@ -239,20 +230,9 @@ impl Run<'_> {
             }
         }
         drop(in_flight);
-        let failed = self.reporter.finish("uploaded");
-        if let Some(error) = fatal {
-            return Err(error);
-        }
-        if self.stop.is_requested() {
-            return Err(CliError::interrupted().advise("give the same command again to go on"));
-        }
-        record.finish()?;
-        if failed.is_empty() {
-            return Ok(ExitCode::Done);
-        }
-        let list = retry::write(self.context, "up", failed.iter().map(|(path, _)| path.as_str()))?;
-        self.context.output.note(&format!("to try those again: tdl up --path-list {}", list.display()));
-        Ok(ExitCode::SomeFailed)
+        let failed: Vec<String> = self.reporter.finish("uploaded").into_iter().map(|(path, _)| path).collect();
+        let again = |list: &Path| format!("tdl up --path-list {}", list.display());
+        transfers::conclude(self.context, "up", record, self.stop, fatal, &failed, again)
     }
 
     /// One file, from opening it to its message. Reports its own end, after `sent` has recorded that it is there.

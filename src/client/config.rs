@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::ids::DcId;
+use crate::net::PfsPolicy;
 use crate::transport;
 
 use super::dcs::DcTable;
@@ -30,6 +31,9 @@ pub struct ClientConfig {
     pub carrier: transport::Carrier,
     /// Whether requests ask for quick acknowledgements, where the transport has them; they appear in the trace. Default no.
     pub quick_acks: bool,
+    /// The proxy to go through. Through an MTProxy, the proxy's secret decides about obfuscation, and about the envelope as far as it
+    /// has to: see [`Secret::kind`](transport::mtproxy::Secret::kind). Default none.
+    pub proxy: Option<transport::Proxy>,
     /// Try IPv6 addresses first.
     pub ipv6_first: bool,
     /// How long one connection attempt may take, key exchange not included. Default 10 s.
@@ -47,6 +51,9 @@ pub struct ClientConfig {
     pub max_in_flight: usize,
     /// Connections for uploads and downloads to one DC, at most; they are made as they are needed. Default 4.
     pub transfer_connections: usize,
+    /// Forward secrecy: traffic is encrypted with temporary keys, which are bound to the permanent one and renewed as they end; the
+    /// permanent key itself encrypts nothing. `None`: the permanent key encrypts everything. Default: on, with keys for a day.
+    pub pfs: Option<PfsPolicy>,
     /// The seed of all random bytes. Only for tests: `None` takes one from the system.
     pub seed: Option<[u8; 32]>,
 }
@@ -63,6 +70,7 @@ impl ClientConfig {
             transport: transport::Options { kind: transport::Kind::PaddedIntermediate, obfuscated: true, dc: DcId(0) },
             carrier: transport::Carrier::default(),
             quick_acks: false,
+            proxy: None,
             ipv6_first: false,
             dial_timeout: Duration::from_secs(10),
             reconnect_timeout: Duration::from_secs(300),
@@ -71,6 +79,7 @@ impl ClientConfig {
             updates: false,
             max_in_flight: 256,
             transfer_connections: 4,
+            pfs: Some(PfsPolicy::default()),
             seed: None,
         }
     }
@@ -83,7 +92,9 @@ impl fmt::Debug for ClientConfig {
             .field("api_id", &self.api_id)
             .field("device", &self.device.name)
             .field("layer", &self.layer.layer)
+            .field("proxy", &self.proxy.as_ref().map(ToString::to_string))
             .field("updates", &self.updates)
+            .field("pfs", &self.pfs)
             .finish_non_exhaustive()
     }
 }

@@ -183,11 +183,16 @@ impl DcTable {
     }
 }
 
+/// The ports of the built-in addresses, in the order to try them: networks that block one often let another through. The official clients
+/// have the same.
+const PORTS: [u16; 3] = [443, 80, 5222];
+
 fn addresses(v4: &[(i32, [u8; 4], bool)], v6: &[(i32, [u16; 8], bool)]) -> Vec<DcAddress> {
-    let address = |id, ip, media_only| DcAddress { id, ip, port: 443, media_only, cdn: false };
-    let v4 = v4.iter().map(|&(id, ip, media)| address(id, IpAddr::V4(Ipv4Addr::from(ip)), media));
-    let v6 = v6.iter().map(|&(id, ip, media)| address(id, IpAddr::V6(Ipv6Addr::from(ip)), media));
-    v4.chain(v6).collect()
+    let v4 = v4.iter().map(|&(id, ip, media)| (id, IpAddr::V4(Ipv4Addr::from(ip)), media));
+    let v6 = v6.iter().map(|&(id, ip, media)| (id, IpAddr::V6(Ipv6Addr::from(ip)), media));
+    let all: Vec<_> = v4.chain(v6).collect();
+    let at = |port| all.iter().map(move |&(id, ip, media_only)| DcAddress { id, ip, port, media_only, cdn: false });
+    PORTS.into_iter().flat_map(at).collect()
 }
 
 /// Fingerprint 0xd09d1d85de64fd85.
@@ -251,9 +256,12 @@ mod tests {
     fn built_in_tables_are_whole() {
         let production = DcTable::production();
         assert_eq!(production.ids(), [1, 2, 3, 4, 5].map(DcId));
-        assert_eq!(production.addresses(DcId(2), false, false).len(), 2);
+        let ports = |addrs: &[SocketAddr]| addrs.iter().map(SocketAddr::port).collect::<Vec<_>>();
+        let main = production.addresses(DcId(2), false, false);
+        assert!(main[..3].iter().all(SocketAddr::is_ipv4) && main[3..].iter().all(SocketAddr::is_ipv6), "{main:?}");
+        assert_eq!(ports(&main), [443, 80, 5222, 443, 80, 5222]);
         let transfer = production.addresses(DcId(2), true, true);
-        assert!(transfer.len() == 4 && transfer[0].is_ipv6() && transfer[1].is_ipv4(), "{transfer:?}");
+        assert!(transfer.len() == 12 && transfer[0].is_ipv6() && transfer[3].is_ipv4(), "{transfer:?}");
         assert_eq!(production.wire_id(DcId(2)), DcId(2));
         assert_eq!(DcTable::public_test().ids(), [1, 2, 3].map(DcId));
         assert_eq!(DcTable::public_test().wire_id(DcId(2)), DcId(10_002));

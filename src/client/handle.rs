@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
-use crate::net::{Clock, Dialer, NetError, TcpDialer};
+use crate::net::{Clock, Dialer, NetError, ProxyDialer, Remembering, TcpDialer};
 use crate::tl::{Deserialize, RemoteCall};
 use crate::trace::Tracer;
 
@@ -20,6 +20,7 @@ use super::notice::Notice;
 use super::persistence::{AccountRecord, Identity, Persistence, PersistenceError};
 use super::shared::Shared;
 use super::updates::{UPDATES, Updates};
+use super::way::Way;
 
 /// A client: typed calls to the account's Telegram.
 ///
@@ -42,7 +43,13 @@ impl Client {
     /// # Errors
     /// [`InvokeError::Store`], or [`InvokeError::Config`] when the DC table has no usable RSA key or no DC.
     pub async fn connect(config: ClientConfig, store: Arc<dyn Persistence>, tracer: Tracer) -> Result<Self, InvokeError> {
-        Self::connect_through(config, store, tracer, Surroundings { dialer: Arc::new(TcpDialer), clock: Clock::system() }).await
+        Self::connect_through(
+            config,
+            store,
+            tracer,
+            Surroundings { dialer: Arc::new(Remembering::new(TcpDialer)), clock: Clock::system() },
+        )
+        .await
     }
 
     /// As [`Client::connect`], through other surroundings.
@@ -61,14 +68,22 @@ impl Client {
         if store.identity()?.as_ref() != Some(&identity) {
             store.save_identity(&identity)?;
         }
-        let rng = config.seed.map_or_else(rand::make_rng, StdRng::from_seed);
+        let mut rng = config.seed.map_or_else(rand::make_rng, StdRng::from_seed);
+        let way = match config.proxy.clone() {
+            None => Way::Direct(surroundings.dialer),
+            Some(proxy) => {
+                let mut seed = [0; 32];
+                rng.fill_bytes(&mut seed);
+                Way::Proxy(Arc::new(ProxyDialer::new(proxy, surroundings.dialer, surroundings.clock, seed)))
+            }
+        };
         let (sender, items) = mpsc::channel(UPDATES);
         let shared = Arc::new(Shared::new(store, surroundings.clock, home, sender));
         let updates = config.updates.then(|| Updates { items, gap: Arc::clone(&shared.gap) });
         let inner = Inner {
             prelude: prelude(&config),
             rsa_keys,
-            dialer: surroundings.dialer,
+            way,
             clock: surroundings.clock,
             tracer,
             shared,

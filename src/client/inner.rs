@@ -12,7 +12,7 @@ use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
 use crate::mtproto::rpc_error::RpcError;
 use crate::mtproto::session::Failure;
-use crate::net::{Clock, Dialer, Link, LinkConfig, NetError, Prelude, RequestError};
+use crate::net::{Clock, KeyUse, Link, LinkConfig, NetError, Pfs, Prelude, RequestError};
 use crate::tl::{Deserialize, RawObject, RemoteCall, Serialize, api};
 use crate::trace::{Event, Tracer};
 
@@ -23,6 +23,7 @@ use super::persistence::PersistenceError;
 use super::policy::{FIRST_RETRY_DELAY, RETRIES, Verdict, judge};
 use super::shared::{DcState, Shared};
 use super::updates::Updates;
+use super::way::{Way, WayTo};
 
 /// Migrations that one request may go through: from any DC to the right one, and once more when the account moves meanwhile.
 const MIGRATIONS: u32 = 3;
@@ -31,7 +32,7 @@ pub(super) struct Inner {
     pub(super) config: ClientConfig,
     pub(super) rsa_keys: Arc<[PublicKey]>,
     pub(super) prelude: Prelude,
-    pub(super) dialer: Arc<dyn Dialer>,
+    pub(super) way: Way,
     pub(super) clock: Clock,
     pub(super) tracer: Tracer,
     pub(super) shared: Arc<Shared>,
@@ -153,10 +154,10 @@ impl Inner {
             let error = match link.request(body.clone(), method.compresses()).await {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(RequestError::Rpc(error)) => error,
-                // Nobody knows whether it was executed. Where that does not matter, it is asked again.
-                Err(RequestError::Failed(Failure::SessionReset | Failure::TooManyResends { .. }))
-                    if method.is_repeatable() && patience.retries < RETRIES =>
-                {
+                // Nobody knows whether it was executed, or its answer is lost. Where that does not matter, it is asked again.
+                Err(RequestError::Failed(
+                    Failure::SessionReset | Failure::Uncertain | Failure::AnswerLost | Failure::TooManyResends { .. },
+                )) if method.is_repeatable() && patience.retries < RETRIES => {
                     patience.retries += 1;
                     continue;
                 }
@@ -296,21 +297,23 @@ impl Inner {
 
     fn spawn(&self, dc: &Dc, transfer: bool) -> Result<Arc<Link>, InvokeError> {
         let id = dc.state.dc;
-        let addrs = self.config.dcs.addresses(id, self.config.ipv6_first, transfer);
+        let WayTo { dialer, addrs, transport } = self.way.to(&self.config, id, transfer);
         if addrs.is_empty() {
             return Err(NetError::NoAddress { dc: id }.into());
         }
         let mut seed = [0; 32];
         lock(&self.rng).fill_bytes(&mut seed);
+        let key_use = if transfer { KeyUse::Media } else { KeyUse::Main };
+        let pfs = self.config.pfs.map(|policy| Pfs { slot: Arc::clone(dc.state.temp(key_use)), key_use, policy });
         let config = LinkConfig {
             dc: id,
             wire_dc: self.config.dcs.wire_id(id),
             addrs,
-            transport: self.config.transport,
+            transport,
             carrier: self.config.carrier,
             quick_acks: self.config.quick_acks,
             rsa_keys: Arc::clone(&self.rsa_keys),
-            dialer: Arc::clone(&self.dialer),
+            dialer,
             clock: self.clock,
             tracer: self.tracer.clone(),
             prelude: self.prelude.for_link(transfer || !self.config.updates),
@@ -318,6 +321,7 @@ impl Inner {
             reconnect_timeout: self.config.reconnect_timeout,
             request_timeout: self.config.request_timeout,
             max_in_flight: self.config.max_in_flight,
+            pfs,
             seed,
         };
         Ok(Arc::new(Link::spawn(config, Arc::clone(&dc.state.key), Arc::clone(&dc.state) as _)))
@@ -358,6 +362,7 @@ pub(super) fn prelude(config: &ClientConfig) -> Prelude {
     Prelude {
         first: api::functions::InvokeWithLayer { layer: config.layer.layer, query }.to_bytes(),
         every: api::functions::InvokeWithoutUpdates { query: nothing }.to_bytes(),
+        hello: api::functions::updates::GetState.to_bytes(),
         layer: config.layer.layer,
         device: device.name.clone(),
     }

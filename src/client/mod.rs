@@ -13,6 +13,7 @@
 //! | `policy` | what follows from an error answer |
 //! | `shared` | state that outlives any connection |
 //! | `updates` | updates as they come in |
+//! | `way` | how connections get to the DCs: directly, or through a proxy |
 
 mod config;
 mod dcs;
@@ -27,6 +28,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod updates;
+mod way;
 
 pub use config::ClientConfig;
 pub use dcs::{DcAddress, DcTable, DcTableError};
@@ -36,9 +38,9 @@ pub use handle::{Client, Media};
 pub use notice::Notice;
 pub use persistence::{
     AccountRecord, AuthKey, DcAuth, Identity, MemoryPersistence, PeerKind, PeerRecord, Persistence, PersistenceError,
-    SaltRecord,
+    SaltRecord, TempAuth,
 };
 pub use updates::{UpdateItem, Updates};
 
 pub use crate::mtproto::rpc_error::RpcError;
-pub use crate::net::{NetError, ProtocolError};
+pub use crate::net::{KeyUse, NetError, PfsPolicy, ProtocolError};

@@ -31,6 +31,20 @@ pub enum Notice {
         /// How many attempts it took.
         attempts: u32,
     },
+    /// The server has had too many connections, and is left alone for a while.
+    Flooded {
+        /// Which DC.
+        dc: DcId,
+        /// How long.
+        wait: Duration,
+    },
+    /// A connection that was to stay cannot: there will be no updates before the next call succeeds.
+    GaveUp {
+        /// To which DC.
+        dc: DcId,
+        /// Why.
+        reason: String,
+    },
     /// The server imposes a wait, and it is being honoured.
     FloodWait {
         /// Which DC.
@@ -75,6 +89,14 @@ impl fmt::Display for Notice {
                 write!(f, "no connection to {dc} ({reason}); attempt {attempt} follows in {:.1} s", delay.as_secs_f64())
             }
             Self::Reconnected { dc, attempts } => write!(f, "connection to {dc} is back after {attempts} attempt(s)"),
+            Self::Flooded { dc, wait } => {
+                write!(
+                    f,
+                    "{dc} has had too many connections (transport error 429); the next follows in {:.1} s",
+                    wait.as_secs_f64()
+                )
+            }
+            Self::GaveUp { dc, reason } => write!(f, "the connection to {dc} cannot stay: {reason}"),
             Self::FloodWait { dc, method, wait } => {
                 write!(f, "{dc} asks for a pause of {} s before {method}", wait.as_secs())
             }

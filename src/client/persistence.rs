@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::ids::{DcId, Salt};
 
 use super::device::DeviceProfile;
+use crate::net::KeyUse;
 
 pub use crate::crypto::AuthKey;
 
@@ -51,6 +52,42 @@ impl std::fmt::Debug for DcAuth {
             .field("time_offset", &self.time_offset)
             .field("authorized", &self.authorized)
             .field("created_at", &self.created_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A temporary key that is bound to a DC's permanent one, for one kind of connection ("Perfect Forward Secrecy"). It is kept so that a
+/// command which runs for a second does not begin with a key exchange; it is worth nothing once it has ended.
+#[derive(Clone)]
+pub struct TempAuth {
+    /// The data centre, by its plain number.
+    pub dc: DcId,
+    /// What kind of connection it is for.
+    pub key_use: KeyUse,
+    /// The permanent key that it is bound to.
+    pub perm_key_id: i64,
+    /// The temporary key.
+    pub auth_key: AuthKey,
+    /// Salts known, oldest first.
+    pub salts: Vec<SaltRecord>,
+    /// Server time minus local time, in seconds.
+    pub time_offset: i64,
+    /// When it was made, in Unix time by the server's clock.
+    pub created_at: i64,
+    /// When it ends, in Unix time by the server's clock.
+    pub expires_at: i64,
+}
+
+impl std::fmt::Debug for TempAuth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TempAuth")
+            .field("dc", &self.dc)
+            .field("key_use", &self.key_use)
+            .field("key_id", &format_args!("{:#018x}", self.auth_key.id()))
+            .field("perm_key_id", &format_args!("{:#018x}", self.perm_key_id))
+            .field("salts", &self.salts.len())
+            .field("created_at", &self.created_at)
+            .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
     }
 }
@@ -144,7 +181,22 @@ pub trait Persistence: Send + Sync {
     /// Notes whether the account is logged in under the key with this id. Does nothing when the DC's key is another one.
     fn set_authorized(&self, dc: DcId, key_id: i64, authorized: bool) -> Result<(), PersistenceError>;
 
-    /// Removes the key of a DC, if it is the one with this id.
+    /// The temporary key for one kind of connection to a DC, if it is bound to the key that the DC has. It may have ended.
+    fn temp_auth(&self, dc: DcId, key_use: KeyUse) -> Result<Option<TempAuth>, PersistenceError>;
+
+    /// The temporary keys of all DCs, by DC number and use, each bound to the key that its DC has.
+    fn temp_auths(&self) -> Result<Vec<TempAuth>, PersistenceError>;
+
+    /// Stores a temporary key, in place of the one for the same use. Does nothing when the DC's key is not the one that it is bound to.
+    fn save_temp_auth(&self, auth: &TempAuth) -> Result<(), PersistenceError>;
+
+    /// Replaces salts and time offset of the temporary key with this id. Does nothing when there is no such key.
+    fn save_temp_salts(&self, dc: DcId, key_id: i64, salts: &[SaltRecord], time_offset: i64) -> Result<(), PersistenceError>;
+
+    /// Removes the temporary key with this id.
+    fn forget_temp_auth(&self, dc: DcId, key_id: i64) -> Result<(), PersistenceError>;
+
+    /// Removes the key of a DC, if it is the one with this id, and the temporary keys that are bound to it.
     fn forget_dc_auth(&self, dc: DcId, key_id: i64) -> Result<(), PersistenceError>;
 
     /// The account's home DC, once known.
@@ -190,6 +242,7 @@ pub struct MemoryPersistence {
 #[derive(Default)]
 struct Memory {
     auths: BTreeMap<DcId, DcAuth>,
+    temp: BTreeMap<(DcId, KeyUse), TempAuth>,
     home_dc: Option<DcId>,
     identity: Option<Identity>,
     account: Option<AccountRecord>,
@@ -211,6 +264,13 @@ impl MemoryPersistence {
         if let Some(auth) = self.lock().auths.get_mut(&dc).filter(|auth| auth.auth_key.id() == key_id) {
             change(auth);
         }
+    }
+}
+
+impl Memory {
+    /// Whether a temporary key is bound to the key that its DC has.
+    fn is_bound(&self, temp: &TempAuth) -> bool {
+        self.auths.get(&temp.dc).is_some_and(|auth| auth.auth_key.id() == temp.perm_key_id)
     }
 }
 
@@ -245,11 +305,43 @@ impl Persistence for MemoryPersistence {
         Ok(())
     }
 
+    fn temp_auth(&self, dc: DcId, key_use: KeyUse) -> Result<Option<TempAuth>, PersistenceError> {
+        let state = self.lock();
+        Ok(state.temp.get(&(dc, key_use)).filter(|temp| state.is_bound(temp)).cloned())
+    }
+
+    fn temp_auths(&self) -> Result<Vec<TempAuth>, PersistenceError> {
+        let state = self.lock();
+        Ok(state.temp.values().filter(|temp| state.is_bound(temp)).cloned().collect())
+    }
+
+    fn save_temp_auth(&self, auth: &TempAuth) -> Result<(), PersistenceError> {
+        let mut state = self.lock();
+        if state.is_bound(auth) {
+            state.temp.insert((auth.dc, auth.key_use), auth.clone());
+        }
+        Ok(())
+    }
+
+    fn save_temp_salts(&self, dc: DcId, key_id: i64, salts: &[SaltRecord], time_offset: i64) -> Result<(), PersistenceError> {
+        for temp in self.lock().temp.values_mut().filter(|temp| temp.dc == dc && temp.auth_key.id() == key_id) {
+            temp.salts = salts.to_vec();
+            temp.time_offset = time_offset;
+        }
+        Ok(())
+    }
+
+    fn forget_temp_auth(&self, dc: DcId, key_id: i64) -> Result<(), PersistenceError> {
+        self.lock().temp.retain(|_, temp| temp.dc != dc || temp.auth_key.id() != key_id);
+        Ok(())
+    }
+
     fn forget_dc_auth(&self, dc: DcId, key_id: i64) -> Result<(), PersistenceError> {
         let mut state = self.lock();
         if state.auths.get(&dc).is_some_and(|auth| auth.auth_key.id() == key_id) {
             state.auths.remove(&dc);
         }
+        state.temp.retain(|_, temp| temp.dc != dc || temp.perm_key_id != key_id);
         Ok(())
     }
 
@@ -352,8 +444,51 @@ mod tests {
         assert!(store.dc_auth(DcId(2)).unwrap().is_none());
     }
 
+    fn temp(dc: i32, key_use: KeyUse, fill: u8, perm: u8) -> TempAuth {
+        TempAuth {
+            dc: DcId(dc),
+            key_use,
+            perm_key_id: auth(dc, perm).auth_key.id(),
+            auth_key: AuthKey::from_bytes(&[fill; 256]),
+            salts: Vec::new(),
+            time_offset: 0,
+            created_at: 10,
+            expires_at: 20,
+        }
+    }
+
+    #[test]
+    fn temporary_keys_live_and_die_with_the_key_that_they_are_bound_to() {
+        let store = MemoryPersistence::new();
+        store.save_temp_auth(&temp(2, KeyUse::Main, 5, 1)).unwrap();
+        assert!(store.temp_auths().unwrap().is_empty(), "bound to a key that is not there");
+        store.save_dc_auth(&auth(2, 1)).unwrap();
+        store.save_temp_auth(&temp(2, KeyUse::Main, 5, 1)).unwrap();
+        store.save_temp_auth(&temp(2, KeyUse::Media, 6, 1)).unwrap();
+        store.save_temp_auth(&temp(2, KeyUse::Main, 7, 1)).unwrap();
+        let id = |temp: Option<TempAuth>| temp.map(|temp| temp.auth_key.id());
+        let key = |fill| Some(temp(2, KeyUse::Main, fill, 1).auth_key.id());
+        assert_eq!(id(store.temp_auth(DcId(2), KeyUse::Main).unwrap()), key(7));
+        assert_eq!(id(store.temp_auth(DcId(2), KeyUse::Media).unwrap()), key(6));
+        let salts = [SaltRecord { salt: Salt(1), since: 0, until: 9 }];
+        store.save_temp_salts(DcId(2), key(6).unwrap(), &salts, 3).unwrap();
+        let media = store.temp_auth(DcId(2), KeyUse::Media).unwrap().unwrap();
+        assert_eq!((&media.salts[..], media.time_offset), (&salts[..], 3));
+        store.forget_temp_auth(DcId(2), key(5).unwrap()).unwrap();
+        store.forget_temp_auth(DcId(2), key(7).unwrap()).unwrap();
+        assert_eq!(store.temp_auths().unwrap().len(), 1);
+        store.save_dc_auth(&auth(2, 9)).unwrap();
+        assert!(store.temp_auths().unwrap().is_empty(), "the DC has another key");
+        store.save_dc_auth(&auth(2, 1)).unwrap();
+        store.forget_dc_auth(DcId(2), auth(2, 1).auth_key.id()).unwrap();
+        store.save_dc_auth(&auth(2, 1)).unwrap();
+        assert!(store.temp_auths().unwrap().is_empty());
+    }
+
     #[test]
     fn debug_output_has_no_key_material() {
+        let text = format!("{:?}", temp(2, KeyUse::Main, 0xab, 1));
+        assert!(!text.contains("171") && !text.to_lowercase().contains("abab"), "{text}");
         let text = format!("{:?}", auth(2, 0xab));
         assert!(!text.contains("171") && !text.to_lowercase().contains("abab"), "{text}");
     }

@@ -9,11 +9,11 @@ use tokio::sync::{broadcast, mpsc};
 use crate::ids::DcId;
 use crate::mtproto::handshake::client::Established;
 use crate::mtproto::session::FutureSalt;
-use crate::net::{Clock, Host, HostError, KeyMaterial, KeySlot, KeyVerdict, Status};
+use crate::net::{Clock, Host, HostError, KeyMaterial, KeySlot, KeyUse, KeyVerdict, Status, TempMaterial, TempSlot};
 
 use super::error::Unauthorized;
 use super::notice::Notice;
-use super::persistence::{DcAuth, Persistence, PersistenceError, SaltRecord};
+use super::persistence::{DcAuth, Persistence, PersistenceError, SaltRecord, TempAuth};
 use super::updates::UpdateItem;
 
 /// Notices kept for a listener that is slow; older ones are dropped.
@@ -75,6 +75,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct DcState {
     pub(super) dc: DcId,
     pub(super) key: Arc<KeySlot>,
+    main: Arc<TempSlot>,
+    media: Arc<TempSlot>,
     authorized: AtomicBool,
     /// Held while the login is carried here, so that it is carried once.
     pub(super) import: tokio::sync::Mutex<()>,
@@ -87,7 +89,19 @@ impl DcState {
         let stored = shared.store.dc_auth(dc)?;
         let authorized = AtomicBool::new(stored.as_ref().is_some_and(|auth| auth.authorized));
         let key = Arc::new(KeySlot::new(stored.as_ref().map(material)));
-        Ok(Self { dc, key, authorized, import: tokio::sync::Mutex::default(), shared })
+        let temp = |key_use| shared.store.temp_auth(dc, key_use);
+        let (main, media) = (temp(KeyUse::Main)?, temp(KeyUse::Media)?);
+        let slot = |stored: Option<TempAuth>| Arc::new(TempSlot::new(stored.as_ref().map(temp_material)));
+        let (main, media) = (slot(main), slot(media));
+        Ok(Self { dc, key, main, media, authorized, import: tokio::sync::Mutex::default(), shared })
+    }
+
+    /// The temporary key of one kind of connection.
+    pub(super) fn temp(&self, key_use: KeyUse) -> &Arc<TempSlot> {
+        match key_use {
+            KeyUse::Main => &self.main,
+            KeyUse::Media => &self.media,
+        }
     }
 
     pub(super) fn is_authorized(&self) -> bool {
@@ -147,9 +161,38 @@ impl Host for DcState {
         }
     }
 
+    fn temp_key_made(&self, key_use: KeyUse, material: &TempMaterial) -> Result<(), HostError> {
+        let auth = TempAuth {
+            dc: self.dc,
+            key_use,
+            perm_key_id: material.perm_key_id,
+            auth_key: material.auth_key.clone(),
+            salts: records(&material.salts),
+            time_offset: material.time_offset,
+            created_at: material.created_at,
+            expires_at: material.expires_at,
+        };
+        self.shared.store.save_temp_auth(&auth).map_err(host_error)
+    }
+
+    fn temp_key(&self, key_use: KeyUse, perm_key_id: i64) -> Result<Option<TempMaterial>, HostError> {
+        let stored = self.shared.store.temp_auth(self.dc, key_use).map_err(host_error)?;
+        Ok(stored.filter(|temp| temp.perm_key_id == perm_key_id).as_ref().map(temp_material))
+    }
+
+    fn temp_key_ended(&self, _: KeyUse, key_id: i64) -> Result<(), HostError> {
+        self.shared.store.forget_temp_auth(self.dc, key_id).map_err(host_error)
+    }
+
     fn salts_changed(&self, key_id: i64, salts: &[FutureSalt], time_offset: i64) {
         // Salts are a convenience: the server teaches them again. A store that fails here will fail loudly where it matters.
-        if let Err(error) = self.shared.store.save_salts(self.dc, key_id, &records(salts), time_offset) {
+        let (store, salts) = (&self.shared.store, records(salts));
+        let saved = if self.key.key_id() == Some(key_id) {
+            store.save_salts(self.dc, key_id, &salts, time_offset)
+        } else {
+            store.save_temp_salts(self.dc, key_id, &salts, time_offset)
+        };
+        if let Err(error) = saved {
             tracing::warn!(dc = self.dc.0, %error, "salts could not be stored");
         }
     }
@@ -160,6 +203,8 @@ impl Host for DcState {
             Status::KeyExchange => Notice::KeyExchange { dc },
             Status::Reconnecting { attempt, delay, reason } => Notice::Reconnecting { dc, attempt, delay, reason },
             Status::Reconnected { attempts } => Notice::Reconnected { dc, attempts },
+            Status::Flooded { wait } => Notice::Flooded { dc, wait },
+            Status::GaveUp { reason } => Notice::GaveUp { dc, reason },
         });
     }
 
@@ -179,9 +224,25 @@ impl Host for DcState {
 fn material(auth: &DcAuth) -> KeyMaterial {
     KeyMaterial {
         auth_key: auth.auth_key.clone(),
-        salts: auth.salts.iter().map(|&SaltRecord { salt, since, until }| FutureSalt { since, until, salt }).collect(),
+        salts: future_salts(&auth.salts),
         time_offset: auth.time_offset,
+        created_at: auth.created_at,
     }
+}
+
+fn temp_material(auth: &TempAuth) -> TempMaterial {
+    TempMaterial {
+        auth_key: auth.auth_key.clone(),
+        perm_key_id: auth.perm_key_id,
+        salts: future_salts(&auth.salts),
+        time_offset: auth.time_offset,
+        created_at: auth.created_at,
+        expires_at: auth.expires_at,
+    }
+}
+
+fn future_salts(records: &[SaltRecord]) -> Vec<FutureSalt> {
+    records.iter().map(|&SaltRecord { salt, since, until }| FutureSalt { since, until, salt }).collect()
 }
 
 fn records(salts: &[FutureSalt]) -> Vec<SaltRecord> {

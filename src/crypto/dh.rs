@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::AuthKey;
 use super::bigint::{self, Modulus, rem_small};
 use super::prime::{self, Unsafe};
+use crate::check::{Check, broken};
 
 /// The length of a group's prime and of everything computed in it, in bytes.
 pub const LEN: usize = 256;
@@ -82,25 +83,26 @@ impl Group {
     pub fn check(g: i32, prime: &[u8]) -> Result<Self, DhError> {
         let digits = bigint::without_leading_zeros(prime);
         let bits = digits.first().map_or(0, |top| digits.len() * 8 - top.leading_zeros() as usize);
-        if bits != BITS as usize {
+        if broken(Check::DhPrimeSize, bits != BITS as usize) {
             return Err(DhError::PrimeSize { bits });
         }
         let generator = match u8::try_from(g) {
-            Ok(generator @ 2..=7) => generator,
+            Ok(generator) if !broken(Check::DhGeneratorRange, !(2..=7).contains(&generator)) => generator,
             _ => return Err(DhError::GeneratorOutOfRange { g }),
         };
         let prime = <[u8; LEN]>::try_from(digits).map_err(|_| DhError::PrimeSize { bits })?;
         let p = bigint::from_be(&prime, BITS).ok_or(DhError::PrimeSize { bits })?;
         // Cheap before expensive: a bad generator spares us the primality tests.
         let modulus = Modulus::new(&p).ok_or(DhError::PrimeComposite)?;
-        if !is_quadratic_residue(generator, &p) {
+        if broken(Check::DhGeneratorResidue, !is_quadratic_residue(generator, &p)) {
             return Err(DhError::GeneratorNotResidue { g });
         }
-        if prime != KNOWN_PRIME {
-            prime::check_safe(&p).map_err(|reason| match reason {
-                Unsafe::Composite => DhError::PrimeComposite,
-                Unsafe::HalfComposite => DhError::PrimeNotSafe,
-            })?;
+        let verdict = if prime == KNOWN_PRIME { Ok(()) } else { prime::check_safe(&p) };
+        if broken(Check::DhPrimePrime, verdict == Err(Unsafe::Composite)) {
+            return Err(DhError::PrimeComposite);
+        }
+        if broken(Check::DhPrimeSafe, verdict == Err(Unsafe::HalfComposite)) {
+            return Err(DhError::PrimeNotSafe);
         }
         Ok(Self { g: generator, prime, modulus })
     }
@@ -134,14 +136,14 @@ impl Group {
         let p = self.modulus.value();
         let x = bigint::from_be(value, BITS).ok_or(DhError::PublicOutOfRange)?;
         let one = BoxedUint::one_with_precision(BITS);
-        if x <= one || x >= p.wrapping_sub(&one) {
+        if broken(Check::DhPublicRange, x <= one || x >= p.wrapping_sub(&one)) {
             return Err(DhError::PublicOutOfRange);
         }
         let margin = one.shl(BITS - 64);
-        if x < margin {
+        if broken(Check::DhPublicLeast, x < margin) {
             return Err(DhError::PublicTooSmall);
         }
-        if x > p.wrapping_sub(&margin) {
+        if broken(Check::DhPublicMost, x > p.wrapping_sub(&margin)) {
             return Err(DhError::PublicTooLarge);
         }
         Ok(PublicValue(bigint::to_be(&x)))

@@ -63,6 +63,7 @@ fn both_sides_agree() {
 }
 
 /// A shared key that begins with zero bytes keeps them: it is always 256 bytes.
+/// Row: A.2 "auth_key zero-padded to 256"
 #[test]
 fn keys_keep_leading_zeros() {
     let group = Group::known();
@@ -84,6 +85,7 @@ fn keys_keep_leading_zeros() {
     assert_eq!(group.public(&one), three);
 }
 
+/// Row: A.2 "p is 2048-bit safe prime"
 #[test]
 fn a_prime_of_another_size_is_refused() {
     let check = |prime: &[u8]| Group::check(3, prime).unwrap_err();
@@ -112,6 +114,7 @@ fn a_leading_zero_is_no_digit() {
     assert_eq!(Group::check(3, &padded), Ok(Group::known()));
 }
 
+/// Row: A.2 "1<g,g_a,g_b<p-1"
 #[test]
 fn a_generator_out_of_range_is_refused() {
     for g in [i32::MIN, -3, -1, 0, 1, 8, 256 + 3, i32::MAX] {
@@ -120,6 +123,7 @@ fn a_generator_out_of_range_is_refused() {
 }
 
 /// The known prime is no exception: of 2..=7 only some are squares modulo it.
+/// Row: A.2 "g quadratic residue"
 #[test]
 fn a_generator_that_is_no_residue_is_refused() {
     for (prime, name, expected) in [(KNOWN_PRIME, "known", &[2, 5, 6][..]), (rfc3526_prime(), "RFC 3526", &[])] {
@@ -158,6 +162,7 @@ fn an_unknown_safe_prime_is_tested_and_taken() {
     assert_eq!((group.g(), group.prime()), (2, &rfc3526_prime()));
 }
 
+/// Row: A.2 "p is 2048-bit safe prime"
 #[test]
 fn a_composite_prime_is_refused() {
     // Even.
@@ -173,6 +178,7 @@ fn a_composite_prime_is_refused() {
     assert_eq!(Group::check(4, &changed), Err(DhError::PrimeComposite));
 }
 
+/// Row: A.2 "p is 2048-bit safe prime"
 #[test]
 fn a_prime_that_is_not_safe_is_refused() {
     // The first prime above 2^2047: chance would have to be kind for half of it to be prime as well.
@@ -180,6 +186,8 @@ fn a_prime_that_is_not_safe_is_refused() {
     assert_eq!(Group::check(4, &p.to_bytes_be()), Err(DhError::PrimeNotSafe));
 }
 
+/// Row: A.2 "1<g,g_a,g_b<p-1"
+/// Row: A.2 "2^1984 <= g_a,g_b <= p-2^1984"
 #[test]
 fn public_values_out_of_range_are_refused() {
     let group = Group::known();

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`aes`] | AES-256 in IGE mode (messages) and in CTR mode (obfuscated transport) |
 //! | [`hash`] | SHA-1 and SHA-256 over parts |
+//! | [`hmac`] | HMAC-SHA-256, for the digests of fake TLS |
 //! | [`kdf`] | message keys and AES keys of MTProto 2.0 and 1.0, and of the key exchange |
 //! | [`rsa`] | the server's keys: PEM, fingerprints, `RSA_PAD` in both directions |
 //! | [`dh`] | Diffie–Hellman over a checked group |
@@ -24,6 +25,7 @@
 pub mod aes;
 pub mod dh;
 pub mod hash;
+pub mod hmac;
 pub mod kdf;
 pub mod pq;
 pub mod rsa;

@@ -5,6 +5,8 @@
 
 use rand::Rng;
 
+use crate::check::{Check, broken};
+
 /// Splits `pq` into its two prime factors, the smaller first.
 ///
 /// `None` unless `pq` is a product of exactly two different primes: not for 0, 1, a prime, a square, or more factors. Ends for every
@@ -20,7 +22,8 @@ pub fn factorize(pq: u64) -> Option<(u64, u64)> {
         },
     };
     let (a, b) = (factor, pq / factor);
-    (a != b && is_prime(a) && is_prime(b)).then(|| (a.min(b), a.max(b)))
+    let (alike, composite) = (a == b, !is_prime(a) || !is_prime(b));
+    (!broken(Check::PqFactorsDiffer, alike) && !broken(Check::PqFactorsPrime, composite)).then(|| (a.min(b), a.max(b)))
 }
 
 /// Draws a `pq` as servers do, for the server role: two different primes of 31 bits. Returns the product and the factors, the

@@ -162,6 +162,13 @@ fn tell(event: &Event) -> Told {
         Event::AuthKeyReady { id, fresh } => {
             (Mark::Note, "auth key ready".into(), format!("{id:#018x}, {}", if *fresh { "fresh" } else { "stored" }))
         }
+        Event::TempKeyBound { id, perm, expires_at } => {
+            (Mark::Note, "temporary key bound".into(), format!("{id:#018x} to {perm:#018x}, until {expires_at}"))
+        }
+        Event::KeyInUse { id, expires_at } => {
+            let kind = expires_at.map_or_else(|| "permanent".to_owned(), |end| format!("temporary, until {end}"));
+            (Mark::Note, "key in use".into(), format!("{id:#018x}, {kind}"))
+        }
         Event::CheckFailed { rule, detail } => (Mark::Wrong, format!("check failed: {rule}"), detail.clone()),
         Event::MessageSent { msg_id, seq_no, constructor, len, container } => {
             (Mark::Out, nested(*constructor, *container), message(*len, seq_no.0, *msg_id))

@@ -10,8 +10,8 @@
 use bytes::Bytes;
 
 use crate::{
+    check::{Check, broken},
     ids::{MsgId, SeqNo},
-    tl::Reader,
 };
 
 /// The constructor of `msg_container`.
@@ -102,51 +102,103 @@ pub enum ContainerError {
     },
 }
 
-/// Takes a container apart. `body` is the whole object, constructor included; `container` is its identifier.
+/// Takes a container apart. `body` is the whole object, constructor included; `container` is its identifier. Nothing is copied or
+/// allocated.
 ///
 /// # Errors
 ///
 /// One [`ContainerError`] for each rule.
-pub fn parse(body: &Bytes, container: MsgId) -> Result<Vec<Message>, ContainerError> {
-    let mut reader = Reader::new(body.clone());
+pub fn parse(body: &Bytes, container: MsgId) -> Result<Messages, ContainerError> {
     let truncated = |index, count| ContainerError::Truncated { index, count };
-    reader.u32().map_err(|_| truncated(0, 0))?;
-    let claimed = reader.i32().map_err(|_| truncated(0, 0))?;
+    let (head, mut rest) = body.split_first_chunk::<HEADER_LEN>().ok_or(truncated(0, 0))?;
+    let [_, _, _, _, c0, c1, c2, c3] = *head;
+    let claimed = i32::from_le_bytes([c0, c1, c2, c3]);
     let too_many = ContainerError::TooManyMessages { count: claimed };
     let count = usize::try_from(claimed).map_err(|_| too_many)?;
-    if count > MAX_MESSAGES {
+    if broken(Check::ContainerCount, count > MAX_MESSAGES) {
         return Err(too_many);
     }
-    let mut messages = Vec::with_capacity(count.min(reader.remaining() / MESSAGE_HEADER_LEN));
+    let (mut newest, mut rising) = (None, true);
     for index in 0..count {
-        let cut = |_| truncated(index, count);
-        let msg_id = MsgId(reader.i64().map_err(cut)?);
-        let seq_no = SeqNo(reader.i32().map_err(cut)?);
-        let claimed = reader.i32().map_err(cut)?;
+        let (head, after) = rest.split_first_chunk().ok_or(truncated(index, count))?;
+        let (msg_id, _, claimed) = read_message_header(head);
         let bad_length = ContainerError::BadLength { index, len: claimed };
         let len = usize::try_from(claimed).map_err(|_| bad_length)?;
-        if !len.is_multiple_of(4) {
+        if broken(Check::ContainerBodyLength, !len.is_multiple_of(4)) {
             return Err(bad_length);
         }
-        let body = reader.raw(len).map_err(cut)?;
-        if constructor(&body) == ID {
+        let (inner, after) = after.split_at_checked(len).ok_or(truncated(index, count))?;
+        if broken(Check::ContainerNested, constructor(inner) == ID) {
             return Err(ContainerError::Nested { index });
         }
-        if msg_id >= container {
+        if broken(Check::ContainerIdOrder, msg_id >= container) {
             return Err(ContainerError::InnerIdNotLower { inner: msg_id, container });
         }
-        messages.push(Message { msg_id, seq_no, body });
+        rising &= newest.is_none_or(|newest| newest < msg_id);
+        newest = Some(msg_id);
+        rest = after;
     }
-    match reader.remaining() {
-        0 => {}
-        left => return Err(ContainerError::TrailingBytes { left }),
+    let left = rest.len();
+    if broken(Check::ContainerTrailingBytes, left > 0) {
+        return Err(ContainerError::TrailingBytes { left });
     }
-    let mut ids: Vec<MsgId> = messages.iter().map(|message| message.msg_id).collect();
+    let messages = Messages { rest: body.slice(HEADER_LEN..), left: count };
+    // Identifiers that rise are all different, and they nearly always do.
+    match if rising { None } else { repeated(&messages) } {
+        Some(inner) if broken(Check::ContainerRepeatedId, true) => Err(ContainerError::Repeated { inner }),
+        _ => Ok(messages),
+    }
+}
+
+/// An identifier that stands twice among those of the messages.
+fn repeated(messages: &Messages) -> Option<MsgId> {
+    let mut ids = [MsgId(0); MAX_MESSAGES];
+    let ids = ids.get_mut(..messages.len())?;
+    for (place, message) in ids.iter_mut().zip(messages.clone()) {
+        *place = message.msg_id;
+    }
     ids.sort_unstable();
-    match ids.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(ContainerError::Repeated { inner: pair[0] }),
-        None => Ok(messages),
+    ids.array_windows().find(|[a, b]| a == b).map(|[a, _]| *a)
+}
+
+/// The messages of a container, in their order. There is no way to make one but [`parse`]: the container as a whole was checked.
+#[derive(Clone)]
+pub struct Messages {
+    /// What follows the messages that were taken.
+    rest: Bytes,
+    left: usize,
+}
+
+impl Iterator for Messages {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        self.left = self.left.checked_sub(1)?;
+        let (msg_id, seq_no, len) = read_message_header(self.rest.first_chunk()?);
+        let end = MESSAGE_HEADER_LEN + usize::try_from(len).ok()?;
+        let message = self.rest.split_to(end.min(self.rest.len()));
+        Some(Message { msg_id, seq_no, body: message.slice(MESSAGE_HEADER_LEN..) })
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Messages {}
+
+/// Bodies hold what people write: only the number of messages is printed.
+impl std::fmt::Debug for Messages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Messages({})", self.left)
+    }
+}
+
+/// Identifier, sequence number and length.
+fn read_message_header(head: &[u8; MESSAGE_HEADER_LEN]) -> (MsgId, SeqNo, i32) {
+    let [i0, i1, i2, i3, i4, i5, i6, i7, s0, s1, s2, s3, l0, l1, l2, l3] = *head;
+    let msg_id = i64::from_le_bytes([i0, i1, i2, i3, i4, i5, i6, i7]);
+    (MsgId(msg_id), SeqNo(i32::from_le_bytes([s0, s1, s2, s3])), i32::from_le_bytes([l0, l1, l2, l3]))
 }
 
 /// The constructor that a body begins with; 0 if it is too short to have one.
@@ -193,11 +245,11 @@ mod tests {
     #[test]
     fn messages_come_out_as_slices() {
         let bytes = Bytes::from(build(&[(4, b"abcd"), (8, b"efghijkl"), (12, b"")]));
-        let messages = parse(&bytes, OUTER).unwrap();
+        let messages: Vec<_> = parse(&bytes, OUTER).unwrap().collect();
         assert_eq!(messages.len(), 3);
         assert_eq!((messages[1].msg_id, messages[1].seq_no, &messages[1].body[..]), (MsgId(8), SeqNo(1), &b"efghijkl"[..]));
         assert_eq!(messages[0].body.as_ptr(), bytes[HEADER_LEN + MESSAGE_HEADER_LEN..].as_ptr());
-        assert!(parse(&Bytes::from(build(&[])), OUTER).unwrap().is_empty());
+        assert_eq!(parse(&Bytes::from(build(&[])), OUTER).unwrap().len(), 0);
     }
 
     #[test]
@@ -238,10 +290,14 @@ mod tests {
         assert_eq!(refused(build(&[(4, b"abcd"), (8, &header(0))])), ContainerError::Nested { index: 1 });
     }
 
+    /// Row: A.4 "ids of inner container messages"
     #[test]
     fn identifiers_are_lower_than_the_containers_and_unique() {
         let inner = OUTER;
         assert_eq!(refused(build(&[(inner.0, b"abcd")])), ContainerError::InnerIdNotLower { inner, container: OUTER });
         assert_eq!(refused(build(&[(8, b""), (4, b""), (8, b"")])), ContainerError::Repeated { inner: MsgId(8) });
+        assert_eq!(refused(build(&[(8, b""), (8, b"")])), ContainerError::Repeated { inner: MsgId(8) });
+        let falling: Vec<(i64, &[u8])> = (0..MAX_MESSAGES as i64).map(|n| (4 * (2000 - n), &b""[..])).collect();
+        assert_eq!(parse(&Bytes::from(build(&falling)), OUTER).unwrap().len(), MAX_MESSAGES);
     }
 }

@@ -7,6 +7,8 @@ use std::io::{Read, Write};
 use bytes::Bytes;
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 
+use crate::check::{Check, broken};
+
 /// The constructor of `gzip_packed`.
 pub const ID: u32 = 0x3072_cfa1;
 
@@ -42,8 +44,11 @@ pub fn unpack(data: &[u8], cap: usize) -> Result<Bytes, GzipError> {
     let packed = data.len();
     let mut out = Vec::with_capacity(packed.saturating_mul(3).min(cap));
     let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
-    GzDecoder::new(data).take(limit).read_to_end(&mut out).map_err(|_| GzipError::Damaged { packed })?;
-    if out.len() > cap {
+    let unpacked = GzDecoder::new(data).take(limit).read_to_end(&mut out);
+    if broken(Check::GzipDamaged, unpacked.is_err()) {
+        return Err(GzipError::Damaged { packed });
+    }
+    if broken(Check::GzipCap, out.len() > cap) {
         return Err(GzipError::TooLarge { packed, cap });
     }
     Ok(Bytes::from(out))
@@ -76,6 +81,7 @@ mod tests {
         data
     }
 
+    /// Row: A.4 "gzip out"
     #[test]
     fn packs_what_gets_shorter_and_unpacks_it() {
         let body = b"the same again ".repeat(400);
@@ -84,6 +90,7 @@ mod tests {
         assert_eq!(unpack(&data, body.len()).unwrap(), body);
     }
 
+    /// Row: A.4 "gzip out"
     #[test]
     fn leaves_short_and_random_bodies_alone() {
         assert_eq!(pack(&[0; MIN_LEN - 1]), None);
@@ -97,6 +104,7 @@ mod tests {
         assert_eq!(pack(&noise), None);
     }
 
+    /// Row: A.4 "gzip in, bomb cap"
     #[test]
     fn a_bomb_is_refused_at_the_cap() {
         let body = vec![0; 1 << 20];

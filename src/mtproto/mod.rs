@@ -4,11 +4,13 @@
 //!
 //! * [`plain`]: unencrypted messages, which carry the key exchange.
 //! * [`handshake`]: the key exchange itself, a state machine for each role.
+//! * [`binding`]: the message that binds a temporary key to the permanent one.
 //! * [`envelope`]: encrypted messages: sealing, and opening with every check that needs no memory of earlier messages.
 //! * [`session`]: what has memory: requests and answers, acknowledgements, salts, time, whatever happens to the connections.
 //! * [`msg_id`], [`time`]: message identifiers, the filter against duplicates, the server's clock.
 //! * [`container`], [`gzip`], [`rpc_error`]: what they are called on the wire.
 
+pub mod binding;
 pub mod container;
 pub mod envelope;
 pub mod gzip;

@@ -56,9 +56,14 @@ impl Generator {
         MsgId(id | origin.bits())
     }
 
-    /// Forgets what was made before: the clock it was made by has proved to be ahead.
-    pub fn reset(&mut self) {
-        self.last = 0;
+    /// The highest identifier made, without the bits that tell who made it.
+    pub fn last(&self) -> MsgId {
+        MsgId(self.last)
+    }
+
+    /// Forgets what was made after `last`: the clock that it was made by has proved to be ahead.
+    pub fn reset_to(&mut self, last: MsgId) {
+        self.last = self.last.min(last.0);
     }
 }
 
@@ -221,7 +226,7 @@ mod tests {
         let mut ids = Generator::default();
         let first = ids.next(Duration::from_secs(2000), Origin::Client, &mut rng);
         assert!(ids.next(Duration::from_secs(1000), Origin::Client, &mut rng) > first);
-        ids.reset();
+        ids.reset_to(MsgId(0));
         assert_eq!(ids.next(Duration::from_secs(1000), Origin::Client, &mut rng).unix(), 1000);
     }
 
@@ -234,6 +239,7 @@ mod tests {
         assert_eq!(at(Duration::from_secs(1_700_000_001)).unix(), 1_700_000_001);
     }
 
+    /// Row: A.4 "duplicate filter"
     #[test]
     fn filter_tells_new_from_seen_from_too_old() {
         let mut ids = SeenIds::new(3);

@@ -9,7 +9,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::ids::MsgId;
+use crate::{
+    check::{Check, broken},
+    ids::MsgId,
+};
 
 /// Bytes before the body.
 pub const HEADER_LEN: usize = 20;
@@ -98,21 +101,24 @@ pub fn decode(frame: Bytes) -> Result<(MsgId, Bytes), Error> {
     let too_short = Error::TooShort { len: frame.len() };
     let (&key_id, rest) = frame.split_first_chunk::<8>().ok_or(too_short)?;
     let key_id = i64::from_le_bytes(key_id);
-    if key_id != 0 {
+    if broken(Check::PlainEncrypted, key_id != 0) {
         return Err(Error::Encrypted { key_id });
     }
     let (&msg_id, rest) = rest.split_first_chunk::<8>().ok_or(too_short)?;
     let (&len, rest) = rest.split_first_chunk::<4>().ok_or(too_short)?;
     let declared = i32::from_le_bytes(len);
     let len = match usize::try_from(declared) {
-        Ok(len) if len <= MAX_BODY_LEN => len,
+        Ok(len) if !broken(Check::PlainLengthMost, len > MAX_BODY_LEN) => len,
         _ => return Err(Error::LengthOutOfBounds { len: declared }),
     };
-    if !len.is_multiple_of(4) {
+    if broken(Check::PlainLengthByFour, !len.is_multiple_of(4)) {
         return Err(Error::LengthNotDivisibleByFour { len: declared });
     }
-    let left = rest.len().checked_sub(len).ok_or(Error::LengthTooLong { declared, found: rest.len() })?;
-    if left > 0 {
+    if broken(Check::PlainLengthThere, len > rest.len()) {
+        return Err(Error::LengthTooLong { declared, found: rest.len() });
+    }
+    let left = rest.len().saturating_sub(len);
+    if broken(Check::PlainTrailingBytes, left > 0) {
         return Err(Error::TrailingBytes { left });
     }
     Ok((MsgId(i64::from_le_bytes(msg_id)), frame.slice(HEADER_LEN..HEADER_LEN + len)))

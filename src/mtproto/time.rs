@@ -19,6 +19,8 @@ pub const MAX_LEAD_SECS: i64 = 30;
 pub struct ServerClock {
     /// Server Unix time minus local monotonic time, in nanoseconds.
     base: i128,
+    /// Local wall minus local monotonic time when last looked at, in nanoseconds.
+    apart: i128,
     /// Whether a message of this connection has confirmed the estimate.
     confirmed: bool,
 }
@@ -26,7 +28,8 @@ pub struct ServerClock {
 impl ServerClock {
     /// A clock that is `offset` seconds ahead of the local wall clock.
     pub fn new(now: Now, offset: i64) -> Self {
-        Self { base: nanos(now.wall) - nanos(now.mono) + i128::from(offset) * NANOS, confirmed: false }
+        let apart = nanos(now.wall) - nanos(now.mono);
+        Self { base: apart + i128::from(offset) * NANOS, apart, confirmed: false }
     }
 
     /// The server's Unix time.
@@ -57,6 +60,33 @@ impl ServerClock {
         self.confirmed = false;
     }
 
+    /// Looks at the local clocks. If the wall clock has jumped against the monotonic one, the machine has slept (then the estimate is
+    /// behind) or somebody has set it (then the estimate is right): which it was, the next message tells, so the estimate is distrusted
+    /// until then. Returns the seconds jumped.
+    pub fn note(&mut self, now: Now) -> Option<i64> {
+        let apart = nanos(now.wall) - nanos(now.mono);
+        let jump = apart - self.apart;
+        // Slowly slewed clocks are followed without a word.
+        self.apart = apart;
+        if jump.abs() < i128::from(JUMP_SECS) * NANOS {
+            return None;
+        }
+        self.confirmed = false;
+        Some(i64::try_from(jump / NANOS).unwrap_or(0))
+    }
+
+    /// Learns from a pong, which was written at the server's time `unix` within the round trip `rtt` that ends now. The only message that
+    /// can set the clock back: of others it is not known how long they were under way. Returns whether it did.
+    pub fn correct(&mut self, now: Now, unix: i64, rtt: Duration) -> bool {
+        let ahead = self.unix(now).saturating_sub(unix);
+        let rtt = i64::try_from(rtt.as_secs()).unwrap_or(i64::MAX);
+        if ahead <= AHEAD_SECS.saturating_add(rtt) {
+            return false;
+        }
+        self.set(now, unix);
+        true
+    }
+
     /// Learns from a checked message that the server's clock showed at least `unix` seconds when it was written. Only ever moves
     /// the clock forward: a message that was long under way says nothing. Returns whether it moved.
     pub fn observe(&mut self, now: Now, unix: i64) -> bool {
@@ -73,6 +103,12 @@ impl ServerClock {
         self.base = i128::from(unix) * NANOS - nanos(now.mono);
     }
 }
+
+/// The least jump of the wall clock against the monotonic one that counts.
+const JUMP_SECS: i64 = 2;
+
+/// How far ahead of the server's clock ours may be until a pong sets it back.
+const AHEAD_SECS: i64 = 15;
 
 const NANOS: i128 = 1_000_000_000;
 
@@ -114,6 +150,32 @@ mod tests {
         assert_eq!(clock.offset(START), 1);
         clock.distrust();
         assert!(!clock.is_confirmed());
+    }
+
+    /// Row: A.5 "time sync"
+    #[test]
+    fn jumps_of_the_local_wall_clock_are_noticed_once() {
+        let mut clock = ServerClock::new(START, 0);
+        clock.observe(START, 1_700_000_000);
+        assert_eq!(clock.note(START.later(Duration::from_secs(1000))), None);
+        assert!(clock.is_confirmed());
+        for jump in [3600, -3600] {
+            let now = Now::new(Duration::from_secs(2000), Duration::from_secs((1_700_001_990 + jump) as u64));
+            clock.observe(START, 1_700_000_000);
+            assert_eq!(clock.note(now), Some(if jump > 0 { jump } else { 2 * jump }));
+            assert_eq!(clock.note(now), None);
+            assert!(!clock.is_confirmed());
+        }
+    }
+
+    /// Row: A.5 "time sync"
+    #[test]
+    fn a_pong_sets_back_a_clock_that_is_far_ahead() {
+        let mut clock = ServerClock::new(START, 20);
+        assert!(!clock.correct(START, 1_700_000_005, Duration::ZERO));
+        assert!(!clock.correct(START, 1_700_000_000, Duration::from_secs(5)));
+        assert!(clock.correct(START, 1_700_000_000, Duration::from_secs(4)));
+        assert_eq!(clock.offset(START), 0);
     }
 
     #[test]

@@ -46,6 +46,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    /// Row: A.5 "reconnect / backoff"
     #[test]
     fn delays_double_up_to_the_cap_and_repeat_with_the_seed() {
         let (first, cap) = (Duration::from_millis(200), Duration::from_secs(10));

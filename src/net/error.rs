@@ -8,9 +8,11 @@ use crate::ids::DcId;
 use crate::mtproto::handshake;
 use crate::mtproto::rpc_error::RpcError;
 use crate::mtproto::session::{ApiMisuse, Failure, SessionError};
+use crate::tl;
 use crate::transport::{self, TransportError};
 
 use super::host::HostError;
+use super::proxy::ProxyError;
 
 /// Why one attempt to connect to one address failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,25 @@ pub enum DialFailure {
     /// The system or the peer refused.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The proxy in between does not lead on.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+}
+
+impl DialFailure {
+    /// Whether every further attempt would end the same way.
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::Proxy(error) => error.is_final(),
+            Self::Timeout { .. } | Self::Io(_) => false,
+        }
+    }
+}
+
+impl From<io::ErrorKind> for DialFailure {
+    fn from(kind: io::ErrorKind) -> Self {
+        Self::Io(kind.into())
+    }
 }
 
 /// Why a request could not be carried to the server and back.
@@ -58,6 +79,14 @@ pub enum NetError {
         /// What ended the last attempt.
         last: String,
     },
+    /// The proxy is there and does not let us through, and would not do so later.
+    #[error("the proxy {proxy} does not let us through: {reason}")]
+    Barred {
+        /// The proxy, without what is secret.
+        proxy: String,
+        /// What it says.
+        reason: String,
+    },
 }
 
 /// Which rule the peer broke, or what it refused below the API.
@@ -80,8 +109,19 @@ pub enum ProtocolError {
     #[error("WebSocket: {0}")]
     WebSocket(#[from] transport::websocket::Error),
     /// A transport error that no other attempt will change, like 444 (no such DC here).
-    #[error("the peer refuses: {0}")]
+    #[error("the peer refuses: {0} ({meaning})", meaning = .0.meaning())]
     Refused(TransportError),
+    /// The server makes temporary keys and will not bind them, again and again: forward secrecy cannot be had there.
+    #[error("the server does not bind a temporary key: {0}")]
+    Unbound(RpcError),
+    /// The answer to a request of the connection's own does not have the form that the schema gives it.
+    #[error("the answer to {method} cannot be read: {error}")]
+    Answer {
+        /// The TL name of the method.
+        method: &'static str,
+        /// What is wrong with it.
+        error: tl::Error,
+    },
 }
 
 /// Why a request has no result.

@@ -10,6 +10,7 @@ use crate::mtproto::handshake::client::Established;
 use crate::mtproto::session::FutureSalt;
 
 use super::key::KeyMaterial;
+use super::temp::{KeyUse, TempMaterial};
 
 /// A failure of the floor above, passed through to whoever waits.
 pub type HostError = Arc<dyn Error + Send + Sync>;
@@ -30,7 +31,25 @@ pub trait Host: Send + Sync {
     /// Whatever kept the owner from looking.
     fn key_unknown(&self, key_id: i64) -> Result<KeyVerdict, HostError>;
 
-    /// Salts or the time offset of the key with this id are others now.
+    /// A temporary key was made and bound. Stores it; it is used from here on.
+    ///
+    /// # Errors
+    /// Whatever kept it from being stored. The key is then not used.
+    fn temp_key_made(&self, key_use: KeyUse, material: &TempMaterial) -> Result<(), HostError>;
+
+    /// The temporary key that is stored, if it is bound to the permanent key with this id: another process may have made it.
+    ///
+    /// # Errors
+    /// Whatever kept the owner from looking.
+    fn temp_key(&self, key_use: KeyUse, perm_key_id: i64) -> Result<Option<TempMaterial>, HostError>;
+
+    /// The temporary key with this id is of no use any more. Forgets it, if it is the one that is stored.
+    ///
+    /// # Errors
+    /// Whatever kept it from being forgotten.
+    fn temp_key_ended(&self, key_use: KeyUse, key_id: i64) -> Result<(), HostError>;
+
+    /// Salts or the time offset of the key with this id, permanent or temporary, are others now.
     fn salts_changed(&self, key_id: i64, salts: &[FutureSalt], time_offset: i64);
 
     /// Something happened that a person may want to hear of.
@@ -72,5 +91,15 @@ pub enum Status {
     Reconnected {
         /// How many.
         attempts: u32,
+    },
+    /// The server has had too many connections (transport error 429), and is left alone for a while.
+    Flooded {
+        /// How long.
+        wait: Duration,
+    },
+    /// The connection was to stay and cannot: nothing is tried before the next request.
+    GaveUp {
+        /// Why.
+        reason: String,
     },
 }

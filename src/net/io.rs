@@ -28,6 +28,8 @@ pub(super) struct Io {
     codec: Codec,
     inbuf: BytesMut,
     outbuf: BytesMut,
+    /// Whether something was written that the stream may still hold back.
+    unflushed: bool,
     clock: Clock,
     tracer: Tracer,
 }
@@ -44,7 +46,7 @@ impl Io {
     pub(super) fn new(stream: Box<dyn Stream>, options: &Options, clock: Clock, tracer: Tracer, rng: &mut dyn Rng) -> Self {
         let (read, write) = tokio::io::split(stream);
         let codec = Codec::client(options, rng);
-        Self { read, write, codec, inbuf: BytesMut::new(), outbuf: BytesMut::new(), clock, tracer }
+        Self { read, write, codec, inbuf: BytesMut::new(), outbuf: BytesMut::new(), unflushed: false, clock, tracer }
     }
 
     /// Whether another frame may be queued.
@@ -88,12 +90,25 @@ impl Io {
             // A frame longer than a chunk grows the buffer by doubling, not chunk by chunk.
             self.inbuf.reserve(READ_CHUNK.max(self.inbuf.len()));
         }
+        let (write, outbuf, flush) = (&mut self.write, &self.outbuf, self.outbuf.is_empty());
+        let pass_on = async {
+            match flush {
+                // A stream that packs what it is given may hold back the rest of it.
+                true => write.flush().await.map(|()| None),
+                false => write.write(outbuf).await.map(Some),
+            }
+        };
         tokio::select! {
             read = self.read.read_buf(&mut self.inbuf) => Ok(Readiness::Read(read?)),
-            written = self.write.write(&self.outbuf), if !self.outbuf.is_empty() => match written? {
-                0 => Err(io::ErrorKind::WriteZero.into()),
-                count => {
+            passed = pass_on, if !flush || self.unflushed => match passed? {
+                Some(0) => Err(io::ErrorKind::WriteZero.into()),
+                Some(count) => {
                     self.outbuf.advance(count);
+                    self.unflushed = true;
+                    Ok(Readiness::Written)
+                }
+                None => {
+                    self.unflushed = false;
                     Ok(Readiness::Written)
                 }
             },

@@ -15,6 +15,8 @@ pub struct KeyMaterial {
     pub salts: Vec<FutureSalt>,
     /// Server time minus local time, in seconds.
     pub time_offset: i64,
+    /// When it was made, in local Unix time.
+    pub created_at: i64,
 }
 
 impl fmt::Debug for KeyMaterial {

@@ -19,6 +19,7 @@ use super::driver::{Command, Driver};
 use super::error::RequestError;
 use super::host::Host;
 use super::key::KeySlot;
+use super::temp::{KeyUse, PfsPolicy, TempSlot};
 
 /// What a connection is told.
 #[derive(Clone)]
@@ -53,8 +54,21 @@ pub struct LinkConfig {
     pub request_timeout: Duration,
     /// Requests on their way at most; further ones wait their turn.
     pub max_in_flight: usize,
+    /// Forward secrecy: the traffic is encrypted with a temporary key. `None`: with the permanent one.
+    pub pfs: Option<Pfs>,
     /// The seed of all random bytes of this connection.
     pub seed: [u8; 32],
+}
+
+/// Where a connection's temporary key is kept, and how long one lasts.
+#[derive(Clone, Debug)]
+pub struct Pfs {
+    /// The key, shared by the connections of one kind to one DC.
+    pub slot: Arc<TempSlot>,
+    /// Which kind that is.
+    pub key_use: KeyUse,
+    /// How long keys last.
+    pub policy: PfsPolicy,
 }
 
 /// Bytes in front of each request: the serialized head of a generic call, which the request itself completes.
@@ -64,6 +78,8 @@ pub struct Prelude {
     pub first: Bytes,
     /// In front of every request, behind `first`: `invokeWithoutUpdates`, or nothing.
     pub every: Bytes,
+    /// A request that makes a new session known, on a connection that is kept for its updates. Empty: none is needed.
+    pub hello: Bytes,
     /// The layer that `first` names: for the trace.
     pub layer: i32,
     /// The device that `first` names: for the trace.
@@ -74,8 +90,9 @@ impl Prelude {
     /// The same, for a connection that wants updates, or for one that does not.
     #[must_use]
     pub fn for_link(&self, without_updates: bool) -> Self {
-        let every = if without_updates { self.every.clone() } else { Bytes::new() };
-        Self { every, ..self.clone() }
+        let (every, hello) =
+            if without_updates { (self.every.clone(), Bytes::new()) } else { (Bytes::new(), self.hello.clone()) };
+        Self { every, hello, ..self.clone() }
     }
 }
 

@@ -3,6 +3,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `backoff` | how long to wait before the next attempt |
+//! | `bind` | a temporary key over a fresh connection: made and bound |
 //! | `clock` | the clock reading that the core is given |
 //! | `dial` | making a connection |
 //! | `driver` | the task behind a connection |
@@ -13,10 +14,14 @@
 //! | `io` | stream, codec and buffers |
 //! | `key` | a DC's auth key, as its connections share it |
 //! | `link` | a connection, as its users see it |
+//! | `temp` | the temporary key of one kind of connection |
+//! | `proxy` | dialling through a proxy |
+//! | `race` | several addresses at once, and which of them were good |
 //! | `websocket` | WebSocket as a byte stream |
 //! | `wire` | what carries the frames: a stream, or HTTP |
 
 mod backoff;
+mod bind;
 mod clock;
 mod dial;
 mod driver;
@@ -27,6 +32,9 @@ mod http;
 mod io;
 mod key;
 mod link;
+mod proxy;
+mod race;
+mod temp;
 pub(crate) mod websocket;
 mod wire;
 
@@ -36,4 +44,7 @@ pub use dial::{DialFuture, Dialer, Stream, TcpDialer, dial};
 pub use error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
 pub use host::{Host, HostError, KeyVerdict, Status};
 pub use key::{KeyMaterial, KeySlot};
-pub use link::{Link, LinkConfig, Prelude};
+pub use link::{Link, LinkConfig, Pfs, Prelude};
+pub use proxy::{FakeTls, ProxyDialer, ProxyError};
+pub use race::{DialMemory, HEAD_START, Remembering};
+pub use temp::{KeyUse, PfsPolicy, TempMaterial, TempSlot};

@@ -1,5 +1,6 @@
 //! A connection's way of carrying frames, whichever it is: the driver drives them alike.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -62,6 +63,18 @@ pub(super) struct Opening {
     pub(super) redial: Redial,
     pub(super) clock: Clock,
     pub(super) tracer: Tracer,
+}
+
+/// Where it leads and what travels on it.
+impl fmt::Display for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { addr, carrier, options, .. } = self;
+        match carrier {
+            Carrier::Stream => write!(f, "{addr} ({options})"),
+            Carrier::WebSocket => write!(f, "{addr} ({carrier}, {})", options.kind),
+            Carrier::Http => write!(f, "{addr} ({carrier})"),
+        }
+    }
 }
 
 impl Wire {

@@ -145,6 +145,7 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
     HashMap::from(routes! {
         Anyone {
             DestroyAuthKey => services::auth::destroy_auth_key,
+            f::auth::BindTempAuthKey => services::auth::bind_temp_auth_key,
             f::auth::SendCode => services::auth::send_code,
             f::auth::ResendCode => services::auth::resend_code,
             f::auth::CancelCode => services::auth::cancel_code,
@@ -214,13 +215,18 @@ pub(crate) fn is_concurrent(method: u32) -> bool {
         .contains(&method)
 }
 
+/// What may be called under a temporary key that is bound to none: the list of "Perfect Forward Secrecy", and the end of the key itself.
+const UNBOUND: [u32; 4] = [f::auth::BindTempAuthKey::ID, f::help::GetConfig::ID, f::help::GetNearestDc::ID, DestroyAuthKey::ID];
+
 /// Answers a call.
 pub(crate) fn answer(call: &mut Call<'_>, policy: &dyn Policy, request: Unwrapped) -> Result<Bytes, Fault> {
     let id = method_id(&request.body).ok_or(Fault::InputFetchError)?;
-    if id != DestroyAuthKey::ID {
-        if call.auth.expires.is_some() {
-            return Err(Fault::AuthKeyPermEmpty);
-        }
+    let unbound = call.auth.expires.is_some();
+    if unbound && !UNBOUND.contains(&id) {
+        return Err(Fault::AuthKeyPermEmpty);
+    }
+    // These are about the key alone; a key that stands for nobody has no device.
+    if !unbound && ![DestroyAuthKey::ID, f::auth::BindTempAuthKey::ID].contains(&id) {
         note_client(call, &request)?;
     }
     let Some(route) = ROUTES.get(&id) else {

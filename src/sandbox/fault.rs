@@ -71,7 +71,7 @@ macro_rules! faults {
 faults! {
     /// The access hash or the token does not belong to the account.
     AuthBytesInvalid => 400 "AUTH_BYTES_INVALID",
-    /// The method is not for temporary keys that are bound to no permanent one; binding is not possible here yet.
+    /// The method is not for temporary keys that are bound to no permanent one.
     AuthKeyPermEmpty => 401 "AUTH_KEY_PERM_EMPTY",
     /// Not logged in.
     AuthKeyUnregistered => 401 "AUTH_KEY_UNREGISTERED",
@@ -93,6 +93,10 @@ faults! {
     DcIdInvalid => 400 "DC_ID_INVALID",
     /// The document in an `inputMediaDocument` does not exist.
     DocumentInvalid => 400 "DOCUMENT_INVALID",
+    /// The message that binds a temporary key breaks a rule, or the permanent key is not known.
+    EncryptedMessageInvalid => 400 "ENCRYPTED_MESSAGE_INVALID",
+    /// A temporary key is to end before it is bound.
+    ExpiresAtInvalid => 400 "EXPIRES_AT_INVALID",
     /// The file in a location does not exist, or its access hash is wrong.
     FileIdInvalid => 400 "FILE_ID_INVALID",
     /// The number of parts is out of range, zero, or too small for the kind of upload.
@@ -187,6 +191,10 @@ faults! {
     ScheduleDateInvalid => 400 "SCHEDULE_DATE_INVALID",
     /// A search without a query and without a filter.
     SearchQueryEmpty => 400 "SEARCH_QUERY_EMPTY",
+    /// The temporary key is bound to another permanent one.
+    TempAuthKeyAlreadyBound => 400 "TEMP_AUTH_KEY_ALREADY_BOUND",
+    /// A permanent key is to be bound.
+    TempAuthKeyEmpty => 400 "TEMP_AUTH_KEY_EMPTY",
     /// No such user, or the access hash is wrong.
     UserIdInvalid => 400 "USER_ID_INVALID",
     /// The username breaks the rules.

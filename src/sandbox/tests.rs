@@ -219,6 +219,11 @@ fn saved_message(message: &str, random_id: i64) -> f::messages::SendMessage {
     f::messages::SendMessage { peer, message: message.into(), random_id, ..f::messages::SendMessage::default() }
 }
 
+/// Row: A.1 "abridged"
+/// Row: A.1 "intermediate"
+/// Row: A.1 "padded intermediate"
+/// Row: A.1 "full (crc32+seq)"
+/// Row: A.1 "obfuscated2"
 #[tokio::test(flavor = "multi_thread")]
 async fn every_transport_reaches_every_dc() {
     let dir = tempfile::tempdir().unwrap();

@@ -27,6 +27,7 @@ mod parts;
 mod persist;
 mod private;
 mod schema;
+mod temp;
 
 pub use error::Error;
 pub use home::{Home, Removed};

@@ -6,13 +6,13 @@ use zeroize::Zeroizing;
 
 use crate::{
     client::{
-        AccountRecord, AuthKey, DcAuth, DeviceProfile, Identity, PeerKind, PeerRecord, Persistence, PersistenceError,
-        SaltRecord,
+        AccountRecord, AuthKey, DcAuth, DeviceProfile, Identity, KeyUse, PeerKind, PeerRecord, Persistence, PersistenceError,
+        SaltRecord, TempAuth,
     },
     ids::{DcId, Salt},
 };
 
-use super::{Error, Namespace, namespace::Durability};
+use super::{Error, Namespace, namespace::Durability, temp};
 
 /// Bytes of a stored salt: the salt, since, until.
 const SALT_LEN: usize = 24;
@@ -55,7 +55,10 @@ impl Persistence for Namespace {
     }
 
     fn save_dc_auth(&self, auth: &DcAuth) -> Result<(), PersistenceError> {
-        Ok(self.write(Durability::Full, |t| insert(t, "INSERT OR REPLACE", auth))?)
+        Ok(self.write(Durability::Full, |t| {
+            t.execute("DELETE FROM temp_auth WHERE dc = ?1 AND perm_key_id <> ?2", params![auth.dc.0, auth.auth_key.id()])?;
+            insert(t, "INSERT OR REPLACE", auth)
+        })?)
     }
 
     fn save_salts(&self, dc: DcId, key_id: i64, salts: &[SaltRecord], time_offset: i64) -> Result<(), PersistenceError> {
@@ -77,8 +80,39 @@ impl Persistence for Namespace {
         Ok(())
     }
 
+    fn temp_auth(&self, dc: DcId, key_use: KeyUse) -> Result<Option<TempAuth>, PersistenceError> {
+        temp::read(self, dc, key_use)
+    }
+
+    fn temp_auths(&self) -> Result<Vec<TempAuth>, PersistenceError> {
+        temp::read_all(self)
+    }
+
+    fn save_temp_auth(&self, auth: &TempAuth) -> Result<(), PersistenceError> {
+        temp::save(self, auth)
+    }
+
+    fn save_temp_salts(&self, dc: DcId, key_id: i64, salts: &[SaltRecord], time_offset: i64) -> Result<(), PersistenceError> {
+        let salts = pack_salts(salts);
+        self.write(Durability::Normal, |t| {
+            t.execute(
+                "UPDATE temp_auth SET salts = ?3, time_offset = ?4 WHERE dc = ?1 AND key_id = ?2",
+                params![dc.0, key_id, salts, time_offset],
+            )
+        })?;
+        Ok(())
+    }
+
+    fn forget_temp_auth(&self, dc: DcId, key_id: i64) -> Result<(), PersistenceError> {
+        self.write(Durability::Normal, |t| {
+            t.execute("DELETE FROM temp_auth WHERE dc = ?1 AND key_id = ?2", params![dc.0, key_id])
+        })?;
+        Ok(self.checkpoint()?)
+    }
+
     fn forget_dc_auth(&self, dc: DcId, key_id: i64) -> Result<(), PersistenceError> {
         self.write(Durability::Full, |t| {
+            t.execute("DELETE FROM temp_auth WHERE dc = ?1 AND perm_key_id = ?2", params![dc.0, key_id])?;
             t.execute("DELETE FROM dc_auth WHERE dc = ?1 AND key_id = ?2", params![dc.0, key_id])
         })?;
         Ok(self.checkpoint()?)
@@ -148,7 +182,7 @@ impl Persistence for Namespace {
     fn forget_all(&self) -> Result<(), PersistenceError> {
         self.write(Durability::Full, |t| {
             t.execute_batch(
-                "DELETE FROM dc_auth; DELETE FROM peer; DELETE FROM job; DELETE FROM meta WHERE key <> 'created_at';",
+                "DELETE FROM temp_auth; DELETE FROM dc_auth; DELETE FROM peer; DELETE FROM job; DELETE FROM meta WHERE key <> 'created_at';",
             )
         })?;
         Ok(self.checkpoint()?)
@@ -185,11 +219,11 @@ fn insert(t: &rusqlite::Transaction<'_>, verb: &str, auth: &DcAuth) -> rusqlite:
     Ok(())
 }
 
-fn pack_salts(salts: &[SaltRecord]) -> Vec<u8> {
+pub(super) fn pack_salts(salts: &[SaltRecord]) -> Vec<u8> {
     salts.iter().take(MAX_SALTS).flat_map(|s| [s.salt.0, s.since, s.until]).flat_map(i64::to_le_bytes).collect()
 }
 
-fn unpack_salts(bytes: &[u8]) -> Option<Vec<SaltRecord>> {
+pub(super) fn unpack_salts(bytes: &[u8]) -> Option<Vec<SaltRecord>> {
     let (records, rest) = bytes.as_chunks::<SALT_LEN>();
     if !rest.is_empty() || records.len() > MAX_SALTS {
         return None;

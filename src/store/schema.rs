@@ -10,7 +10,8 @@ use super::Error;
 pub(super) const APPLICATION_ID: i64 = 0x7464_6c4e;
 
 /// One step for each version: step 0 makes version 1 out of an empty file. Steps are only ever added.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (
         key     TEXT PRIMARY KEY NOT NULL,
         value   TEXT NOT NULL
@@ -48,7 +49,22 @@ const MIGRATIONS: &[&str] = &["
         updated_at  INTEGER NOT NULL,
         UNIQUE (kind, fingerprint)
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE temp_auth (
+        dc          INTEGER NOT NULL,
+        key_use     INTEGER NOT NULL,   -- 0 main, 1 media
+        perm_key_id INTEGER NOT NULL,   -- the key in dc_auth that it is bound to
+        auth_key    BLOB NOT NULL,
+        key_id      INTEGER NOT NULL,
+        salts       BLOB NOT NULL,      -- as in dc_auth
+        time_offset INTEGER NOT NULL,
+        created_at  INTEGER NOT NULL,   -- both by the server's clock
+        expires_at  INTEGER NOT NULL,
+        PRIMARY KEY (dc, key_use)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The version that this program writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -103,6 +119,23 @@ mod tests {
         migrate(&mut connection, Path::new("x")).expect("first");
         migrate(&mut connection, Path::new("x")).expect("again");
         assert_eq!(check(&connection, Path::new("x")).expect("ours"), VERSION);
+    }
+
+    #[test]
+    fn a_namespace_of_the_first_version_keeps_what_it_holds() {
+        let mut connection = memory();
+        connection.execute_batch(MIGRATIONS[0]).expect("version 1");
+        connection.pragma_update(None, "application_id", APPLICATION_ID).expect("pragma");
+        connection.pragma_update(None, "user_version", 1).expect("pragma");
+        connection.execute("INSERT INTO dc_auth VALUES (2, x'00', 7, x'', 0, 1, 5)", []).expect("a key of that time");
+        migrate(&mut connection, Path::new("x")).expect("brought up to date");
+        assert_eq!(check(&connection, Path::new("x")).expect("ours"), VERSION);
+        let kept: (i64, bool) = connection
+            .query_row("SELECT key_id, authorized FROM dc_auth", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .expect("still there");
+        assert_eq!(kept, (7, true));
+        let temporary: i64 = connection.query_row("SELECT count(*) FROM temp_auth", [], |row| row.get(0)).expect("a table");
+        assert_eq!(temporary, 0);
     }
 
     #[test]

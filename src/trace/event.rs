@@ -136,6 +136,22 @@ pub enum Event {
         /// Whether it was just made, rather than loaded.
         fresh: bool,
     },
+    /// A temporary key is bound to the permanent one.
+    TempKeyBound {
+        /// The temporary key.
+        id: i64,
+        /// The permanent key.
+        perm: i64,
+        /// When it ends, in Unix time by the server's clock.
+        expires_at: i64,
+    },
+    /// What a connection's messages are encrypted with from here on.
+    KeyInUse {
+        /// The key.
+        id: i64,
+        /// When it ends, in Unix time by the server's clock, if it is a temporary one.
+        expires_at: Option<i64>,
+    },
     /// A rule was broken, by the peer or by the bytes on their way.
     CheckFailed {
         /// The rule: the name of the error's variant.
@@ -346,6 +362,8 @@ impl Event {
             Self::Computed { .. } => Layer::Crypto,
             Self::HandshakeStep { .. }
             | Self::AuthKeyReady { .. }
+            | Self::TempKeyBound { .. }
+            | Self::KeyInUse { .. }
             | Self::CheckFailed { .. }
             | Self::MessageSent { .. }
             | Self::MessageReceived { .. }

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::parts::DOWNLOAD_PART;
+use super::pipeline::Pipeline;
 use super::stop::Stop;
 use super::upload::blocking;
-use super::{Checkpoint, Parts, Progress, TransferError, positional};
+use super::{Checkpoint, Part, Parts, Progress, TransferError, positional};
 use crate::client::{Client, InvokeError, Media};
 use crate::ids::DcId;
 use crate::store::PartSet;
@@ -21,9 +21,6 @@ use crate::tl::api::{enums, functions};
 
 /// What an unfinished download is called.
 pub const PART_SUFFIX: &str = ".part";
-
-/// The disk is told to keep what it has, and the record follows, after this many parts, and at the end.
-const CHECKPOINT_EVERY: u32 = 16;
 
 /// How often one download may ask for a new file reference without a part arriving in between.
 const MAX_REFRESHES: u32 = 3;
@@ -145,72 +142,42 @@ pub async fn download(
     client: &Client,
     remote: &Remote,
     file: &PartFile,
-    mut done: PartSet,
+    done: PartSet,
     options: &Options<'_>,
 ) -> Result<(), TransferError> {
     let (parts, _) = parts_of(remote.size)?;
     let media = &client.media(remote.dc);
     let location = Mutex::new((remote.location.clone(), 0_u32));
     let refreshing = tokio::sync::Mutex::new(0_u32);
-    let missing: Vec<u32> = done.missing().collect();
-    let mut queue = missing.into_iter().filter_map(|i| parts.part(i));
-    let mut in_flight = FuturesUnordered::new();
-    let mut since_checkpoint = 0;
-    let outcome = loop {
-        while in_flight.len() < options.threads.max(1)
-            && !options.stop.is_requested()
-            && let Some(part) = queue.next()
-        {
-            let (location, refreshing) = (&location, &refreshing);
-            in_flight.push(async move {
-                loop {
-                    let (asked, generation) = location.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    match fetch(media, asked, part.offset, part.len).await {
-                        Err(error) if is_reference_error(&error) => {
-                            // One task asks for all: whoever comes later finds a newer generation.
-                            let mut refreshes = refreshing.lock().await;
-                            let current = location.lock().unwrap_or_else(PoisonError::into_inner).1;
-                            if current == generation {
-                                *refreshes += 1;
-                                if *refreshes > MAX_REFRESHES {
-                                    return Err(error);
-                                }
-                                let fresh = (options.refresh)().await?;
-                                *location.lock().unwrap_or_else(PoisonError::into_inner) = (fresh, generation + 1);
-                            }
+    let (location, refreshing) = (&location, &refreshing);
+    let take = |part: Part| async move {
+        loop {
+            let (asked, generation) = location.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            match fetch(media, asked, part.offset, part.len).await {
+                Err(error) if is_reference_error(&error) => {
+                    // One task asks for all: whoever comes later finds a newer generation.
+                    let mut refreshes = refreshing.lock().await;
+                    let current = location.lock().unwrap_or_else(PoisonError::into_inner).1;
+                    if current == generation {
+                        *refreshes += 1;
+                        if *refreshes > MAX_REFRESHES {
+                            return Err(error);
                         }
-                        Err(error) => return Err(error),
-                        Ok(bytes) => {
-                            *refreshing.lock().await = 0;
-                            file.write(part.offset, bytes).await?;
-                            return Ok(part);
-                        }
+                        let fresh = (options.refresh)().await?;
+                        *location.lock().unwrap_or_else(PoisonError::into_inner) = (fresh, generation + 1);
                     }
                 }
-            });
-        }
-        match in_flight.next().await {
-            None if options.stop.is_requested() && !done.is_complete() => break Err(TransferError::Interrupted),
-            None => break Ok(()),
-            Some(Err(error)) => break Err(error),
-            Some(Ok(part)) => {
-                done.insert(part.index);
-                options.progress.advance(u64::from(part.len));
-                since_checkpoint += 1;
-                if since_checkpoint >= CHECKPOINT_EVERY {
-                    file.sync().await?;
-                    options.checkpoint.save(&done)?;
-                    since_checkpoint = 0;
+                Err(error) => return Err(error),
+                Ok(bytes) => {
+                    *refreshing.lock().await = 0;
+                    return file.write(part.offset, bytes).await;
                 }
             }
         }
     };
-    drop(in_flight);
-    if since_checkpoint > 0 {
-        file.sync().await?;
-        options.checkpoint.save(&done)?;
-    }
-    outcome
+    let Options { threads, progress, checkpoint, stop, .. } = *options;
+    // The disk keeps what it has before the record says so.
+    Pipeline { parts, threads, progress, checkpoint, stop }.run(done, take, async || file.sync().await).await
 }
 
 /// One range. Its length is checked: a short answer must not become a hole in the file.

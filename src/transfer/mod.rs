@@ -6,6 +6,7 @@
 //! * [`name`]: names that are safe on every file system.
 //! * [`upload`]: the parts of a local file to the server.
 //! * [`download`]: the parts of a remote file to a part file, which gets its name when it is whole.
+//! * `pipeline`: what both have in common: parts in flight, and the record of those that are done.
 //! * [`stop`]: asking a running transfer to end in good order.
 //! * [`RunRecord`], [`JobRecord`]: what is done, kept in the namespace.
 //! * [`fingerprint`]: identities of unfinished work.
@@ -15,6 +16,7 @@ mod error;
 pub mod fingerprint;
 pub mod name;
 pub mod parts;
+mod pipeline;
 mod positional;
 mod record;
 pub mod stop;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use md5::{Digest as _, Md5};
 
 use super::parts::UPLOAD_PART;
+use super::pipeline::Pipeline;
 use super::stop::Stop;
-use super::{Checkpoint, Parts, Progress, TransferError, positional};
+use super::{Checkpoint, Part, Parts, Progress, TransferError, positional};
 use crate::client::Client;
 use crate::store::PartSet;
 use crate::tl::Str;
@@ -19,9 +19,6 @@ use crate::tl::api::{enums, functions, types};
 
 /// Files up to this size go by `upload.saveFilePart` and carry an MD5; larger ones by `upload.saveBigFilePart`.
 pub const SMALL_FILE: u64 = 10 * 1024 * 1024;
-
-/// A record is kept after this many parts, and at the end.
-const CHECKPOINT_EVERY: u32 = 16;
 
 /// A local file, opened for an upload.
 #[derive(Clone)]
@@ -125,61 +122,27 @@ pub struct Options<'a> {
 pub async fn upload(
     client: &Client,
     file: &LocalFile,
-    mut done: PartSet,
+    done: PartSet,
     options: &Options<'_>,
 ) -> Result<enums::InputFile, TransferError> {
     let parts = file.parts(options.max_parts)?;
     let total =
         i32::try_from(parts.count()).map_err(|_| TransferError::TooBig { parts: parts.count(), max: options.max_parts })?;
     let big = file.size() > SMALL_FILE;
-    let missing: Vec<u32> = done.missing().collect();
-    let mut queue = missing.into_iter().filter_map(|i| parts.part(i));
     let home = &client.media(client.home_dc());
-    let mut in_flight = FuturesUnordered::new();
-    let mut since_checkpoint = 0;
-    let outcome = loop {
-        while in_flight.len() < options.threads.max(1)
-            && !options.stop.is_requested()
-            && let Some(part) = queue.next()
-        {
-            in_flight.push(async move {
-                let bytes = file.read(part.offset, part.len).await?;
-                let index = part.index.cast_signed();
-                let taken = if big {
-                    let request = functions::upload::SaveBigFilePart {
-                        file_id: options.file_id,
-                        file_part: index,
-                        file_total_parts: total,
-                        bytes,
-                    };
-                    home.invoke(&request).await?
-                } else {
-                    let request = functions::upload::SaveFilePart { file_id: options.file_id, file_part: index, bytes };
-                    home.invoke(&request).await?
-                };
-                if taken { Ok(part) } else { Err(TransferError::PartRefused { part: part.index }) }
-            });
-        }
-        match in_flight.next().await {
-            None if options.stop.is_requested() && !done.is_complete() => break Err(TransferError::Interrupted),
-            None => break Ok(()),
-            Some(Err(error)) => break Err(error),
-            Some(Ok(part)) => {
-                done.insert(part.index);
-                options.progress.advance(u64::from(part.len));
-                since_checkpoint += 1;
-                if since_checkpoint >= CHECKPOINT_EVERY {
-                    options.checkpoint.save(&done)?;
-                    since_checkpoint = 0;
-                }
-            }
-        }
+    let Options { file_id, threads, progress, checkpoint, stop, .. } = *options;
+    let send = |part: Part| async move {
+        let bytes = file.read(part.offset, part.len).await?;
+        let file_part = part.index.cast_signed();
+        let taken = if big {
+            home.invoke(&functions::upload::SaveBigFilePart { file_id, file_part, file_total_parts: total, bytes }).await?
+        } else {
+            home.invoke(&functions::upload::SaveFilePart { file_id, file_part, bytes }).await?
+        };
+        if taken { Ok(()) } else { Err(TransferError::PartRefused { part: part.index }) }
     };
-    drop(in_flight);
-    if since_checkpoint > 0 {
-        options.checkpoint.save(&done)?;
-    }
-    outcome?;
+    // What the server has acknowledged is safe.
+    Pipeline { parts, threads, progress, checkpoint, stop }.run(done, send, async || Ok(())).await?;
     file.check_unchanged()?;
     let name = Str::from(options.name);
     if big {

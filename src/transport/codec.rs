@@ -8,6 +8,7 @@ use rand::Rng;
 use super::error::{Error, TransportError};
 use super::obfuscation::{self, Streams};
 use super::{Kind, MAX_FRAME, Options, abridged, full, intermediate};
+use crate::check::{Check, broken};
 use crate::ids::DcId;
 
 /// What came in.
@@ -77,16 +78,15 @@ impl Codec {
         let mut codec = Self::new(options.kind, Role::Client, None);
         codec.dc = options.dc;
         if options.obfuscated {
-            match obfuscation::start(options.kind, options.dc, rng) {
+            match obfuscation::start(options.kind, options.dc, None, rng) {
                 Ok((init, streams)) => {
                     codec.init = init.to_vec();
                     codec.streams = Some(streams);
                 }
                 Err(error) => codec.failed = Some(error),
             }
-        } else if let Some(tag) = options.kind.tag() {
-            let len = if options.kind == Kind::Abridged { 1 } else { 4 };
-            codec.init = tag.to_le_bytes()[..len].to_vec();
+        } else {
+            codec.init = options.kind.announcement().to_vec();
         }
         codec
     }
@@ -302,7 +302,9 @@ impl Codec {
         }
         match <[u8; 4]>::try_from(&body[..]).map(i32::from_le_bytes) {
             Ok(code) if self.role == Role::Client && code < 0 => Ok(Frame::Error(TransportError::from(code))),
-            Ok(code) if self.role == Role::Client => Err(Error::ErrorCodeNotNegative { found: code }),
+            Ok(found) if self.role == Role::Client && broken(Check::ErrorCodeNegative, true) => {
+                Err(Error::ErrorCodeNotNegative { found })
+            }
             _ => Ok(Frame::Payload(body)),
         }
     }
@@ -317,10 +319,10 @@ impl fmt::Debug for Codec {
 /// Checks an announced length that includes `envelope` bytes besides the payload.
 pub(super) fn check_len(announced: usize, envelope: usize) -> Result<usize, Error> {
     let max = MAX_FRAME + envelope;
-    if announced > max {
+    if broken(Check::FrameMost, announced > max) {
         return Err(Error::FrameTooLong { found: announced, max });
     }
-    if !announced.is_multiple_of(4) {
+    if broken(Check::FrameWords, !announced.is_multiple_of(4)) {
         return Err(Error::FrameNotAligned { found: announced });
     }
     Ok(announced)

@@ -4,7 +4,9 @@ use bytes::{Buf, BytesMut};
 
 use super::codec::Codec;
 use super::error::Error;
+use super::mtproxy::Key;
 use super::{Kind, full, obfuscation};
+use crate::check::{Check, broken};
 
 /// Reads the first bytes of a connection until they tell the transport. For servers.
 ///
@@ -23,8 +25,11 @@ use super::{Kind, full, obfuscation};
 ///
 /// [`Error::Http`] leaves the input as it is: [`super::http::Server`] reads it from the start if it begins with `POST`, and
 /// [`super::websocket::ServerHandshake`] if it begins with `GET`.
+///
+/// A proxy's own detector ([`Detector::proxy`]) accepts nothing but obfuscated streams whose keys have its secret in them.
 #[derive(Debug, Default)]
 pub struct Detector {
+    secret: Option<Key>,
     failed: Option<Error>,
 }
 
@@ -34,6 +39,11 @@ impl Detector {
         Self::default()
     }
 
+    /// A detector for a new connection to an MTProxy with this secret.
+    pub fn proxy(secret: Key) -> Self {
+        Self { secret: Some(secret), failed: None }
+    }
+
     /// Takes the initial bytes off `input` and returns the server's end of the connection; `None` when more bytes are needed.
     ///
     /// Until it has returned a codec, `input` may grow at its end and nothing else. An error is final.
@@ -41,12 +51,23 @@ impl Detector {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let result = detect(input);
+        let result = match &self.secret {
+            Some(secret) => detect_proxied(input, secret),
+            None => detect(input),
+        };
         if let Err(error) = &result {
             self.failed = Some(*error);
         }
         result
     }
+}
+
+fn detect_proxied(input: &mut BytesMut, secret: &Key) -> Result<Option<Codec>, Error> {
+    let Some(init) = input.first_chunk::<{ obfuscation::INIT }>() else { return Ok(None) };
+    let (tag, dc, streams) = obfuscation::accept(init, Some(secret));
+    let kind = Kind::ALL.into_iter().find(|kind| kind.tag() == Some(tag)).ok_or(Error::WrongSecret)?;
+    input.advance(obfuscation::INIT);
+    Ok(Some(Codec::obfuscated_server(kind, dc, streams, 0)))
 }
 
 fn detect(input: &mut BytesMut) -> Result<Option<Codec>, Error> {
@@ -61,10 +82,10 @@ fn detect(input: &mut BytesMut) -> Result<Option<Codec>, Error> {
             return Ok(Some(Codec::server(kind)));
         }
     }
-    if obfuscation::HTTP.contains(&first) {
+    if broken(Check::StreamNotHttp, obfuscation::HTTP.contains(&first)) {
         return Err(Error::Http);
     }
-    if first == obfuscation::TLS {
+    if broken(Check::StreamNotTls, first == obfuscation::TLS) {
         return Err(Error::Tls);
     }
     let Some([_, _, _, _, second @ ..]) = input.first_chunk::<8>() else { return Ok(None) };
@@ -72,14 +93,14 @@ fn detect(input: &mut BytesMut) -> Result<Option<Codec>, Error> {
         return Ok(Some(Codec::server(Kind::Full)));
     }
     let Some(init) = input.first_chunk::<{ obfuscation::INIT }>() else { return Ok(None) };
-    let (tag, dc, mut streams) = obfuscation::accept(init);
+    let (tag, dc, mut streams) = obfuscation::accept(init, None);
     if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.tag() == Some(tag)) {
         input.advance(obfuscation::INIT);
         return Ok(Some(Codec::obfuscated_server(kind, dc, streams, 0)));
     }
     let Some(head) = input[obfuscation::INIT..].first_chunk_mut::<8>() else { return Ok(None) };
     streams.incoming.apply(head);
-    if !full::is_first(head) {
+    if broken(Check::ObfuscatedTag, !full::is_first(head)) {
         return Err(Error::UnknownProtocol { tag });
     }
     input.advance(obfuscation::INIT);

@@ -31,6 +31,9 @@ pub enum Error {
         /// The number.
         dc: i32,
     },
+    /// The full transport has no tag by which a proxy could recognise it.
+    #[error("the full transport cannot be used through an MTProxy")]
+    NoTag,
     /// Bytes that the codec had already deciphered were taken from the front of the input.
     #[error("the input holds {left} bytes, fewer than the {deciphered} already deciphered in it")]
     InputTaken {
@@ -105,6 +108,9 @@ pub enum Error {
         /// What the initial bytes hold at offset 56, deciphered.
         tag: u32,
     },
+    /// The initial bytes name no transport under the proxy's secret: the client has another one, or none.
+    #[error("the client does not know the proxy's secret")]
+    WrongSecret,
 }
 
 /// What a server answers in place of a payload ("Transport errors"). On the wire it is the negated code, in a frame of its own.
@@ -128,6 +134,18 @@ impl TransportError {
             Self::Flood => 429,
             Self::InvalidDc => 444,
             Self::Other(code) => code,
+        }
+    }
+
+    /// What it means for people, as a clause.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::AuthKeyNotFound => "the server does not know the key, or did not like the key exchange",
+            Self::Flood => "there were too many connections, or too much at once; only waiting helps",
+            Self::InvalidDc => {
+                "the server is of another DC than the one asked for: the DC list, --test-dc or the proxy leads elsewhere"
+            }
+            Self::Other(_) => "the protocol's pages do not say what that is",
         }
     }
 }

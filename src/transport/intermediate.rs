@@ -15,6 +15,7 @@ use rand::Rng;
 
 use super::codec::{Frame, Head, Role, check_len};
 use super::error::{Error, TransportError};
+use crate::check::{Check, broken};
 
 /// The top bit of a length.
 const QUICK_ACK: u32 = 1 << 31;
@@ -57,7 +58,7 @@ pub(super) fn head(input: &[u8], role: Role, padded: bool) -> Result<Option<Head
 
 fn check_padded_len(announced: usize) -> Result<usize, Error> {
     const MAX: usize = super::MAX_FRAME + MAX_PADDING;
-    if announced > MAX {
+    if broken(Check::PaddedFrameMost, announced > MAX) {
         return Err(Error::FrameTooLong { found: announced, max: MAX });
     }
     Ok(announced)
@@ -90,7 +91,8 @@ pub(super) fn unpad(mut body: BytesMut, role: Role) -> Result<Frame, Error> {
         && let Some(code) = body.first_chunk().map(|code| i32::from_le_bytes(*code))
     {
         if code == -1 {
-            return match (body.len() <= MAX_QUICK_ACK, body.get(4..).and_then(|rest| rest.first_chunk())) {
+            let short = !broken(Check::PaddedQuickAckLength, body.len() > MAX_QUICK_ACK);
+            return match (short, body.get(4..).and_then(|rest| rest.first_chunk())) {
                 (true, Some(token)) => Ok(Frame::QuickAck(u32::from_le_bytes(*token))),
                 _ => Err(Error::QuickAckLength { found: body.len() }),
             };
@@ -98,7 +100,7 @@ pub(super) fn unpad(mut body: BytesMut, role: Role) -> Result<Frame, Error> {
         if code < 0 {
             return Ok(Frame::Error(TransportError::from(code)));
         }
-        if body.len() < 8 {
+        if broken(Check::PaddedErrorCodeNegative, body.len() < 8) {
             return Err(Error::ErrorCodeNotNegative { found: code });
         }
     }

@@ -20,6 +20,8 @@
 //! * `abridged`, `intermediate` (padded or not), `full`: the envelopes.
 //! * `obfuscation`: the initial 64 bytes and the two key streams.
 //! * [`http`]: requests and answers as envelopes. [`websocket`]: messages around an obfuscated stream. [`carrier`]: which of them.
+//! * [`mtproxy`]: what a proxy's secret says. `obfuscated`: the stream that it wants, below the envelopes. [`fake_tls`]: the disguise that some of them demand.
+//! * [`proxy`]: which proxy is meant, from a URL. [`socks5`], [`http_connect`]: how a client gets past two kinds of them.
 //! * [`error`]: [`Error`], one variant for each rule, and [`TransportError`], what a server may answer in place of a payload.
 
 mod abridged;
@@ -27,10 +29,16 @@ pub mod carrier;
 pub mod codec;
 pub mod detect;
 pub mod error;
+pub mod fake_tls;
 mod full;
 pub mod http;
+pub mod http_connect;
 mod intermediate;
+pub mod mtproxy;
+mod obfuscated;
 mod obfuscation;
+pub mod proxy;
+pub mod socks5;
 #[cfg(test)]
 mod tests;
 pub mod websocket;
@@ -44,6 +52,8 @@ pub use carrier::Carrier;
 pub use codec::{Codec, Frame};
 pub use detect::Detector;
 pub use error::{Error, TransportError};
+pub use obfuscated::Obfuscated;
+pub use proxy::{Host, Proxy, Target};
 
 /// The longest payload that either end accepts, in bytes. Checked before anything is allocated for it. TDLib has the same limit.
 pub const MAX_FRAME: usize = 16 << 20;
@@ -83,6 +93,18 @@ impl Kind {
             Self::Intermediate => Some(0xeeee_eeee),
             Self::PaddedIntermediate => Some(0xdddd_dddd),
             Self::Full => None,
+        }
+    }
+}
+
+impl Kind {
+    /// What a plain stream of this kind begins with.
+    pub const fn announcement(self) -> &'static [u8] {
+        match self {
+            Self::Abridged => &[0xef],
+            Self::Intermediate => &[0xee; 4],
+            Self::PaddedIntermediate => &[0xdd; 4],
+            Self::Full => &[],
         }
     }
 }

@@ -12,15 +12,21 @@
 //!                        server to client
 //! ```
 //!
+//! An MTProxy's clients mix its secret into both keys: each is the SHA-256 of the 32 bytes above and the secret. So only who knows the
+//! secret gets past the proxy, and the proxy routes by the DC.
+//!
 //! The last eight bytes are sent enciphered, with the key stream at offset 56: the stream starts at the initial bytes. The tag is the
 //! kind's; full has none and leaves it random. The DC is a signed 16-bit number.
 
 use rand::Rng;
 
-use super::Kind;
+use zeroize::Zeroizing;
 
+use super::Kind;
 use super::error::Error;
+use super::mtproxy::Key;
 use crate::crypto::aes::Ctr;
+use crate::crypto::hash::sha256;
 use crate::ids::DcId;
 
 /// Length of the initial bytes.
@@ -32,8 +38,8 @@ pub(super) struct Streams {
     pub(super) incoming: Ctr,
 }
 
-/// Makes the initial bytes of a client.
-pub(super) fn start(kind: Kind, dc: DcId, rng: &mut dyn Rng) -> Result<([u8; INIT], Streams), Error> {
+/// Makes the initial bytes of a client; with a proxy's secret, those that the proxy wants.
+pub(super) fn start(kind: Kind, dc: DcId, secret: Option<&Key>, rng: &mut dyn Rng) -> Result<([u8; INIT], Streams), Error> {
     let dc_tag = i16::try_from(dc.0).map_err(|_| Error::DcOutOfRange { dc: dc.0 })?;
     let mut init = random_init(kind, rng);
     if let Some(tag) = kind.tag() {
@@ -42,7 +48,7 @@ pub(super) fn start(kind: Kind, dc: DcId, rng: &mut dyn Rng) -> Result<([u8; INI
     if dc_tag != 0 {
         init[60..62].copy_from_slice(&dc_tag.to_le_bytes());
     }
-    let (mut outgoing, incoming) = key_streams(&init);
+    let (mut outgoing, incoming) = key_streams(&init, secret);
     let mut enciphered = init;
     outgoing.apply(&mut enciphered);
     init[56..].copy_from_slice(&enciphered[56..]);
@@ -50,8 +56,8 @@ pub(super) fn start(kind: Kind, dc: DcId, rng: &mut dyn Rng) -> Result<([u8; INI
 }
 
 /// What a server reads in a client's initial bytes: the tag, the DC (meaningful only if the client wrote one), and the streams.
-pub(super) fn accept(init: &[u8; INIT]) -> (u32, DcId, Streams) {
-    let (mut incoming, outgoing) = key_streams(init);
+pub(super) fn accept(init: &[u8; INIT], secret: Option<&Key>) -> (u32, DcId, Streams) {
+    let (mut incoming, outgoing) = key_streams(init, secret);
     let mut deciphered = *init;
     incoming.apply(&mut deciphered);
     let [.., t0, t1, t2, t3, d0, d1, _, _] = deciphered;
@@ -60,16 +66,19 @@ pub(super) fn accept(init: &[u8; INIT]) -> (u32, DcId, Streams) {
 }
 
 /// The key streams from client to server and from server to client, both at their start.
-fn key_streams(init: &[u8; INIT]) -> (Ctr, Ctr) {
+fn key_streams(init: &[u8; INIT], secret: Option<&Key>) -> (Ctr, Ctr) {
     let mut reversed = *init;
     reversed.reverse();
-    (key_stream(init), key_stream(&reversed))
+    (key_stream(init, secret), key_stream(&reversed, secret))
 }
 
-fn key_stream(init: &[u8; INIT]) -> Ctr {
-    let (mut key, mut iv) = ([0; 32], [0; 16]);
+fn key_stream(init: &[u8; INIT], secret: Option<&Key>) -> Ctr {
+    let (mut key, mut iv) = (Zeroizing::new([0; 32]), [0; 16]);
     key.copy_from_slice(&init[8..40]);
     iv.copy_from_slice(&init[40..56]);
+    if let Some(secret) = secret {
+        *key = sha256(&[&*key, secret.bytes()]);
+    }
     Ctr::new(&key, &iv)
 }
 
@@ -191,7 +200,7 @@ mod tests {
             for kind in Kind::ALL {
                 let (init, _) = start_with(kind, &mut Starts(vec![start.clone(); 100]));
                 assert!(!is_forbidden(&init, Kind::Abridged), "{kind} {start:02x?}");
-                let (tag, ..) = accept(&init);
+                let (tag, ..) = accept(&init, None);
                 let named = Kind::ALL.into_iter().find(|kind| kind.tag() == Some(tag));
                 assert_eq!(named.unwrap_or(Kind::Full), kind, "{start:02x?}");
             }
@@ -199,14 +208,15 @@ mod tests {
     }
 
     fn start_with(kind: Kind, rng: &mut Starts) -> ([u8; INIT], Streams) {
-        start(kind, DcId(2), rng).unwrap()
+        start(kind, DcId(2), None, rng).unwrap()
     }
 
     #[test]
     fn both_ends_agree() {
-        for dc in [1, -3, 10_002, -10_004] {
-            let (init, mut client) = start(Kind::Intermediate, DcId(dc), &mut Starts(Vec::new())).unwrap();
-            let (tag, seen, mut server) = accept(&init);
+        let secret = Key::new([0x5e; 16]);
+        for (dc, secret) in [1, -3, 10_002, -10_004].into_iter().flat_map(|dc| [(dc, None), (dc, Some(&secret))]) {
+            let (init, mut client) = start(Kind::Intermediate, DcId(dc), secret, &mut Starts(Vec::new())).unwrap();
+            let (tag, seen, mut server) = accept(&init, secret);
             assert_eq!((tag, seen), (0xeeee_eeee, DcId(dc)));
             let mut data = *b"there and back";
             client.outgoing.apply(&mut data);
@@ -221,7 +231,18 @@ mod tests {
 
     #[test]
     fn a_dc_that_does_not_fit_is_refused() {
-        let result = start(Kind::Full, DcId(40_000), &mut Starts(Vec::new()));
+        let result = start(Kind::Full, DcId(40_000), None, &mut Starts(Vec::new()));
         assert_eq!(result.err(), Some(Error::DcOutOfRange { dc: 40_000 }));
+    }
+
+    /// The formula, computed by another library: AES-256-CTR under SHA-256(bytes 8..40 of the initial ones, secret), from its start.
+    #[test]
+    fn a_secret_goes_into_the_key() {
+        let (ours, others) = (Key::new([1; 16]), Key::new([2; 16]));
+        let (init, _) = start(Kind::PaddedIntermediate, DcId(-2), Some(&ours), &mut Starts(Vec::new())).unwrap();
+        assert_eq!(hex::encode(&init[56..]), "28b457c2ad09cda7");
+        assert_eq!(accept(&init, Some(&ours)).0, 0xdddd_dddd);
+        assert_ne!(accept(&init, Some(&others)).0, 0xdddd_dddd);
+        assert_ne!(accept(&init, None).0, 0xdddd_dddd);
     }
 }

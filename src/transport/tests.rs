@@ -64,6 +64,11 @@ fn received(codec: &mut Codec, wire: &mut BytesMut) -> Vec<Vec<u8>> {
     all
 }
 
+/// Row: A.1 "abridged"
+/// Row: A.1 "intermediate"
+/// Row: A.1 "padded intermediate"
+/// Row: A.1 "full (crc32+seq)"
+/// Row: A.1 "obfuscated2"
 #[test]
 fn round_trip_in_every_transport_and_chunking() {
     for options in every_transport() {
@@ -170,6 +175,7 @@ fn full_frame_of_an_empty_payload_as_published() {
     assert_eq!(server.decode(&mut wire), Ok(Some(Frame::Payload(BytesMut::new()))));
 }
 
+/// Row: A.1 "quick ack"
 #[test]
 fn quick_acks_in_both_directions() {
     const TOKEN: u32 = 0x8123_4567;
@@ -202,6 +208,7 @@ fn quick_acks_in_both_directions() {
     }
 }
 
+/// Row: A.1 "quick ack"
 #[test]
 fn quick_acks_on_the_wire() {
     for (kind, expected) in [(Kind::Abridged, "81020304"), (Kind::Intermediate, "04030281")] {
@@ -217,6 +224,7 @@ fn quick_acks_on_the_wire() {
     assert_eq!(client.decode(&mut BytesMut::from(&[4, 3, 2, 0x81][..])), Ok(Some(Frame::QuickAck(0x8102_0304))));
 }
 
+/// Row: A.1 "transport errors"
 #[test]
 fn transport_errors_are_typed() {
     let cases = [
@@ -318,6 +326,7 @@ fn payload_too_long() {
     }
 }
 
+/// Row: A.1 "max frame"
 #[test]
 fn longest_payload() {
     let mut rng = rng(13);
@@ -360,6 +369,7 @@ fn input_taken() {
     assert_eq!(server.decode(&mut wire), Err(Error::InputTaken { deciphered: 10, left: 9 }));
 }
 
+/// Row: A.1 "max frame"
 #[test]
 fn frame_too_long() {
     let words = (MAX_FRAME as u32 / 4 + 1).to_le_bytes();
@@ -399,6 +409,7 @@ fn frame_too_short() {
     }
 }
 
+/// Row: A.1 "full (crc32+seq)"
 #[test]
 fn wrong_crc() {
     let good = hex::decode("0c0000000000000026ca8d32").unwrap();
@@ -415,6 +426,7 @@ fn wrong_crc() {
     assert!(matches!(refused(client_of(Kind::Full), &wire), Error::WrongCrc { found: 0x328d_ca26, .. }));
 }
 
+/// Row: A.1 "full (crc32+seq)"
 #[test]
 fn wrong_seq() {
     let mut wire = BytesMut::new();
@@ -499,6 +511,7 @@ fn server_learns_the_dc() {
     }
 }
 
+/// Row: A.1 "obfuscated2"
 #[test]
 fn obfuscated_streams_differ_and_show_no_tag() {
     for kind in Kind::ALL {

@@ -14,7 +14,7 @@ pub fn run(data: &[u8]) {
     let Ok(messages) = container::parse(&body, OUTER) else { return };
     let mut again = body.get(..4).unwrap_or_default().to_vec();
     again.extend_from_slice(&container::header(messages.len())[4..]);
-    for message in &messages {
+    for message in messages {
         again.extend_from_slice(&container::message_header(message.msg_id, message.seq_no, message.body.len()));
         again.extend_from_slice(&message.body);
     }

@@ -1,6 +1,7 @@
 //! One module a target, each with `run`, which must neither panic nor hang on any bytes and asserts what must hold for all of them,
 //! and `seeds`, small inputs to start from.
 
+pub mod binding;
 pub mod container;
 pub mod detector;
 pub mod dh_group;
@@ -47,6 +48,7 @@ macro_rules! targets {
 }
 
 targets! {
+    binding, 64;
     container, 64;
     detector, 64;
     dh_group, 8;

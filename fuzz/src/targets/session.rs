@@ -225,7 +225,7 @@ impl World {
             self.theirs.push(opened.msg_id);
             if container::constructor(&opened.body) == container::ID {
                 let parts = container::parse(&opened.body, opened.msg_id).expect("a sound container");
-                self.theirs.extend(parts.iter().map(|part| part.msg_id));
+                self.theirs.extend(parts.map(|part| part.msg_id));
             }
         }
         assert!(self.session.poll_output(self.now).is_none(), "frames without an end");

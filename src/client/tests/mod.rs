@@ -1,6 +1,8 @@
 //! The client against real server roles, over in-memory streams and paused time.
 
+mod pfs;
 mod server;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -306,6 +308,7 @@ async fn a_server_that_always_breaks_off_before_the_answer_is_given_up() {
     assert!(began.elapsed() <= Duration::from_secs(60));
 }
 
+/// Row: A.1 "transport errors"
 #[tokio::test(start_paused = true)]
 async fn transport_errors_are_told_apart() {
     let server = TestServer::new(usual);

@@ -11,14 +11,18 @@ use rand::{Rng, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{ClientConfig, DcAddress, DcTable};
+use crate::clock::Now;
 use crate::crypto::AuthKey;
 use crate::crypto::rsa::PrivateKey;
 use crate::ids::{DcId, MsgId, SessionId};
+use crate::mtproto::binding::{self, Binding};
 use crate::mtproto::envelope::{self, Side};
+use crate::mtproto::handshake::KeyKind;
 use crate::mtproto::handshake::server::{Config, ServerHandshake, Step};
 use crate::mtproto::plain;
 use crate::mtproto::session::{Event, FutureSalt, ServerParams, Session};
 use crate::net::{Clock, DialFuture, Dialer, Stream};
+use crate::tl::api::functions::auth::BindTempAuthKey;
 use crate::tl::{Deserialize, Identifiable, RawObject, Serialize, api};
 use crate::transport::{Codec, Detector, Frame};
 
@@ -30,6 +34,8 @@ pub(crate) const START: Duration = Duration::from_secs(1_700_000_000);
 pub(crate) struct Call {
     pub(crate) dc: i32,
     pub(crate) key_id: i64,
+    /// The permanent key behind it.
+    pub(crate) perm: i64,
     pub(crate) session: i64,
     /// The layer and the device model of `initConnection`, when the request carried it.
     pub(crate) introduced: Option<(i32, String)>,
@@ -50,6 +56,8 @@ pub(crate) enum Reply {
     Error(i32, &'static str),
     /// Answers, but the connection breaks before the answer is out.
     AnswerAndCut(Bytes),
+    /// Answers after a while.
+    Later(Duration, Bytes),
     /// Never answers.
     Silence,
 }
@@ -62,15 +70,30 @@ impl Reply {
 
 type Handler = Box<dyn FnMut(&Call) -> Reply + Send>;
 
+/// What the server knows of a temporary key.
+struct Temp {
+    expires_at: i64,
+    bound_to: Option<i64>,
+}
+
 #[derive(Default)]
 struct State {
     keys: HashMap<(i32, i64), AuthKey>,
+    temps: HashMap<i64, Temp>,
+    /// The keys of encrypted messages as they came, and the messages themselves.
+    heard: Vec<(i64, Bytes)>,
+    bindings: usize,
+    /// How many bindings are refused, and with what.
+    refused_bindings: (usize, &'static str),
+    /// Answers that take their time.
+    later: Vec<(Duration, (i64, i64), MsgId, Bytes)>,
     sessions: HashMap<(i64, i64), Session>,
     calls: Vec<Call>,
     cancelled: usize,
     dials: usize,
     open: usize,
     handshakes: usize,
+    temp_handshakes: usize,
     refuse_dials: bool,
     refuse_with: Option<i32>,
     talks_garbage: bool,
@@ -108,7 +131,7 @@ impl TestServer {
         })
     }
 
-    /// Three DCs, and the key of all.
+    /// Three DCs, and the key of all. Without forward secrecy: what that adds has tests of its own.
     pub(crate) fn config() -> ClientConfig {
         let dc = |id: i32| DcAddress {
             id,
@@ -123,7 +146,7 @@ impl TestServer {
             rsa_public_keys: vec![private_key().public().to_pem()],
             test: false,
         };
-        ClientConfig { seed: Some([1; 32]), ..ClientConfig::new(dcs, 17, "hash") }
+        ClientConfig { seed: Some([1; 32]), pfs: None, ..ClientConfig::new(dcs, 17, "hash") }
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -145,6 +168,45 @@ impl TestServer {
 
     pub(crate) fn handshakes(&self) -> usize {
         self.state.lock().unwrap().handshakes
+    }
+
+    pub(crate) fn temp_handshakes(&self) -> usize {
+        self.state.lock().unwrap().temp_handshakes
+    }
+
+    /// Bindings that were accepted.
+    pub(crate) fn bindings(&self) -> usize {
+        self.state.lock().unwrap().bindings
+    }
+
+    /// Every encrypted message so far: its key, and what it said.
+    pub(crate) fn heard(&self) -> Vec<(i64, Bytes)> {
+        self.state.lock().unwrap().heard.clone()
+    }
+
+    /// Refuses the next bindings.
+    pub(crate) fn refuse_bindings(&self, count: usize, error: &'static str) {
+        self.state.lock().unwrap().refused_bindings = (count, error);
+    }
+
+    /// Forgets the temporary keys.
+    pub(crate) fn forget_temp_keys(&self) {
+        let mut state = self.state.lock().unwrap();
+        let temps = std::mem::take(&mut state.temps);
+        state.keys.retain(|(_, id), _| !temps.contains_key(id));
+        state.sessions.retain(|(id, _), _| !temps.contains_key(id));
+    }
+
+    /// Forgets the permanent keys, and what is bound to them.
+    pub(crate) fn forget_permanent_keys(&self) {
+        let mut state = self.state.lock().unwrap();
+        let State { keys, temps, .. } = &mut *state;
+        keys.retain(|(_, id), _| temps.contains_key(id));
+    }
+
+    /// Forgets what the temporary keys are bound to.
+    pub(crate) fn unbind_temp_keys(&self) {
+        self.state.lock().unwrap().temps.values_mut().for_each(|temp| temp.bound_to = None);
     }
 
     pub(crate) fn cancelled(&self) -> usize {
@@ -213,6 +275,13 @@ impl TestServer {
         addr
     }
 
+    /// The key with an id, as long as it lasts.
+    fn key(&self, dc: i32, id: i64) -> Option<AuthKey> {
+        let state = self.state.lock().unwrap();
+        let ended = state.temps.get(&id).is_some_and(|temp| temp.expires_at <= self.clock.now().unix());
+        state.keys.get(&(dc, id)).filter(|_| !ended).cloned()
+    }
+
     async fn serve(self: Arc<Self>, dc: i32, stream: impl Stream) {
         self.state.lock().unwrap().open += 1;
         self.run(dc, stream).await;
@@ -248,6 +317,39 @@ impl TestServer {
     }
 }
 
+impl State {
+    /// The server's part of forward secrecy: binds keys, and answers those that are bound to none.
+    fn about_keys(&mut self, dc: i32, (key_id, session): (i64, i64), msg_id: MsgId, body: &Bytes, now: Now) -> Option<Reply> {
+        let is_unbound = self.temps.get(&key_id).is_some_and(|temp| temp.bound_to.is_none());
+        let Ok(request) = BindTempAuthKey::from_bytes(body.clone()) else {
+            return is_unbound.then_some(Reply::Error(401, "AUTH_KEY_PERM_EMPTY"));
+        };
+        let (left, error) = &mut self.refused_bindings;
+        if *left > 0 {
+            *left -= 1;
+            return Some(Reply::Error(400, error));
+        }
+        let expected = Binding {
+            msg_id,
+            nonce: request.nonce,
+            temp_auth_key_id: key_id,
+            perm_auth_key_id: request.perm_auth_key_id,
+            session_id: SessionId(session),
+            expires_at: request.expires_at,
+        };
+        let Some(perm) = self.keys.get(&(dc, request.perm_auth_key_id)) else {
+            return Some(Reply::Error(400, "ENCRYPTED_MESSAGE_INVALID"));
+        };
+        binding::check(perm, &expected, &request.encrypted_message).unwrap();
+        let temp = self.temps.get_mut(&key_id).unwrap();
+        assert_eq!((temp.expires_at, i64::from(request.expires_at)), (request.expires_at.into(), temp.expires_at));
+        assert!(temp.expires_at > now.unix());
+        temp.bound_to = Some(request.perm_auth_key_id);
+        self.bindings += 1;
+        Some(Reply::of(&true))
+    }
+}
+
 impl Dialer for Arc<TestServer> {
     fn dial(&self, addr: SocketAddr) -> DialFuture<'_> {
         Box::pin(async move {
@@ -276,18 +378,20 @@ struct Connection {
     dc: i32,
     codec: Codec,
     handshake: Option<ServerHandshake>,
-    session: Option<(i64, i64)>,
+    /// The sessions whose messages came over it; the last one at the end.
+    sessions: Vec<(i64, i64)>,
     frames: usize,
 }
 
 impl Connection {
     fn new(dc: i32, codec: Codec) -> Self {
-        Self { dc, codec, handshake: None, session: None, frames: 0 }
+        Self { dc, codec, handshake: None, sessions: Vec::new(), frames: 0 }
     }
 
     fn due(&self, server: &TestServer) -> Option<Duration> {
         let state = server.state.lock().unwrap();
-        self.session.and_then(|id| state.sessions.get(&id)).and_then(Session::poll_timeout)
+        let sessions = self.sessions.iter().filter_map(|id| state.sessions.get(id)).filter_map(Session::poll_timeout);
+        sessions.chain(state.later.iter().map(|(due, ..)| *due)).min()
     }
 
     fn advance(&mut self, server: &TestServer, input: &mut BytesMut, output: &mut BytesMut) -> Verdict {
@@ -305,11 +409,12 @@ impl Connection {
                 self.codec.encode_error(code, &mut *rng, output).unwrap();
                 return Verdict::End;
             }
-            let Some(key) = server.state.lock().unwrap().keys.get(&(self.dc, key_id)).cloned() else {
+            let Some(key) = server.key(self.dc, key_id) else {
                 self.codec.encode_error(404, &mut *rng, output).unwrap();
                 return Verdict::End;
             };
             let opened = envelope::open(&key, Side::Client, frame).unwrap();
+            server.state.lock().unwrap().heard.push((key_id, opened.body.clone()));
             let id = (key_id, opened.session_id.0);
             let mut seed = [0; 32];
             rng.fill_bytes(&mut seed);
@@ -318,7 +423,8 @@ impl Connection {
                 let salts = vec![FutureSalt { since: 0, until: i64::MAX, salt: opened.salt }];
                 Session::server(ServerParams::new(key, SessionId(id.1), salts, seed), now)
             });
-            if self.session.replace(id) != Some(id) {
+            if !self.sessions.contains(&id) {
+                self.sessions.push(id);
                 session.connection_opened(now);
             }
             session.handle_opened(now, opened).unwrap();
@@ -332,7 +438,15 @@ impl Connection {
         }
         let mut state = server.state.lock().unwrap();
         let talks_garbage = state.talks_garbage;
-        if let Some(session) = self.session.and_then(|id| state.sessions.get_mut(&id)) {
+        let due: Vec<_> = state.later.extract_if(.., |(due, id, ..)| *due <= now.mono && self.sessions.contains(id)).collect();
+        for (_, id, msg_id, body) in due {
+            state.outstanding -= 1;
+            if let Some(session) = state.sessions.get_mut(&id) {
+                session.respond(now, msg_id, body, true).unwrap();
+            }
+        }
+        for id in &self.sessions {
+            let Some(session) = state.sessions.get_mut(id) else { continue };
             session.handle_timeout(now);
             while let Some(mut frame) = session.poll_output(now) {
                 if talks_garbage {
@@ -359,7 +473,13 @@ impl Connection {
             }
             Step::Done(established, answer) => {
                 let mut state = server.state.lock().unwrap();
-                state.handshakes += 1;
+                match established.kind {
+                    KeyKind::Permanent => state.handshakes += 1,
+                    KeyKind::Temporary { expires_at } => {
+                        state.temp_handshakes += 1;
+                        state.temps.insert(established.auth_key.id(), Temp { expires_at, bound_to: None });
+                    }
+                }
                 state.keys.insert((self.dc, established.auth_key.id()), established.auth_key);
                 answer
             }
@@ -383,9 +503,16 @@ impl Connection {
                 }
                 _ => continue,
             };
+            if let Some(reply) = state.about_keys(self.dc, id, msg_id, &body, now) {
+                state.outstanding += 1;
+                drop(state);
+                self.reply(server, id, msg_id, reply, now);
+                continue;
+            }
             state.outstanding += 1;
             state.most_outstanding = state.most_outstanding.max(state.outstanding);
             let mut call = self.unwrap(id, body);
+            call.perm = state.temps.get(&id.0).and_then(|temp| temp.bound_to).unwrap_or(id.0);
             call.nth = state.calls.iter().filter(|old| (old.dc, old.method) == (call.dc, call.method)).count();
             state.calls.push(call.clone());
             drop(state);
@@ -396,10 +523,14 @@ impl Connection {
         }
     }
 
-    fn reply(&self, server: &TestServer, id: (i64, i64), msg_id: MsgId, reply: Reply, now: crate::clock::Now) -> Verdict {
+    fn reply(&self, server: &TestServer, id: (i64, i64), msg_id: MsgId, reply: Reply, now: Now) -> Verdict {
         let mut state = server.state.lock().unwrap();
         let (body, verdict) = match reply {
             Reply::Silence => return Verdict::GoOn,
+            Reply::Later(delay, body) => {
+                state.later.push((now.mono + delay, id, msg_id, body));
+                return Verdict::GoOn;
+            }
             Reply::Body(body) => (body, Verdict::GoOn),
             Reply::AnswerAndCut(body) => (body, Verdict::Cut),
             Reply::Error(code, message) => {
@@ -438,7 +569,7 @@ impl Connection {
                 }
                 _ => {
                     let (dc, frames) = (self.dc, self.frames);
-                    return Call { dc, key_id, session, introduced, without_updates, method, nth: 0, frames };
+                    return Call { dc, key_id, perm: key_id, session, introduced, without_updates, method, nth: 0, frames };
                 }
             }
         }

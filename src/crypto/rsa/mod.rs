@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::bigint::{self, Modulus};
 use super::hash::{sha1, sha256};
 use super::{aes, der, pem};
+use crate::check::{Check, broken};
 
 mod private;
 
@@ -206,7 +207,8 @@ fn unpad(mut block: Zeroizing<[u8; LEN]>) -> Result<Zeroizing<[u8; PADDED]>, Rsa
 
     let (data_pad_reversed, hash) = data_with_hash.split_at_mut(PADDED);
     data_pad_reversed.reverse();
-    if !super::constant_time_eq(&sha256(&[&*temp_key, data_pad_reversed]), hash) {
+    let same = super::constant_time_eq(&sha256(&[&*temp_key, data_pad_reversed]), hash);
+    if broken(Check::RsaPadHash, !same) {
         return Err(RsaError::HashMismatch);
     }
     let mut data = Zeroizing::new([0; PADDED]);

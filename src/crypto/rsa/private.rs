@@ -7,6 +7,7 @@ use rand::Rng;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{BITS, LEN, PADDED, PublicKey, RsaError, unpad};
+use crate::check::{Check, broken};
 use crate::crypto::bigint::{self, rem_small};
 use crate::crypto::{der, pem, prime};
 
@@ -109,7 +110,7 @@ impl PrivateKey {
 
     fn decrypt_raw(&self, encrypted: &[u8; LEN]) -> Result<Zeroizing<[u8; LEN]>, RsaError> {
         let number = BoxedUint::from_be_slice_truncated(encrypted, BITS);
-        if number >= *self.public.modulus.value() {
+        if broken(Check::RsaReduced, number >= *self.public.modulus.value()) {
             return Err(RsaError::NotReduced);
         }
         // Not modulo the factors apart: that takes a quarter of the time, but `crypto-bigint` keeps a prepared modulus in memory that it

@@ -25,6 +25,7 @@ fn fingerprints_of_telegrams_keys() {
 }
 
 /// gotd's `crypto/rsa_pad_test.go`: the production key, all randomness zero.
+/// Row: A.2 "RSA_PAD"
 #[test]
 fn rsa_pad_of_gotd() {
     let key = PublicKey::from_pem(PRODUCTION_PEM).unwrap();
@@ -96,6 +97,7 @@ fn padded_data_goes_there_and_back() {
 }
 
 /// Whatever the random bytes, a number above the modulus is tried again with another key until one fits.
+/// Row: A.2 "RSA_PAD"
 #[test]
 fn retries_until_below_the_modulus() {
     let private = key_pair();
@@ -139,6 +141,7 @@ fn encrypted_values_that_are_not_ours_are_refused() {
     assert!(matches!(other.decrypt_pad(&good), Err(RsaError::HashMismatch | RsaError::NotReduced)));
 }
 
+/// Row: A.2 "RSA_PAD"
 #[test]
 fn a_changed_padding_block_fails_its_hash() {
     let block = pad(&[7; PADDED], &[8; TEMP_KEY]);

@@ -31,6 +31,8 @@ fn all() -> Vec<Event> {
         Event::Computed { what: "DH group checked", detail: "known prime".into() },
         Event::HandshakeStep { name: "req_pq_multi", detail: String::new() },
         Event::AuthKeyReady { id: 0xc0ffee, fresh: true },
+        Event::TempKeyBound { id: 0xc0ffee, perm: 0xdecaf, expires_at: 1_700_086_400 },
+        Event::KeyInUse { id: 0xc0ffee, expires_at: Some(1_700_086_400) },
         Event::CheckFailed { rule: "WrongSession", detail: "found 1, expected 2".into() },
         Event::MessageSent { msg_id, seq_no: SeqNo(1), constructor: GET_CONFIG, len: 84, container: None },
         Event::MessageReceived { msg_id, seq_no: SeqNo(1), constructor: GET_CONFIG, len: 84, container: Some(MsgId(7)) },

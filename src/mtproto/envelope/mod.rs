@@ -17,6 +17,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use rand::Rng;
 
 use crate::{
+    check::{Check, broken},
     crypto::{self, AuthKey, kdf},
     ids::{MsgId, Salt, SeqNo, SessionId},
 };
@@ -169,16 +170,28 @@ pub fn key_id_of(frame: &[u8]) -> Option<i64> {
 /// `writer` is who sends it. `body` is the message in parts that are written one after the other; together they are serialized TL, so
 /// their length is a multiple of four. The result is allocated once, at its final size.
 pub fn seal(key: &AuthKey, writer: Side, header: &Header, body: &[&[u8]], rng: &mut dyn Rng) -> BytesMut {
-    let body_len: usize = body.iter().map(|part| part.len()).sum();
-    let padding = padding_len(INNER_HEADER_LEN + body_len, rng);
-    seal_padded(key, writer, header, body, padding, rng).0
+    let body_len = body.iter().map(|part| part.len()).sum();
+    seal_with(key, writer, header, body_len, |out| body.iter().for_each(|part| out.put_slice(part)), rng)
 }
 
 /// [`seal`], and the token that a quick acknowledgement of the message would carry.
 pub fn seal_with_token(key: &AuthKey, writer: Side, header: &Header, body: &[&[u8]], rng: &mut dyn Rng) -> (BytesMut, u32) {
-    let body_len: usize = body.iter().map(|part| part.len()).sum();
+    let body_len = body.iter().map(|part| part.len()).sum();
     let padding = padding_len(INNER_HEADER_LEN + body_len, rng);
-    seal_padded(key, writer, header, body, padding, rng)
+    seal_padded(key, writer, header, body_len, |out| body.iter().for_each(|part| out.put_slice(part)), padding, rng)
+}
+
+/// [`seal`] for a message that is nowhere in one piece: `write` appends its `body_len` bytes, and leaves what is there alone.
+pub fn seal_with(
+    key: &AuthKey,
+    writer: Side,
+    header: &Header,
+    body_len: usize,
+    write: impl FnOnce(&mut BytesMut),
+    rng: &mut dyn Rng,
+) -> BytesMut {
+    let padding = padding_len(INNER_HEADER_LEN + body_len, rng);
+    seal_padded(key, writer, header, body_len, write, padding, rng).0
 }
 
 /// [`seal_with_token`] with the length of the padding given: header, body and padding fill whole blocks.
@@ -186,11 +199,11 @@ fn seal_padded(
     key: &AuthKey,
     writer: Side,
     header: &Header,
-    body: &[&[u8]],
+    body_len: usize,
+    write: impl FnOnce(&mut BytesMut),
     padding: usize,
     rng: &mut dyn Rng,
 ) -> (BytesMut, u32) {
-    let body_len: usize = body.iter().map(|part| part.len()).sum();
     debug_assert!(body_len.is_multiple_of(4), "a message is serialized TL");
     let total = OUTER_HEADER_LEN + INNER_HEADER_LEN + body_len + padding;
 
@@ -202,10 +215,9 @@ fn seal_padded(
     out.put_i64_le(header.msg_id.0);
     out.put_i32_le(header.seq_no.0);
     out.put_u32_le(u32::try_from(body_len).unwrap_or(u32::MAX));
-    for part in body {
-        out.put_slice(part);
-    }
-    let body_end = out.len();
+    write(&mut out);
+    let body_end = OUTER_HEADER_LEN + INNER_HEADER_LEN + body_len;
+    debug_assert_eq!(out.len(), body_end, "what is written is as long as was said");
     out.resize(total, 0);
     rng.fill_bytes(&mut out[body_end..]);
 
@@ -250,7 +262,7 @@ pub fn open(key: &AuthKey, writer: Side, frame: BytesMut) -> Result<Opened, Enve
 /// As [`open`].
 pub fn open_with_token(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<(Opened, u32), EnvelopeError> {
     let encrypted_len = frame.len().saturating_sub(OUTER_HEADER_LEN);
-    if encrypted_len < MIN_ENCRYPTED {
+    if broken(Check::EnvelopeTooShort, encrypted_len < MIN_ENCRYPTED) {
         return Err(EnvelopeError::TooShort { len: frame.len() });
     }
     let (outer, encrypted) = frame.split_at_mut(OUTER_HEADER_LEN);
@@ -258,14 +270,17 @@ pub fn open_with_token(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Resu
     let msg_key: [u8; 16] = msg_key.try_into().expect("the outer header has 24 bytes");
 
     let found = i64::from_le_bytes(*key_id);
-    if found != key.id() {
+    if broken(Check::EnvelopeKeyId, found != key.id()) {
         return Err(EnvelopeError::KeyIdMismatch { found, expected: key.id() });
     }
 
     let cipher = kdf::aes_v2(key, &msg_key, writer);
-    cipher.decrypt(encrypted).map_err(|_| EnvelopeError::NotBlockAligned { len: encrypted_len })?;
+    if broken(Check::EnvelopeBlocks, cipher.decrypt(encrypted).is_err()) {
+        return Err(EnvelopeError::NotBlockAligned { len: encrypted_len });
+    }
     let msg_key_large = kdf::msg_key_large(key, writer, encrypted);
-    if !crypto::constant_time_eq(&kdf::msg_key_of(&msg_key_large), &msg_key) {
+    let same = crypto::constant_time_eq(&kdf::msg_key_of(&msg_key_large), &msg_key);
+    if broken(Check::EnvelopeMsgKey, !same) {
         return Err(EnvelopeError::MsgKeyMismatch);
     }
 
@@ -275,16 +290,18 @@ pub fn open_with_token(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Resu
     let (seq_no, declared) = (SeqNo(header.i32()), header.i32());
 
     let available = encrypted_len - INNER_HEADER_LEN;
-    if declared % 4 != 0 {
+    if broken(Check::EnvelopeLengthByFour, declared % 4 != 0) {
         return Err(EnvelopeError::LengthNotDivisibleByFour { len: declared });
     }
-    let out_of_bounds = EnvelopeError::LengthOutOfBounds { declared, available };
-    let len = usize::try_from(declared).map_err(|_| out_of_bounds)?;
-    let padding = available.checked_sub(len).ok_or(out_of_bounds)?;
-    if padding < MIN_PADDING {
+    let len = usize::try_from(declared).unwrap_or(usize::MAX);
+    if broken(Check::EnvelopeLengthBounds, len > available) {
+        return Err(EnvelopeError::LengthOutOfBounds { declared, available });
+    }
+    let padding = available.saturating_sub(len);
+    if broken(Check::EnvelopePaddingLeast, padding < MIN_PADDING) {
         return Err(EnvelopeError::PaddingTooShort { len: padding });
     }
-    if padding > MAX_PADDING {
+    if broken(Check::EnvelopePaddingMost, padding > MAX_PADDING) {
         return Err(EnvelopeError::PaddingTooLong { len: padding });
     }
 

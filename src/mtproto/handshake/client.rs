@@ -8,6 +8,7 @@ use rand::Rng;
 use zeroize::Zeroizing;
 
 use crate::{
+    check::{Check, broken},
     clock::Now,
     crypto::{
         self, AuthKey,
@@ -120,12 +121,12 @@ impl ExpectResPq {
 
         let pq = read_pq(&answer.pq)?;
         let (p, q) = match pq::factorize(pq) {
-            Some((p, q)) if p < q && p % 2 == 1 => (p, q),
+            Some((p, q)) if !broken(Check::PqOdd, p % 2 == 0) => (p, q),
             Some(_) | None => return Err(PeerMisbehaved::PqNotTwoOddPrimes { pq }.into()),
         };
 
         let offered = answer.server_public_key_fingerprints;
-        let known = self.keys.iter().find(|key| offered.contains(&key.fingerprint()));
+        let known = self.keys.iter().find(|key| !broken(Check::KeyOffered, !offered.contains(&key.fingerprint())));
         let Some(key) = known else { return Err(PeerIncompatible::NoCommonKey { offered }.into()) };
 
         let mut new_nonce = NewNonce(Zeroizing::new([0; 32]));
@@ -172,12 +173,12 @@ impl ExpectResPq {
 
 /// `pq` as a number. Leading zeros do not change it.
 fn read_pq(bytes: &[u8]) -> Result<u64, PeerMisbehaved> {
-    let mut padded = [0; 8];
     let len = bytes.len();
-    let start = padded.len().checked_sub(len).ok_or(PeerMisbehaved::PqTooLong { len })?;
-    padded[start..].copy_from_slice(bytes);
-    let pq = u64::from_be_bytes(padded);
-    if pq > i64::MAX.cast_unsigned() {
+    if broken(Check::PqLength, len > 8) {
+        return Err(PeerMisbehaved::PqTooLong { len });
+    }
+    let pq = bytes.iter().fold(0, |pq, byte| pq << 8 | u64::from(*byte));
+    if broken(Check::PqSize, pq > i64::MAX.cast_unsigned()) {
         return Err(PeerMisbehaved::PqTooLarge { pq });
     }
     Ok(pq)
@@ -219,9 +220,10 @@ impl ExpectServerDhParams {
             enums::ServerDhParams::Ok(answer) => answer,
             enums::ServerDhParams::Fail(fail) => {
                 self.nonces.check(Message::ServerDhParams, fail.nonce, fail.server_nonce)?;
-                return Err(match crypto::constant_time_eq(&fail.new_nonce_hash, &self.new_nonce.plain_hash()) {
-                    true => Refused::DhParams.into(),
-                    false => PeerMisbehaved::DhParamsFailHashMismatch.into(),
+                let proven = crypto::constant_time_eq(&fail.new_nonce_hash, &self.new_nonce.plain_hash());
+                return Err(match broken(Check::DhParamsFailHash, !proven) {
+                    false => Refused::DhParams.into(),
+                    true => PeerMisbehaved::DhParamsFailHashMismatch.into(),
                 });
             }
         };
@@ -331,10 +333,15 @@ impl ExpectDhGen {
         };
         self.exchange.nonces.check(Message::DhGen, nonce, server_nonce)?;
         let expected = self.exchange.new_nonce.hash(verdict, &self.auth_key);
-        let proven = crypto::constant_time_eq(&hash, &expected);
+        let check = match verdict {
+            Verdict::Ok => Check::NewNonceHash1,
+            Verdict::Retry => Check::NewNonceHash2,
+            Verdict::Fail => Check::NewNonceHash3,
+        };
+        let proven = !broken(check, !crypto::constant_time_eq(&hash, &expected));
         match verdict {
             Verdict::Ok if proven => Ok(Outcome::Done(self.establish())),
-            Verdict::Retry if proven && self.retries < MAX_RETRIES => {
+            Verdict::Retry if proven && !broken(Check::RetriesEnd, self.retries >= MAX_RETRIES) => {
                 let (next, body) = Self::attempt(self.exchange, self.auth_key.aux_hash(), self.retries + 1, rng);
                 Ok(Outcome::Retry(next, body))
             }

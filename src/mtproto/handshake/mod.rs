@@ -35,6 +35,7 @@ use rand::Rng;
 use zeroize::Zeroizing;
 
 use crate::{
+    check::{Check, broken},
     clock::Now,
     crypto::{
         AuthKey,
@@ -112,7 +113,7 @@ impl Nonces {
     /// Checks the nonces of `message`.
     fn check(&self, message: Message, nonce: [u8; 16], server_nonce: [u8; 16]) -> Result<NoncesMatched, PeerMisbehaved> {
         check_nonce(message, nonce, self.nonce)?;
-        if server_nonce != self.server_nonce {
+        if broken(message.server_nonce_check(), server_nonce != self.server_nonce) {
             let (found, expected) = (Nonce(server_nonce), Nonce(self.server_nonce));
             return Err(PeerMisbehaved::ServerNonceMismatch { message, found, expected });
         }
@@ -122,10 +123,38 @@ impl Nonces {
 
 /// Checks the client's nonce alone, in the one message that introduces the server's.
 fn check_nonce(message: Message, found: [u8; 16], expected: [u8; 16]) -> Result<(), PeerMisbehaved> {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(PeerMisbehaved::NonceMismatch { message, found: Nonce(found), expected: Nonce(expected) })
+    if broken(message.nonce_check(), found != expected) {
+        return Err(PeerMisbehaved::NonceMismatch { message, found: Nonce(found), expected: Nonce(expected) });
+    }
+    Ok(())
+}
+
+impl Message {
+    /// The check of the client's nonce in this message.
+    const fn nonce_check(self) -> Check {
+        match self {
+            Self::ReqPq | Self::ResPq => Check::NonceInResPq,
+            Self::ReqDhParams => Check::NonceInReqDhParams,
+            Self::PqInnerData => Check::NonceInPqInner,
+            Self::ServerDhParams => Check::NonceInServerDhParams,
+            Self::ServerDhInnerData => Check::NonceInServerDhInner,
+            Self::SetClientDhParams => Check::NonceInSetClientDhParams,
+            Self::ClientDhInnerData => Check::NonceInClientDhInner,
+            Self::DhGen => Check::NonceInDhGen,
+        }
+    }
+
+    /// The check of the server's nonce in this message. Where it is introduced there is nothing to compare it with.
+    const fn server_nonce_check(self) -> Check {
+        match self {
+            Self::ReqPq | Self::ResPq | Self::ReqDhParams => Check::ServerNonceInReqDhParams,
+            Self::PqInnerData => Check::ServerNonceInPqInner,
+            Self::ServerDhParams => Check::ServerNonceInServerDhParams,
+            Self::ServerDhInnerData => Check::ServerNonceInServerDhInner,
+            Self::SetClientDhParams => Check::ServerNonceInSetClientDhParams,
+            Self::ClientDhInnerData => Check::ServerNonceInClientDhInner,
+            Self::DhGen => Check::ServerNonceInDhGen,
+        }
     }
 }
 

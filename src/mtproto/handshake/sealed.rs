@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rand::Rng;
 
 use crate::{
+    check::{Check, broken},
     crypto::{self, hash::sha1, kdf::AesKeyIv},
     tl::{Deserialize, Reader},
 };
@@ -49,14 +50,16 @@ pub(super) fn open<T: Deserialize>(
     min: usize,
 ) -> Result<(T, Authentic), Error> {
     let (len, min) = (encrypted.len(), (HASH_LEN + min).next_multiple_of(BLOCK));
-    if len > MAX_LEN {
+    if broken(Check::SealedMost, len > MAX_LEN) {
         return Err(PeerMisbehaved::EncryptedTooLong { message, len, max: MAX_LEN }.into());
     }
-    if len < min {
+    if broken(Check::SealedLeast, len < min) {
         return Err(PeerMisbehaved::EncryptedTooShort { message, len, min }.into());
     }
     let mut plaintext = encrypted.to_vec();
-    cipher.decrypt(&mut plaintext).map_err(|_| PeerMisbehaved::EncryptedNotBlockAligned { message, len })?;
+    if broken(Check::SealedBlocks, cipher.decrypt(&mut plaintext).is_err()) {
+        return Err(PeerMisbehaved::EncryptedNotBlockAligned { message, len }.into());
+    }
 
     let mut content = Bytes::from(plaintext);
     let hash = content.split_to(HASH_LEN.min(len));
@@ -66,13 +69,14 @@ pub(super) fn open<T: Deserialize>(
         Ok(value) => {
             let end = reader.position();
             let authentic = content.get(..end).is_some_and(|used| is_hash_of(&hash, used));
-            if !authentic {
+            if broken(Check::SealedHash, !authentic) {
                 return Err(PeerMisbehaved::InnerHashMismatch { message }.into());
             }
-            match reader.remaining() {
-                0..=MAX_PADDING => Ok((value, Authentic(()))),
-                len => Err(PeerMisbehaved::InnerPaddingTooLong { message, len }.into()),
+            let len = reader.remaining();
+            if broken(Check::SealedPadding, len > MAX_PADDING) {
+                return Err(PeerMisbehaved::InnerPaddingTooLong { message, len }.into());
             }
+            Ok((value, Authentic(())))
         }
         Err(error) => {
             let meant = (0..=MAX_PADDING)

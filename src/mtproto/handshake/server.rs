@@ -13,6 +13,7 @@ use rand::Rng;
 use zeroize::Zeroizing;
 
 use crate::{
+    check::{Check, broken},
     clock::Now,
     crypto::{
         AuthKey, constant_time_eq,
@@ -174,7 +175,7 @@ impl ExpectReqDhParams {
     pub fn handle(self, body: Bytes, now: Now, rng: &mut dyn Rng) -> Result<(ExpectSetClientDhParams, Bytes), Error> {
         let request: functions::ReqDhParams = decode(Message::ReqDhParams, body)?;
         self.nonces.check(Message::ReqDhParams, request.nonce, request.server_nonce)?;
-        if request.p != self.p || request.q != self.q {
+        if broken(Check::FactorP, request.p != self.p) || broken(Check::FactorQ, request.q != self.q) {
             return Err(PeerMisbehaved::FactorsMismatch.into());
         }
         let wanted = self.open_rsa_block(request.public_key_fingerprint, &request.encrypted_data)?;
@@ -201,7 +202,7 @@ impl ExpectReqDhParams {
     }
 
     fn open_rsa_block(&self, fingerprint: i64, encrypted: &[u8]) -> Result<Wanted, Error> {
-        let key = self.config.keys.iter().find(|key| key.public().fingerprint() == fingerprint);
+        let key = self.config.keys.iter().find(|key| !broken(Check::ServerKeyKnown, key.public().fingerprint() != fingerprint));
         let key = key.ok_or(PeerIncompatible::UnknownFingerprint { found: fingerprint })?;
         let block = <&[u8; 256]>::try_from(encrypted).map_err(|_| PeerMisbehaved::RsaBlockLength { len: encrypted.len() })?;
         let (content, legacy_hash) = match key.decrypt_pad(block) {
@@ -220,7 +221,7 @@ impl ExpectReqDhParams {
             .map_err(|error| InvalidMessage::Decode { expected: message, error })?;
         // Only now is it known where the data ends, which the hash is of. Nothing was taken out of it yet.
         let data = content.get(..reader.position()).unwrap_or_default();
-        if legacy_hash.is_some_and(|hash| !constant_time_eq(&hash, &sha1(&[data]))) {
+        if broken(Check::LegacyRsaHash, legacy_hash.is_some_and(|hash| !constant_time_eq(&hash, &sha1(&[data])))) {
             return Err(PeerMisbehaved::LegacyRsaHashMismatch.into());
         }
         let (pq, p, q, nonces, new_nonce, mode, dc) = match inner {
@@ -241,16 +242,18 @@ impl ExpectReqDhParams {
         };
         let new_nonce = NewNonce(Zeroizing::new(new_nonce));
         let matched = self.nonces.check(message, nonces.0, nonces.1)?;
-        if pq != self.pq {
+        if broken(Check::InnerPq, pq != self.pq) {
             return Err(PeerMisbehaved::InnerPqMismatch.into());
         }
-        if p != self.p || q != self.q {
+        if broken(Check::InnerFactorP, p != self.p) || broken(Check::InnerFactorQ, q != self.q) {
             return Err(PeerMisbehaved::InnerFactorsMismatch.into());
         }
-        if let Some(found) = dc.filter(|dc| !self.config.accepts(*dc)) {
+        if let Some(found) = dc.filter(|dc| broken(Check::RightDc, !self.config.accepts(*dc))) {
             return Err(PeerIncompatible::WrongDc { found, expected: self.config.dc }.into());
         }
-        if let Mode::Temporary { expires_in: found @ ..=0 } = mode {
+        if let Mode::Temporary { expires_in: found } = mode
+            && broken(Check::LifetimePositive, found <= 0)
+        {
             return Err(PeerMisbehaved::ExpiresInNotPositive { found }.into());
         }
         Ok(Wanted { new_nonce, mode, dc, _matched: matched })
@@ -300,7 +303,7 @@ impl ExpectSetClientDhParams {
         let (inner, _authentic) = sealed::open(&self.cipher, &request.encrypted_data, message, MIN_CLIENT_INNER)?;
         let enums::ClientDhInnerData::Data(inner) = inner;
         self.nonces.check(message, inner.nonce, inner.server_nonce)?;
-        if inner.retry_id != self.retry_id {
+        if broken(Check::RetryId, inner.retry_id != self.retry_id) {
             return Err(PeerMisbehaved::RetryIdMismatch { found: inner.retry_id, expected: self.retry_id }.into());
         }
         let group = &self.config.group;
@@ -308,7 +311,7 @@ impl ExpectSetClientDhParams {
         let auth_key = group.shared(&g_b, &self.secret);
 
         // A key whose identifier is 0 would make every message of its owner look unencrypted.
-        let taken = auth_key.id() == 0 || is_taken(auth_key.id());
+        let taken = auth_key.id() == 0 || broken(Check::KeyIdFree, is_taken(auth_key.id()));
         let verdict = match taken {
             false => Verdict::Ok,
             true if self.retries < MAX_RETRIES => Verdict::Retry,
@@ -426,7 +429,7 @@ impl ServerHandshake {
         let begins = matches!(id_of(&body), Some(functions::ReqPqMulti::ID | functions::ReqPq::ID));
         if begins {
             self.starts += 1;
-            if self.starts > MAX_STARTS {
+            if broken(Check::RestartsEnd, self.starts > MAX_STARTS) {
                 return Err(PeerMisbehaved::TooManyRestarts { count: self.starts }.into());
             }
             self.state = State::ReqPq(start(&self.config));

@@ -3,9 +3,8 @@
 //! They ride along with whatever is sent next; a frame of their own they get only when they have waited long or are many. See "Service
 //! Messages about Messages", Acknowledgment of Receipt.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
-use super::params::Limits;
 use crate::ids::MsgId;
 
 /// The most identifiers that one service message may carry.
@@ -17,12 +16,11 @@ pub(super) struct Acks {
 }
 
 impl Acks {
-    /// Owes one more. Returns the deadline by which it has to be sent.
-    pub(super) fn push(&mut self, msg_id: MsgId, mono: Duration, limits: &Limits) -> Duration {
+    /// Owes one more.
+    pub(super) fn push(&mut self, msg_id: MsgId) {
         if self.owed.back() != Some(&msg_id) {
             self.owed.push_back(msg_id);
         }
-        if self.owed.len() >= limits.ack_batch { mono } else { mono.saturating_add(limits.ack_delay) }
     }
 
     /// Something else acknowledges the message: the answer to a request does.
@@ -37,9 +35,13 @@ impl Acks {
         self.owed.is_empty()
     }
 
-    /// Takes what goes into one message.
-    pub(super) fn take(&mut self) -> Vec<MsgId> {
-        let count = self.owed.len().min(MAX_IDS);
+    pub(super) fn len(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// Takes what goes into one message, at most so many.
+    pub(super) fn take(&mut self, most: usize) -> Vec<MsgId> {
+        let count = self.owed.len().min(most).min(MAX_IDS);
         self.owed.drain(..count).collect()
     }
 

@@ -9,8 +9,9 @@ use bytes::{Bytes, BytesMut};
 use rand::rngs::StdRng;
 
 use super::{
-    acks::Acks,
+    acks::{Acks, MAX_IDS},
     client::RequestId,
+    error::PeerMisbehaved,
     event::Event,
     params::{HttpWait, Limits},
     salts::{FutureSalt, Salts},
@@ -24,20 +25,24 @@ use crate::{
     mtproto::{
         container,
         envelope::{self, Header, Side},
+        gzip,
         msg_id::{Generator, Origin, SeenIds},
-        time::ServerClock,
+        time::{MAX_LEAD_SECS, ServerClock},
     },
     trace::{self, Layer, Tracer},
 };
 
-/// The most messages that we put into a container, acknowledgements and the like aside.
-const MAX_CONTAINER_MESSAGES: usize = 1000;
+/// The most messages that we put into a container. The protocol allows 1024.
+pub(super) const MAX_CONTAINER_MESSAGES: usize = 1000;
 
-/// A container is closed when it holds this many bytes: longer messages travel without others of their kind.
-const MAX_CONTAINER_BYTES: usize = 32 << 10;
+/// The most bytes that we put into a container of several messages. A longer message travels alone.
+pub(super) const MAX_CONTAINER_BYTES: usize = 32 << 10;
 
 /// Service messages and containers of ours that are remembered, in case the peer speaks of them.
 const LEDGER_LEN: usize = 4096;
+
+/// Identifiers that they list, all together.
+const LEDGER_LISTED: usize = 64 << 10;
 
 /// The part of a session that does not depend on its role.
 pub(super) struct Core {
@@ -56,13 +61,17 @@ pub(super) struct Core {
     pub(super) acks: Acks,
     pub(super) ledger: Ledger,
     pub(super) timers: TimerTable,
-    pub(super) events: VecDeque<Event>,
+    pub(super) events: Events,
     pub(super) limits: Limits,
     pub(super) connected: bool,
     /// Messages about messages that wait to be sent on this connection.
     pub(super) drafts: VecDeque<Bytes>,
     /// Acknowledgements have waited long enough.
     pub(super) acks_due: bool,
+    /// Something waits that does not wait for company, or company has come.
+    pub(super) hurry: bool,
+    /// What packed objects of the present frame may still unpack to, in bytes.
+    pub(super) unpack_left: usize,
     /// The offset that was last reported.
     pub(super) reported_offset: i64,
     /// What the peer last said about the answer to its HTTP request (server).
@@ -85,6 +94,10 @@ impl Core {
 
     /// A new identifier and sequence number.
     pub(super) fn allocate(&mut self, now: Now, origin: Origin, content_related: bool) -> (MsgId, SeqNo) {
+        if self.side == Side::Server && self.generator.last().unix() - self.server_unix(now) > MAX_LEAD_SECS {
+            // The machine's clock was set back. Identifiers tell the client the time: better lower ones than wrong ones.
+            self.generator.reset_to(MsgId(0));
+        }
         let msg_id = self.generator.next(self.server_time(now), origin, &mut self.rng);
         let even = self.content_sent.wrapping_mul(2);
         if !content_related {
@@ -102,23 +115,40 @@ impl Core {
         }
     }
 
+    /// Something is there to be written, but may wait for company.
+    pub(super) fn write_soon(&mut self, now: Now) {
+        if self.limits.coalesce.is_zero() {
+            self.hurry = true;
+        } else if self.connected {
+            self.timers.start(Timer::Flush, now.mono.saturating_add(self.limits.coalesce));
+        }
+    }
+
     /// Queues a message that needs no acknowledgement. `false` if too many wait already.
     pub(super) fn draft(&mut self, body: Bytes) -> bool {
         let room = self.drafts.len() < self.limits.service_queue;
         if room {
             self.drafts.push_back(body);
+            self.hurry = true;
         }
         room
     }
 
     /// Owes the peer an acknowledgement.
     pub(super) fn owe_ack(&mut self, now: Now, msg_id: MsgId) {
-        let deadline = self.acks.push(msg_id, now.mono, &self.limits);
-        if deadline <= now.mono {
+        self.acks.push(msg_id);
+        if self.acks.len() >= self.limits.ack_batch {
             self.acks_due = true;
         } else {
-            self.timers.start(Timer::Acks, deadline);
+            self.timers.start(Timer::Acks, now.mono.saturating_add(self.limits.ack_delay));
         }
+    }
+
+    /// Unpacks an object of a message. All those of one frame share one allowance, so that a container of bombs is no worse than one.
+    pub(super) fn unpack(&mut self, msg_id: MsgId, data: &[u8]) -> Result<Bytes, PeerMisbehaved> {
+        let unpacked = gzip::unpack(data, self.unpack_left).map_err(|error| PeerMisbehaved::Gzip { msg_id, error })?;
+        self.unpack_left = self.unpack_left.saturating_sub(unpacked.len());
+        Ok(unpacked)
     }
 
     /// Puts the waiting messages about messages into a frame.
@@ -143,7 +173,13 @@ impl Core {
         if frame.is_empty() && !self.acks_due {
             return;
         }
-        let ids = self.acks.take();
+        let ids = match frame.is_empty() {
+            true => self.acks.take(MAX_IDS),
+            false => self.acks.take(frame.room().saturating_sub(12) / 8),
+        };
+        if ids.is_empty() {
+            return;
+        }
         for id in &ids {
             self.seen.mark_acknowledged(*id);
         }
@@ -251,7 +287,7 @@ impl Core {
         self.salts.set_current(salt, unix);
         if old != salt {
             self.tracer.emit(now, || trace::Event::SaltChanged { old, new: salt });
-            self.events.push_back(Event::SaltsChanged);
+            self.events.push(Event::SaltsChanged);
         }
     }
 
@@ -262,7 +298,7 @@ impl Core {
         let before = self.salts.clone();
         self.salts.announce(salts, unix);
         if before != self.salts {
-            self.events.push_back(Event::SaltsChanged);
+            self.events.push(Event::SaltsChanged);
         }
     }
 
@@ -272,7 +308,7 @@ impl Core {
         if offset != self.reported_offset {
             self.reported_offset = offset;
             self.tracer.emit(now, || trace::Event::TimeOffset { seconds: offset });
-            self.events.push_back(Event::TimeOffsetChanged);
+            self.events.push(Event::TimeOffsetChanged);
         }
     }
 }
@@ -292,6 +328,16 @@ impl From<Bytes> for Body {
 }
 
 impl Body {
+    /// `invokeAfterMsg#cb9f372d {X:Type} msg_id:long query:!X = X` or
+    /// `invokeAfterMsgs#3dc4b4f0 {X:Type} msg_ids:Vector<long> query:!X = X`; with nothing before it the request itself.
+    pub(super) fn after(before: &[MsgId], query: Bytes) -> Self {
+        match before {
+            [] => query.into(),
+            [only] => Self { head: service::invoke_after_msg_header(*only), head_len: 12, tail: query },
+            several => Self::from(Bytes::from([&service::invoke_after_msgs_header(several)[..], &query].concat())),
+        }
+    }
+
     /// `rpc_result`.
     pub(super) fn answer(req: MsgId, result: Bytes) -> Self {
         Self { head: service::rpc_result_header(req), head_len: 12, tail: result }
@@ -326,6 +372,12 @@ pub(super) struct Frame {
     wrap: bool,
     /// The requests in it that want a quick acknowledgement.
     pub(super) quick: Vec<RequestId>,
+    /// There is a request in it.
+    request: bool,
+    /// No request joins what is in it.
+    alone: bool,
+    /// Nothing joins what is in it.
+    full: bool,
 }
 
 impl Frame {
@@ -335,17 +387,68 @@ impl Frame {
 
     /// Whether a message of `len` bytes fits. A long one fits only an empty frame.
     pub(super) fn has_room(&self, len: usize) -> bool {
-        self.messages.is_empty() || (self.messages.len() < MAX_CONTAINER_MESSAGES && self.bytes + len <= MAX_CONTAINER_BYTES)
+        self.messages.is_empty() || len <= self.room()
+    }
+
+    /// The longest message that may join those that are in it, in bytes.
+    pub(super) fn room(&self) -> usize {
+        if self.full || self.messages.len() >= MAX_CONTAINER_MESSAGES {
+            return 0;
+        }
+        MAX_CONTAINER_BYTES.saturating_sub(self.bytes + container::MESSAGE_HEADER_LEN)
+    }
+
+    /// Whether a request of `len` bytes fits.
+    pub(super) fn has_room_for_request(&self, len: usize, alone: bool, bare: bool) -> bool {
+        self.has_room(len) && !self.alone && !(alone && self.request) && (!bare || self.messages.is_empty())
     }
 
     pub(super) fn push(&mut self, message: Ready) {
-        self.bytes += message.body.len();
+        let len = message.body.len() + container::MESSAGE_HEADER_LEN;
+        self.bytes += len;
+        self.full |= len > MAX_CONTAINER_BYTES;
         self.messages.push(message);
+    }
+
+    /// Adds a request. `alone`: no other request joins it. `bare`: nothing does.
+    pub(super) fn push_request(&mut self, message: Ready, alone: bool, bare: bool) {
+        self.request = true;
+        self.alone |= alone;
+        self.full |= bare;
+        self.push(message);
     }
 
     /// The frame needs a container even for one message.
     pub(super) fn wrap(&mut self) {
         self.wrap = true;
+    }
+}
+
+/// What the driver has yet to hear, and how many bytes that is.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    list: VecDeque<Event>,
+    bytes: usize,
+}
+
+impl Events {
+    pub(super) fn push(&mut self, event: Event) {
+        self.bytes += event.len();
+        self.list.push_back(event);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Event> {
+        let event = self.list.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(event.len());
+        Some(event)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -356,10 +459,13 @@ pub(super) enum Service {
     Acks(Vec<MsgId>),
     Ping(i64),
     StateReq(Vec<MsgId>),
-    ResendReq(Vec<MsgId>),
+    /// Answers asked for, and the messages that they answer.
+    ResendReq(Vec<(MsgId, Option<MsgId>)>),
+    ResendAnswersReq(Vec<MsgId>),
     FutureSalts,
     DropAnswer(MsgId),
     DestroySession(SessionId),
+    DestroyAuthKey,
     /// Nothing that would be missed.
     Note,
 }
@@ -368,13 +474,29 @@ pub(super) enum Service {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     sent: BTreeMap<MsgId, Service>,
+    /// Identifiers that the entries list.
+    listed: usize,
+}
+
+impl Service {
+    fn listed(&self) -> usize {
+        match self {
+            Self::Container(ids) | Self::Acks(ids) | Self::StateReq(ids) | Self::ResendAnswersReq(ids) => ids.len(),
+            Self::ResendReq(ids) => ids.len(),
+            _ => 0,
+        }
+    }
 }
 
 impl Ledger {
     pub(super) fn insert(&mut self, msg_id: MsgId, service: Service) {
-        self.sent.insert(msg_id, service);
-        if self.sent.len() > LEDGER_LEN {
-            self.sent.pop_first();
+        self.listed += service.listed();
+        if let Some(before) = self.sent.insert(msg_id, service) {
+            self.listed = self.listed.saturating_sub(before.listed());
+        }
+        while self.sent.len() > LEDGER_LEN || (self.listed > LEDGER_LISTED && self.sent.len() > 1) {
+            let Some((_, oldest)) = self.sent.pop_first() else { break };
+            self.listed = self.listed.saturating_sub(oldest.listed());
         }
     }
 
@@ -383,7 +505,9 @@ impl Ledger {
     }
 
     pub(super) fn remove(&mut self, msg_id: MsgId) -> Option<Service> {
-        self.sent.remove(&msg_id)
+        let service = self.sent.remove(&msg_id)?;
+        self.listed = self.listed.saturating_sub(service.listed());
+        Some(service)
     }
 
     /// The latest container that a message travelled in.
@@ -397,5 +521,6 @@ impl Ledger {
 
     pub(super) fn clear(&mut self) {
         self.sent.clear();
+        self.listed = 0;
     }
 }

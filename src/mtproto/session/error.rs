@@ -1,5 +1,6 @@
 //! Errors of a session, by blame: the peer's, or the caller's.
 
+use super::client::RequestId;
 use crate::{
     ids::{MsgId, SeqNo, SessionId},
     mtproto::{container::ContainerError, envelope::EnvelopeError, gzip::GzipError},
@@ -305,6 +306,28 @@ pub enum ApiMisuse {
     Backlog {
         /// The limit.
         limit: usize,
+    },
+    /// As many bytes wait as may wait; try again when something has been answered or acknowledged.
+    #[error("{limit} bytes are waiting already")]
+    BacklogBytes {
+        /// The limit.
+        limit: usize,
+    },
+    /// The session takes no frame now: its events have to be polled, or its acknowledgements written, first. The frame is as if it had
+    /// been lost; the peer sends it again.
+    #[error("frames come in faster than events and acknowledgements are taken out")]
+    NotReady,
+    /// A request is to come after one that was never made.
+    #[error("request {} was never made", .id.0)]
+    UnknownPredecessor {
+        /// Which.
+        id: RequestId,
+    },
+    /// The identifier was kept back too long, or in a session that was reset: reserve another.
+    #[error("the reserved identifier {msg_id} cannot be used any more")]
+    StaleReservation {
+        /// The identifier.
+        msg_id: MsgId,
     },
     /// The body is too long for a frame.
     #[error("a body of {len} bytes is too long, {limit} are allowed")]

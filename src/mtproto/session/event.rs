@@ -71,6 +71,12 @@ pub enum Event {
         existed: bool,
     },
 
+    /// The answer to [`Session::destroy_auth_key`](super::Session::destroy_auth_key).
+    AuthKeyDestroyed {
+        /// What became of it.
+        outcome: KeyDestruction,
+    },
+
     // Both roles.
     /// The connection is of no more use: close it and, as a client, connect again.
     ConnectionDead(DeathCause),
@@ -99,6 +105,34 @@ pub enum Event {
         /// Which.
         session_id: SessionId,
     },
+    /// The client asks to forget its key: to be answered with
+    /// [`Session::auth_key_destroyed`](super::Session::auth_key_destroyed).
+    DestroyAuthKey {
+        /// The message that asks.
+        msg_id: MsgId,
+    },
+}
+
+impl Event {
+    /// Bytes that wait with it.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Response { result: Ok(body), .. } | Self::Update(body) | Self::Request { body, .. } => body.len(),
+            Self::Response { result: Err(error), .. } => error.message.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// What a server says about destroying a key. See "Service Messages" of the schema: `DestroyAuthKeyRes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyDestruction {
+    /// `destroy_auth_key_ok`: it is gone, and every session of it.
+    Destroyed,
+    /// `destroy_auth_key_none`: there was no such key.
+    Unknown,
+    /// `destroy_auth_key_fail`: it remains.
+    Failed,
 }
 
 /// What a server says about an answer that is not wanted any more. See "Service Messages", Cancellation of an RPC Query.
@@ -124,6 +158,12 @@ pub enum DeathCause {
     PingTimeout {
         /// How long was waited.
         seconds: u64,
+    },
+    /// The server has refused message after message, and taken none.
+    #[error("the server has refused {times} messages and taken none")]
+    Refused {
+        /// How many.
+        times: u32,
     },
     /// The client had asked for the connection to be closed unless it pings in time, and it did not.
     #[error("the client has not pinged within {seconds} s, as it said it would")]

@@ -16,8 +16,12 @@ impl Session {
         if !self.core.connected || matches!(self.role, Role::Server(_)) {
             return None;
         }
+        if self.waits_for_company(now) {
+            return None;
+        }
         let mut frame = self.collect(now);
         if frame.is_empty() && !listen && !self.core.acks_due {
+            self.nothing_left();
             return None;
         }
         self.core.add_service(now, &mut frame, Origin::Client, false, service::http_wait(wait), Service::Note);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{
     Role, Session,
     core::Core,
-    error::{PeerMisbehaved, SessionError},
+    error::{ApiMisuse, PeerMisbehaved, SessionError},
     service::{self, ReadError, Service, ids},
 };
 use crate::{
@@ -92,11 +92,11 @@ impl Core {
     }
 
     /// Reads a message, unpacking it if it is packed. `None` with the body if it is no service message.
-    pub(super) fn read(&self, message: &Message) -> Result<(Option<Service>, Bytes), PeerMisbehaved> {
+    pub(super) fn read(&mut self, message: &Message) -> Result<(Option<Service>, Bytes), PeerMisbehaved> {
         let msg_id = message.msg_id;
         match service::read(&message.body).map_err(|error| malformed(message, error))? {
             Some(Service::Gzip(data)) => {
-                let body = gzip::unpack(&data, self.limits.unpacked).map_err(|error| PeerMisbehaved::Gzip { msg_id, error })?;
+                let body = self.unpack(msg_id, &data)?;
                 let inner = Message { body, ..message.clone() };
                 match constructor(&inner.body) {
                     constructor @ (gzip::ID | container::ID | ids::MSG_COPY) => {
@@ -113,6 +113,11 @@ impl Core {
 impl Session {
     /// One message whose envelope is in order.
     pub(super) fn receive(&mut self, now: Now, opened: Opened) -> Result<(), SessionError> {
+        if !self.is_ready_for_input() {
+            return Err(ApiMisuse::NotReady.into());
+        }
+        self.note_clocks(now);
+        self.core.unpack_left = self.core.limits.unpacked;
         let result = match &mut self.role {
             Role::Client(client) => receive_as_client(client, &mut self.core, now, opened).map_err(SessionError::from),
             Role::Server(server) => server.receive(&mut self.core, now, opened),
@@ -152,7 +157,7 @@ fn receive_as_client(
     let messages = if kind == container::ID {
         check_even(&outer)?;
         let parsed = container::parse(&outer.body, msg_id).map_err(|error| PeerMisbehaved::Container { msg_id, error })?;
-        let messages: Vec<Message> = parsed.into_iter().map(|message| Message::inner(message, msg_id)).collect();
+        let messages: Vec<Message> = parsed.map(|message| Message::inner(message, msg_id)).collect();
         messages.iter().try_for_each(|message| check_parity(message).and_then(|()| check_even(message)))?;
         core.seen.insert(outer.seen());
         core.trace_received(now, &outer);
@@ -165,7 +170,7 @@ fn receive_as_client(
         core.clock.observe(now, msg_id.unix());
         core.report_offset(now);
     }
-    client.heard(core);
+    client.heard(core, now);
 
     let mut first_error = None;
     for message in messages {

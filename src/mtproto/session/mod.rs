@@ -35,6 +35,7 @@ mod client;
 mod core;
 pub mod error;
 pub mod event;
+mod footprint;
 mod http;
 mod inbound;
 pub mod params;
@@ -46,9 +47,10 @@ mod tests;
 mod timer;
 
 pub use self::{
-    client::{Failure, RequestId},
+    client::{Failure, RequestId, Reserved},
     error::{ApiMisuse, PeerMisbehaved, Reaction, SessionError},
-    event::{DeathCause, DropOutcome, Event},
+    event::{DeathCause, DropOutcome, Event, KeyDestruction},
+    footprint::Footprint,
     params::{ClientParams, HttpWait, Limits, PingPolicy, RequestOptions, Seed, ServerParams},
     salts::{FutureSalt, Salts},
 };
@@ -56,7 +58,7 @@ pub use self::{
 use self::{
     acks::Acks,
     client::Client,
-    core::{Core, Frame, Ledger},
+    core::{Core, Events, Frame, Ledger},
     server::Server,
     timer::{Timer, TimerTable},
 };
@@ -76,9 +78,9 @@ use self::{
 /// After any number of calls of the second and third kind, poll, in this order:
 ///
 /// 1. [`poll_event`](Self::poll_event) until it returns `None`. Nothing else empties the queue of events, so poll it after each frame.
-/// 2. [`poll_output`](Self::poll_output) until it returns `None`, and write each frame whole, in that order. Requests made since the
-///    last call travel together in one container. A driver whose writes are blocked keeps the frame that it has, and does not poll for
-///    another until that is written.
+/// 2. [`poll_output`](Self::poll_output) until it returns `None`, and write each frame whole, in that order. Requests made within
+///    [`Limits::coalesce`] of each other travel together in one container: that is why a request may have to wait for the next deadline.
+///    A driver whose writes are blocked keeps the frame that it has, and does not poll for another until that is written.
 /// 3. [`poll_timeout`](Self::poll_timeout), and call [`handle_timeout`](Self::handle_timeout) when that time has come. A call too early
 ///    or too often does nothing.
 ///
@@ -96,7 +98,13 @@ use self::{
 /// [`Opened::session_id`](envelope::Opened::session_id), calls [`handle_opened`](Self::handle_opened), and answers each
 /// [`Event::Request`], which comes once whatever the client repeats.
 ///
-/// Everything that a peer can make grow has a bound in [`Limits`].
+/// # Back-pressure
+///
+/// Everything that a peer or a caller can make grow has a bound in [`Limits`]; [`Limits::most_held_bytes`] is their sum. A caller that makes
+/// requests faster than the server answers is refused with [`ApiMisuse::Backlog`] or [`ApiMisuse::BacklogBytes`], a server that pushes
+/// faster than the client acknowledges likewise; both may ask before, with [`has_room_for`](Self::has_room_for). A peer that sends
+/// faster than events are polled and acknowledgements are written meets a session that
+/// [is not ready](Self::is_ready_for_input): the driver stops reading, and the peer's connection fills up.
 pub struct Session {
     core: Core,
     role: Role,
@@ -172,6 +180,48 @@ impl Session {
         self.core.connected
     }
 
+    /// Whether a frame may come in. If not, poll events and write what there is to write first: until then frames are refused with
+    /// [`ApiMisuse::NotReady`], and are as if they had been lost.
+    pub fn is_ready_for_input(&self) -> bool {
+        let (core, limits) = (&self.core, &self.core.limits);
+        core.events.len() < limits.events && core.events.bytes() < limits.event_bytes && core.acks.len() < MAX_OWED
+    }
+
+    /// Whether a request (client role) or an update (server role) with a body of `len` bytes would be taken.
+    pub fn has_room_for(&self, len: usize) -> bool {
+        match &self.role {
+            Role::Client(client) => client.has_room_for(&self.core, len),
+            Role::Server(server) => server.has_room_for(&self.core, len),
+        }
+    }
+
+    /// Bytes of bodies that the session holds: see [`Limits::most_held_bytes`].
+    pub fn held_bytes(&self) -> usize {
+        let drafts: usize = self.core.drafts.iter().map(Bytes::len).sum();
+        let of_role = match &self.role {
+            Role::Client(client) => client.held_bytes(),
+            Role::Server(server) => server.held_bytes(),
+        };
+        self.core.events.bytes() + drafts + of_role
+    }
+
+    /// The round trip, as measured by pings on this connection (client role).
+    pub fn rtt(&self) -> Option<std::time::Duration> {
+        match &self.role {
+            Role::Client(client) => client.rtt(),
+            Role::Server(_) => None,
+        }
+    }
+
+    /// Whether the server may have executed a pending request (client role): before the session is given up for good, this tells which
+    /// requests may be made anew elsewhere.
+    pub fn may_have_been_executed(&self, id: RequestId) -> bool {
+        match &self.role {
+            Role::Client(client) => client.may_have_been_executed(id),
+            Role::Server(_) => false,
+        }
+    }
+
     /// Replaces the tracer: each connection has its own number in the trace.
     pub fn set_tracer(&mut self, tracer: Tracer) {
         self.core.tracer = tracer;
@@ -207,6 +257,7 @@ impl Session {
 
     /// Says that time has passed.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.note_clocks(now);
         if self.core.timers.take_expired(Timer::Acks, now.mono) {
             self.core.acks_due = true;
         }
@@ -223,7 +274,7 @@ impl Session {
 
     /// What happened since.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.core.events.pop_front()
+        self.core.events.pop()
     }
 
     /// The next frame to write, if there is any.
@@ -231,9 +282,16 @@ impl Session {
         if !self.core.connected {
             return None;
         }
+        if self.waits_for_company(now) {
+            return None;
+        }
         let mut frame = self.collect(now);
         self.core.fill_acks(now, &mut frame);
-        (!frame.is_empty()).then(|| self.seal(now, frame))
+        if frame.is_empty() {
+            self.nothing_left();
+            return None;
+        }
+        Some(self.seal(now, frame))
     }
 
     /// Whether the frame that [`poll_output`](Self::poll_output) returned last is to be sent so that the server acknowledges it at once
@@ -251,6 +309,18 @@ impl Session {
         }
     }
 
+    /// Whether what there is to send waits a moment longer for what may come.
+    fn waits_for_company(&mut self, now: Now) -> bool {
+        self.note_clocks(now);
+        self.core.timers.waits(Timer::Flush, now.mono) && !self.core.hurry && !self.core.acks_due
+    }
+
+    /// Everything is said. What comes next may wait for company again.
+    fn nothing_left(&mut self) {
+        self.core.hurry = false;
+        self.core.timers.stop(Timer::Flush);
+    }
+
     /// What there is to send, acknowledgements aside.
     fn collect(&mut self, now: Now) -> Frame {
         let mut frame = Frame::default();
@@ -263,6 +333,8 @@ impl Session {
     }
 
     fn seal(&mut self, now: Now, mut frame: Frame) -> BytesMut {
+        // What found no room does not wait any longer.
+        self.core.hurry = true;
         let quick = std::mem::take(&mut frame.quick);
         let (sealed, token) = self.core.seal(now, frame);
         self.wants_quick_ack = !quick.is_empty();
@@ -294,6 +366,7 @@ impl Session {
             self.connection_lost(now);
         }
         self.core.connected = true;
+        self.note_clocks(now);
         self.core.clock.distrust();
         if !self.core.acks.is_empty() {
             self.core.timers.start(Timer::Acks, now.mono.saturating_add(self.core.limits.ack_delay));
@@ -311,7 +384,61 @@ impl Session {
     /// [`ApiMisuse`]: too many are pending, or the body is none. The request then never was.
     pub fn request(&mut self, now: Now, body: Bytes, options: RequestOptions) -> Result<RequestId, ApiMisuse> {
         match &mut self.role {
-            Role::Client(client) => client.request(&self.core, now, body, options),
+            Role::Client(client) => client.request(&mut self.core, now, body, options, &[]),
+            Role::Server(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+
+    /// As [`request`](Self::request), but the server does it only after `after` (`invokeAfterMsg`, `invokeAfterMsgs`), requests made
+    /// before. It is an order, not a condition: when those have ended, however they ended, the request is free. If the server says that
+    /// it has waited in vain (`MSG_WAIT_FAILED`, `MSG_WAIT_TIMEOUT`), the request is sent again once they have ended; the caller does not
+    /// see that. Requests that have ended already are no obstacle.
+    ///
+    /// # Errors
+    ///
+    /// As [`request`](Self::request), and [`ApiMisuse::UnknownPredecessor`].
+    pub fn request_after(
+        &mut self,
+        now: Now,
+        body: Bytes,
+        options: RequestOptions,
+        after: &[RequestId],
+    ) -> Result<RequestId, ApiMisuse> {
+        match &mut self.role {
+            Role::Client(client) => client.request(&mut self.core, now, body, options, after),
+            Role::Server(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+
+    /// Keeps a message identifier back (client role), for a request whose body has to contain the identifier of its own message, as
+    /// `auth.bindTempAuthKey` does. Use it soon, with [`request_reserved`](Self::request_reserved).
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::WrongRole`] in the server role.
+    pub fn reserve(&mut self, now: Now) -> Result<Reserved, ApiMisuse> {
+        match &mut self.role {
+            Role::Client(client) => Ok(client.reserve(&mut self.core, now)),
+            Role::Server(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+
+    /// Makes a request with the identifier kept back for it. It is never packed. Where another request would be sent again under another
+    /// identifier (the salt was wrong, the clock was wrong), this one fails with [`Failure::IdentifierRefused`]: reserve another
+    /// identifier, make the body again, and ask again; by then the session knows salt and time.
+    ///
+    /// # Errors
+    ///
+    /// As [`request`](Self::request), and [`ApiMisuse::StaleReservation`].
+    pub fn request_reserved(
+        &mut self,
+        now: Now,
+        reserved: &Reserved,
+        body: Bytes,
+        options: RequestOptions,
+    ) -> Result<RequestId, ApiMisuse> {
+        match &mut self.role {
+            Role::Client(client) => client.request_reserved(&mut self.core, now, reserved, body, options),
             Role::Server(_) => Err(ApiMisuse::WrongRole),
         }
     }
@@ -333,7 +460,23 @@ impl Session {
     pub fn destroy_session(&mut self, session_id: SessionId) -> Result<(), ApiMisuse> {
         match &mut self.role {
             Role::Client(client) => {
-                client.destroy_session(session_id);
+                client.destroy_session(&mut self.core, session_id);
+                Ok(())
+            }
+            Role::Server(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+
+    /// Asks the server to forget the key itself, with all its sessions (client role): the end of a login that is not to be used again.
+    /// Ends with [`Event::AuthKeyDestroyed`]; if that got lost, the server knows the key no more on the next connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::WrongRole`] in the server role.
+    pub fn destroy_auth_key(&mut self) -> Result<(), ApiMisuse> {
+        match &mut self.role {
+            Role::Client(client) => {
+                client.destroy_auth_key(&mut self.core);
                 Ok(())
             }
             Role::Server(_) => Err(ApiMisuse::WrongRole),
@@ -390,6 +533,21 @@ impl Session {
         }
     }
 
+    /// Answers [`Event::DestroyAuthKey`] (server role). Write the answer before forgetting the key.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::WrongRole`] in the client role.
+    pub fn auth_key_destroyed(&mut self, msg_id: MsgId, outcome: KeyDestruction) -> Result<(), ApiMisuse> {
+        match &mut self.role {
+            Role::Server(server) => {
+                server.auth_key_destroyed(&mut self.core, msg_id, outcome);
+                Ok(())
+            }
+            Role::Client(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+
     /// Replaces the salts (server role): those of the key have been extended.
     ///
     /// # Errors
@@ -405,6 +563,21 @@ impl Session {
         }
     }
 }
+
+impl Session {
+    /// Looks whether the machine's clocks have parted. A server's time is its machine's, whatever that does.
+    fn note_clocks(&mut self, now: Now) {
+        if let Role::Client(client) = &mut self.role
+            && self.core.clock.note(now).is_some()
+        {
+            client.clock_jumped(&mut self.core);
+            self.core.report_offset(now);
+        }
+    }
+}
+
+/// Acknowledgements that may wait to be written, at most, before no further frame is taken.
+const MAX_OWED: usize = acks::MAX_IDS;
 
 #[expect(clippy::too_many_arguments, reason = "the fields of the two kinds of parameters")]
 fn new_core(
@@ -434,11 +607,13 @@ fn new_core(
         acks: Acks::default(),
         ledger: Ledger::default(),
         timers: TimerTable::default(),
-        events: VecDeque::new(),
+        events: Events::default(),
         limits,
         connected: true,
         drafts: VecDeque::new(),
         acks_due: false,
+        hurry: false,
+        unpack_left: limits.unpacked,
         reported_offset: 0,
         http_wait: None,
     }

@@ -82,14 +82,16 @@ impl ServerParams {
     }
 }
 
-/// When a client pings. See "Service Messages", Deferred Connection Closure + PING.
+/// When a client pings. See "Service Messages", Deferred Connection Closure + PING. The last two are for a connection on which no ping has
+/// been answered yet; from then on they follow the measured round trip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PingPolicy {
     /// The time from one ping to the next. Half of it after the last one, a ping rides along with whatever is sent.
     pub interval: Duration,
     /// After how long without a further ping the server is asked to close the connection.
     pub disconnect_delay: Duration,
-    /// How long after a ping something has to be heard, or the connection is dead.
+    /// How long after a ping the pong has to come, or the connection is dead; up to four times as long where round trips are slow or while
+    /// other messages come.
     pub patience: Duration,
 }
 
@@ -105,9 +107,15 @@ impl Default for PingPolicy {
 pub struct Limits {
     /// Requests at once: unanswered ones of a client, running ones of a server.
     pub requests: usize,
+    /// The bytes of the bodies of a client's unanswered requests. A single one may be longer.
+    pub request_bytes: usize,
+    /// Events that wait to be polled: with more, no frame is taken.
+    pub events: usize,
+    /// The bytes of events that wait to be polled: with more, no frame is taken.
+    pub event_bytes: usize,
     /// The longest body that may be sent, in bytes.
     pub body: usize,
-    /// The most that a `gzip_packed` may unpack to, in bytes.
+    /// The most that the packed objects of one frame may unpack to, in bytes.
     pub unpacked: usize,
     /// Received messages remembered: the filter against duplicates.
     pub seen: usize,
@@ -127,12 +135,18 @@ pub struct Limits {
     pub ack_batch: usize,
     /// How long a client waits for any sign that a request has arrived before it asks.
     pub state_check: Duration,
+    /// How long a message waits for others to share its container. Nothing waits behind it: acknowledgements that are due, answers to
+    /// service messages, and messages that are sent again take it along at once.
+    pub coalesce: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             requests: 8192,
+            request_bytes: 64 << 20,
+            events: 4096,
+            event_bytes: 64 << 20,
             body: (16 << 20) - 4096,
             unpacked: 16 << 20,
             seen: 4096,
@@ -144,15 +158,30 @@ impl Default for Limits {
             ack_delay: Duration::from_secs(30),
             ack_batch: 100,
             state_check: Duration::from_secs(15),
+            coalesce: Duration::from_millis(1),
         }
     }
 }
 
 impl Limits {
     /// The defaults, but acknowledgements wait for a second only: what a server acknowledges on its own are requests that run long, and
-    /// their sender waits to hear that they arrived.
+    /// their sender waits to hear that they arrived. Answers wait for nobody.
     pub fn server() -> Self {
-        Self { ack_delay: Duration::from_secs(1), ..Self::default() }
+        Self { ack_delay: Duration::from_secs(1), coalesce: Duration::ZERO, ..Self::default() }
+    }
+
+    /// The most bytes of bodies that a session holds under these limits, whatever its peer and its driver do: requests, events that
+    /// wait, what is kept for sending again, messages about messages, and the frame that was taken last with what was packed in it.
+    /// What it remembers of each message beside its body (some hundred bytes) is bounded by the numbers of entries.
+    ///
+    /// [`Session::held_bytes`](super::Session::held_bytes) never exceeds it.
+    pub fn most_held_bytes(&self) -> usize {
+        let requests = self.request_bytes.max(self.body);
+        let kept = self.kept_bytes.saturating_add(self.body);
+        // The longest message about messages lists 8192 states.
+        let drafts = self.service_queue.saturating_mul(8192 + 64);
+        let last_frame = MAX_FRAME.saturating_add(self.unpacked);
+        [requests, self.event_bytes, last_frame, kept, drafts].into_iter().fold(0, usize::saturating_add)
     }
 }
 
@@ -179,6 +208,8 @@ impl Default for HttpWait {
         Self { max_wait: Duration::from_secs(25), ..Self::NONE }
     }
 }
+/// The longest frame that a transport carries.
+const MAX_FRAME: usize = 16 << 20;
 
 /// How a client's request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,12 +218,15 @@ pub struct RequestOptions {
     pub method: u32,
     /// Whether to gzip the body if that makes it shorter. Not for file parts: they are compressed already, or should be.
     pub compress: bool,
+    /// Whether no other request may share its container: for requests with long answers, like `upload.getFile`, which would otherwise
+    /// wait for each other.
+    pub alone: bool,
     /// Whether to ask for a quick acknowledgement, where the transport has them: [`Event::QuickAck`](super::Event::QuickAck).
     pub quick_ack: bool,
 }
 
 impl Default for RequestOptions {
     fn default() -> Self {
-        Self { method: 0, compress: true, quick_ack: false }
+        Self { method: 0, compress: true, alone: false, quick_ack: false }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{acks::MAX_IDS, params::HttpWait, salts::FutureSalt};
+use super::{acks::MAX_IDS, event::KeyDestruction, params::HttpWait, salts::FutureSalt};
 use crate::{
     ids::{MsgId, Salt, SeqNo, SessionId},
     mtproto::{
@@ -47,6 +47,12 @@ pub(super) mod ids {
     pub(crate) const MSG_NEW_DETAILED_INFO: u32 = 0x809d_b6df;
     pub(crate) const MSG_RESEND_REQ: u32 = 0x7d86_1a08;
     pub(crate) const MSG_RESEND_ANS_REQ: u32 = 0x8610_baeb;
+    pub(crate) const DESTROY_AUTH_KEY: u32 = 0xd143_5160;
+    pub(crate) const DESTROY_AUTH_KEY_OK: u32 = 0xf660_e1d4;
+    pub(crate) const DESTROY_AUTH_KEY_NONE: u32 = 0x0a9f_2259;
+    pub(crate) const DESTROY_AUTH_KEY_FAIL: u32 = 0xea10_9b13;
+    pub(crate) const INVOKE_AFTER_MSG: u32 = 0xcb9f_372d;
+    pub(crate) const INVOKE_AFTER_MSGS: u32 = 0x3dc4_b4f0;
     pub(crate) const VECTOR: u32 = 0x1cb5_c415;
 }
 use ids::*;
@@ -65,6 +71,8 @@ pub(super) enum Service {
     Pong { msg_id: MsgId, ping_id: i64 },
     DestroySession { session_id: SessionId },
     SessionDestroyed { session_id: SessionId, existed: bool },
+    DestroyAuthKey,
+    KeyDestroyed(KeyDestruction),
     NewSession { first_msg_id: MsgId, unique_id: i64, salt: Salt },
     HttpWait(HttpWait),
     Acks(Vec<MsgId>),
@@ -122,6 +130,10 @@ pub(super) fn read(body: &Bytes) -> Result<Option<Service>, ReadError> {
         DESTROY_SESSION_OK => Service::SessionDestroyed { session_id: SessionId(r.i64()?), existed: true },
         DESTROY_SESSION_NONE => Service::SessionDestroyed { session_id: SessionId(r.i64()?), existed: false },
         NEW_SESSION_CREATED => Service::NewSession { first_msg_id: MsgId(r.i64()?), unique_id: r.i64()?, salt: Salt(r.i64()?) },
+        DESTROY_AUTH_KEY => Service::DestroyAuthKey,
+        DESTROY_AUTH_KEY_OK => Service::KeyDestroyed(KeyDestruction::Destroyed),
+        DESTROY_AUTH_KEY_NONE => Service::KeyDestroyed(KeyDestruction::Unknown),
+        DESTROY_AUTH_KEY_FAIL => Service::KeyDestroyed(KeyDestruction::Failed),
         HTTP_WAIT => {
             let mut millis = || Ok::<_, wire::Error>(Duration::from_millis(u64::try_from(r.i32()?).unwrap_or(0)));
             Service::HttpWait(HttpWait { max_delay: millis()?, wait_after: millis()?, max_wait: millis()? })
@@ -248,6 +260,10 @@ pub(super) fn msg_resend_req(ids: &[MsgId]) -> Bytes {
     Writer::new(MSG_RESEND_REQ).ids(ids).done()
 }
 
+pub(super) fn msg_resend_ans_req(ids: &[MsgId]) -> Bytes {
+    Writer::new(MSG_RESEND_ANS_REQ).ids(ids).done()
+}
+
 pub(super) fn msgs_state_info(req: MsgId, info: &[u8]) -> Bytes {
     Writer::new(MSGS_STATE_INFO).long(req.0).bytes(info).done()
 }
@@ -310,6 +326,29 @@ pub(super) fn destroy_session_answer(session_id: SessionId, existed: bool) -> By
     Writer::new(if existed { DESTROY_SESSION_OK } else { DESTROY_SESSION_NONE }).long(session_id.0).done()
 }
 
+pub(super) fn destroy_auth_key() -> Bytes {
+    Writer::new(DESTROY_AUTH_KEY).done()
+}
+
+pub(super) fn destroy_auth_key_answer(outcome: KeyDestruction) -> Bytes {
+    let id = match outcome {
+        KeyDestruction::Destroyed => DESTROY_AUTH_KEY_OK,
+        KeyDestruction::Unknown => DESTROY_AUTH_KEY_NONE,
+        KeyDestruction::Failed => DESTROY_AUTH_KEY_FAIL,
+    };
+    Writer::new(id).done()
+}
+
+/// What a constructor says about destroying a key, if anything.
+pub(super) fn key_destruction(id: u32) -> Option<KeyDestruction> {
+    Some(match id {
+        DESTROY_AUTH_KEY_OK => KeyDestruction::Destroyed,
+        DESTROY_AUTH_KEY_NONE => KeyDestruction::Unknown,
+        DESTROY_AUTH_KEY_FAIL => KeyDestruction::Failed,
+        _ => return None,
+    })
+}
+
 pub(super) fn new_session_created(first_msg_id: MsgId, unique_id: i64, salt: Salt) -> Bytes {
     Writer::new(NEW_SESSION_CREATED).long(first_msg_id.0).long(unique_id).long(salt.0).done()
 }
@@ -328,6 +367,19 @@ pub(super) fn rpc_result_header(req: MsgId) -> [u8; 12] {
     head[..4].copy_from_slice(&RPC_RESULT.to_le_bytes());
     head[4..].copy_from_slice(&req.0.to_le_bytes());
     head
+}
+
+/// The first bytes of `invokeAfterMsg#cb9f372d msg_id:long query:!X`.
+pub(super) fn invoke_after_msg_header(before: MsgId) -> [u8; 12] {
+    let mut head = [0; 12];
+    head[..4].copy_from_slice(&INVOKE_AFTER_MSG.to_le_bytes());
+    head[4..].copy_from_slice(&before.0.to_le_bytes());
+    head
+}
+
+/// The first bytes of `invokeAfterMsgs#3dc4b4f0 msg_ids:Vector<long> query:!X`.
+pub(super) fn invoke_after_msgs_header(before: &[MsgId]) -> Bytes {
+    Writer::new(INVOKE_AFTER_MSGS).ids(before).done()
 }
 
 fn length(len: usize) -> i32 {

@@ -9,8 +9,12 @@ pub(super) enum Timer {
     Acks,
     /// A ping is due (client).
     Ping,
-    /// Nothing has been heard since a ping (client).
+    /// No pong has come (client).
     PingTimeout,
+    /// Nothing has been heard though requests are under way (client).
+    Silence,
+    /// What was written has waited long enough for company.
+    Flush,
     /// Requests have gone without a sign that they arrived (client).
     StateCheck,
     /// The client asked that the connection be closed if no ping comes (server).
@@ -20,8 +24,16 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Acks, Self::Ping, Self::PingTimeout, Self::StateCheck, Self::Disconnect, Self::Unacknowledged];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Acks,
+        Self::Ping,
+        Self::PingTimeout,
+        Self::Silence,
+        Self::Flush,
+        Self::StateCheck,
+        Self::Disconnect,
+        Self::Unacknowledged,
+    ];
 }
 
 /// The deadlines, on the monotonic clock.
@@ -50,6 +62,11 @@ impl TimerTable {
 
     pub(super) fn next(&self) -> Option<Duration> {
         self.deadlines.iter().flatten().min().copied()
+    }
+
+    /// Whether the timer runs and its time has not come.
+    pub(super) fn waits(&self, timer: Timer, mono: Duration) -> bool {
+        self.deadlines[timer as usize].is_some_and(|deadline| deadline > mono)
     }
 
     /// Stops the timer and says so, if its time has come.

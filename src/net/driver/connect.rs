@@ -1,5 +1,6 @@
 //! How a connection comes about, and what follows its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -16,19 +17,18 @@ use crate::net::error::{DialError, NetError, ProtocolError, RequestError};
 use crate::net::exchange::{ExchangeError, exchange};
 use crate::net::host::{KeyVerdict, Status};
 use crate::net::key::KeyMaterial;
+use crate::net::link::LinkConfig;
 use crate::net::websocket::UpgradeError;
 use crate::net::wire::{Opening, Wire};
-use crate::trace::{ConnId, Event};
-use crate::transport::{self, Carrier, TransportError};
+use crate::trace::{ConnId, Event, Tracer};
+use crate::transport::{self, TransportError};
 
 use super::{Driver, End, Outage, seed};
 
-/// The least delay after transport error 429: the server asks for fewer connections.
-const FLOOD_DELAY: Duration = Duration::from_secs(5);
 /// What is added to the numbers of the public test DCs where the protocol writes them.
 const TEST_DCS: i32 = 10_000;
 /// Connections in a row that may end with a broken rule before waiting requests are told.
-const VIOLATIONS_TOLERATED: u32 = 3;
+pub(super) const VIOLATIONS_TOLERATED: u32 = 3;
 
 impl Driver {
     /// Dials, and sees to it that there is a key and a session.
@@ -41,34 +41,18 @@ impl Driver {
             self.fail_all(&NetError::NoAddress { dc: self.config.dc }.into());
             return Err(End::Lost("no address".to_owned()));
         }
+        self.connections += 1;
         self.tracer = self.config.tracer.with_connection(next_connection(), self.config.dc);
         let began = clock.now();
-        self.tracer
-            .emit(began, || Event::Dialing { addr: addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") });
-        let first = Arc::clone(&dialer);
-        let dialled = self.meanwhile(async move { dial(&*first, &addrs, timeout).await }).await.ok_or(End::Closed)?;
-        let (stream, addr) = dialled.map_err(|failures| {
-            let reason = failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            self.tracer.emit(clock.now(), || Event::Disconnected { reason: reason.clone() });
-            End::Lost(reason)
-        })?;
-        let options = transport::Options { dc: self.config.wire_dc, ..self.config.transport };
-        let opening = Opening {
-            carrier,
-            options,
-            addr,
-            test: self.config.wire_dc.0.abs() >= TEST_DCS,
-            redial: Box::new(move || {
-                let dialer = Arc::clone(&dialer);
-                Box::pin(async move {
-                    let failure =
-                        |failures: Vec<DialError>| failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                    dial(&*dialer, &[addr], timeout).await.map(|(stream, _)| stream).map_err(failure)
-                })
-            }),
-            clock,
-            tracer: self.tracer.clone(),
-        };
+        let via = dialer.via().map(|proxy| format!(" through {proxy}")).unwrap_or_default();
+        self.tracer.emit(began, || Event::Dialing {
+            addr: addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") + &via,
+        });
+        let dialled = self.meanwhile(async move { dial(&*dialer, &addrs, timeout).await }).await.ok_or(End::Closed)?;
+        let (stream, addr) = dialled.map_err(|failures| self.nobody_there(&failures))?;
+        self.unproven = Some(addr);
+        let opening = opening(&self.config, addr, self.tracer.clone());
+        let opened_as = opening.to_string();
         let mut rng = StdRng::from_seed(seed(&mut self.rng));
         let opened = self.meanwhile(async move { Wire::open(stream, opening, &mut rng).await }).await.ok_or(End::Closed)?;
         let io = opened.map_err(|error| match error {
@@ -76,17 +60,15 @@ impl Driver {
             UpgradeError::Protocol(error) => End::Violation(error.into()),
         })?;
         self.tracer.emit(clock.now(), || Event::Connected {
-            addr: match carrier {
-                Carrier::Stream => format!("{addr} ({options})"),
-                Carrier::WebSocket => format!("{addr} ({carrier}, {})", options.kind),
-                Carrier::Http => format!("{addr} ({carrier})"),
-            },
+            addr: opened_as + &via,
             took: clock.now().mono.saturating_sub(began.mono),
         });
+        self.drop_ended();
         if self.session.is_some() { Ok(io) } else { self.begin_session(io).await }
     }
 
-    /// Begins a session under the DC's key; makes the key first, over this very connection, when there is none.
+    /// Begins a session: under the DC's key, or under a temporary one that is bound to it. Makes what is missing first, over this very
+    /// connection.
     async fn begin_session(&mut self, io: Wire) -> Result<Wire, End> {
         let (io, material, fresh) = match self.key.current() {
             Some(material) => (io, material, false),
@@ -97,14 +79,16 @@ impl Driver {
         if !fresh {
             self.tracer.emit(now, || Event::AuthKeyReady { id: key_id, fresh });
         }
+        if let Some(pfs) = self.config.pfs.clone() {
+            return self.begin_temp_session(io, pfs, material).await;
+        }
         let params = ClientParams {
             salts: material.salts,
             time_offset: material.time_offset,
             tracer: self.tracer.clone(),
             ..ClientParams::new(material.auth_key, SessionId(draw_session_id(&mut self.rng)), seed(&mut self.rng))
         };
-        self.session = Some((Session::client(params, now), key_id));
-        self.introduced = false;
+        self.begin(Session::client(params, now), key_id, None);
         Ok(io)
     }
 
@@ -144,18 +128,26 @@ impl Driver {
     pub(super) async fn recover(&mut self, end: End) {
         let mut least = Duration::ZERO;
         let reason = end.to_string();
+        self.note_end();
         match end {
             End::Closed => return,
             End::Lost(_) => {}
-            End::Host(error) => return self.fail_all(&RequestError::Host(error)),
-            End::Refused(TransportError::AuthKeyNotFound) if self.session.is_some() => return self.key_unknown(),
-            End::Refused(TransportError::Flood) => least = FLOOD_DELAY,
-            End::Refused(error) => return self.fail_all(&ProtocolError::Refused(error).into()),
+            End::Host(error) => return self.give_up(&RequestError::Host(error)),
+            End::Barred(error) => return self.give_up(&error.into()),
+            End::Refused(TransportError::AuthKeyNotFound) if self.session.is_some() => return self.handle_unknown_key(),
+            End::Rekey => return self.rekey(),
+            End::Unbound(error) => {
+                if !self.binding_refused(&error) {
+                    return;
+                }
+            }
+            End::Refused(error) => match self.refused(error) {
+                Some(wait) => least = wait,
+                None => return,
+            },
             End::Violation(error) => {
-                self.violations += 1;
-                if self.violations >= VIOLATIONS_TOLERATED {
-                    self.violations = 0;
-                    return self.fail_all(&error.into());
+                if !self.tolerates(error) {
+                    return;
                 }
             }
         }
@@ -180,41 +172,61 @@ impl Driver {
         let _ = self.meanwhile(tokio::time::sleep(delay)).await;
     }
 
-    /// The server does not know the key: the owner decides.
-    fn key_unknown(&mut self) {
-        let Some((_, key_id)) = self.session else { return };
+    /// The server does not know the key of a session.
+    fn handle_unknown_key(&mut self) {
+        let Some(active) = &self.session else { return };
+        if active.temp.is_some() {
+            return self.temp_key_unknown();
+        }
+        let key_id = active.key_id;
+        self.perm_key_unknown(key_id);
+    }
+
+    /// The server does not know the permanent key: the owner decides.
+    pub(super) fn perm_key_unknown(&mut self, key_id: i64) {
         match self.host.key_unknown(key_id) {
             Ok(KeyVerdict::Replace) => self.key.clear(key_id),
             Ok(KeyVerdict::Use(material)) => self.key.set(material),
-            Ok(KeyVerdict::Keep) => return self.fail_all(&RequestError::KeyLost),
-            Err(error) => return self.fail_all(&RequestError::Host(error)),
+            Ok(KeyVerdict::Keep) => return self.give_up(&RequestError::KeyLost),
+            Err(error) => return self.give_up(&RequestError::Host(error)),
         }
-        self.violations += 1;
-        if self.violations >= VIOLATIONS_TOLERATED {
-            self.violations = 0;
-            self.fail_all(&ProtocolError::Refused(TransportError::AuthKeyNotFound).into());
+        self.tolerates(ProtocolError::Refused(TransportError::AuthKeyNotFound));
+        // What may have been executed under it, or under temporary keys that were bound to it, ends here; the rest is asked anew.
+        for active in std::mem::take(&mut self.draining).into_iter().chain(self.session.take()) {
+            self.abandon(&active);
         }
-        // Nothing under that key was executed: everything can be asked anew under another one.
-        self.session = None;
-        self.by_request.clear();
-        self.deadlines.clear();
-        let mut tokens: Vec<_> = self.pending.keys().copied().collect();
-        tokens.sort_unstable();
-        for pending in self.pending.values_mut() {
-            (pending.id, pending.deadline) = (None, None);
-        }
-        self.waiting = tokens.into();
+    }
+}
+
+/// How a fresh stream to an address is made to carry frames.
+pub(super) fn opening(config: &LinkConfig, addr: SocketAddr, tracer: Tracer) -> Opening {
+    let (dialer, timeout) = (Arc::clone(&config.dialer), config.dial_timeout);
+    Opening {
+        carrier: config.carrier,
+        options: transport::Options { dc: config.wire_dc, ..config.transport },
+        addr,
+        test: config.wire_dc.0.abs() >= TEST_DCS,
+        redial: Box::new(move || {
+            let dialer = Arc::clone(&dialer);
+            Box::pin(async move {
+                let failure =
+                    |failures: Vec<DialError>| failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                dial(&*dialer, &[addr], timeout).await.map(|(stream, _)| stream).map_err(failure)
+            })
+        }),
+        clock: config.clock,
+        tracer,
     }
 }
 
 /// Connections of this process, over all clients: the number that traces show.
-fn next_connection() -> ConnId {
+pub(in crate::net) fn next_connection() -> ConnId {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     ConnId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Zero is no session: servers refuse it.
-fn draw_session_id(rng: &mut StdRng) -> i64 {
+pub(in crate::net) fn draw_session_id(rng: &mut StdRng) -> i64 {
     loop {
         let id = rng.next_u64().cast_signed();
         if id != 0 {

@@ -4,30 +4,44 @@
 //! to say, wakes it at its deadlines, and hands its answers to whoever waits. After a loss it comes back with the same session, so that
 //! what was asked is asked again under the same identifier and is not done twice.
 //!
-//! * here: the loop, and what the session reports;
+//! * here: the loop, and what the sessions report;
 //! * `connect`: how a connection comes about, and what follows its end;
-//! * `requests`: what somebody waits for.
+//! * `pfs`: temporary keys: making one, renewing it while traffic goes on, and what to do about one that the server will not take;
+//! * `refusals`: what follows when the way is barred;
+//! * `requests`: what somebody waits for;
+//! * `sessions`: the session in use, and those before it that still wait for answers.
 
 mod connect;
+mod pfs;
+mod refusals;
 mod requests;
+mod sessions;
+
+pub(super) use self::connect::{draw_session_id, next_connection};
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::mtproto::session::{Event as SessionEvent, Reaction, RequestId, Session};
+use crate::mtproto::envelope;
+use crate::mtproto::rpc_error::RpcError;
+use crate::mtproto::session::{ApiMisuse, Event as SessionEvent, Reaction, RequestId, SessionError};
 use crate::trace::{Event, Tracer};
 use crate::transport::{Frame, TransportError, websocket};
 
+use self::pfs::Renewal;
+use self::refusals::{FIRST_FLOOD_DELAY, LONGEST_FLOOD_DELAY};
 use self::requests::Pending;
+use self::sessions::Active;
 use super::backoff::Backoff;
-use super::error::{ProtocolError, RequestError};
+use super::error::{NetError, ProtocolError, RequestError};
 use super::host::{Host, HostError, Status};
 use super::io::Readiness;
 use super::key::KeySlot;
@@ -38,8 +52,9 @@ use super::wire::Wire;
 const FIRST_DELAY: Duration = Duration::from_millis(300);
 /// The longest delay between attempts.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
-/// How often one request is sent again because the server says that the connection has not introduced itself.
-const INTRODUCTIONS: u8 = 3;
+/// How often one request is sent again because the server says that it has not executed it: the connection had not introduced itself,
+/// or its key was bound to none.
+const REPETITIONS: u8 = 3;
 /// How long a closing connection may take to write its last bytes.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Commands taken at once, so that requests made together travel together.
@@ -69,6 +84,12 @@ enum End {
     Violation(ProtocolError),
     /// The floor above failed.
     Host(HostError),
+    /// The temporary key has ended, or is bound to nothing any more: another one is needed.
+    Rekey,
+    /// The server will not bind a temporary key.
+    Unbound(RpcError),
+    /// A proxy does not let us through, and would not do so later.
+    Barred(NetError),
 }
 
 /// The time since a connection was lost, or first wanted, until the next answer.
@@ -85,15 +106,38 @@ pub(super) struct Driver {
     commands: mpsc::UnboundedReceiver<Command>,
     rng: StdRng,
     backoff: Backoff,
-    session: Option<(Session, i64)>,
+    /// The session that requests go to.
+    session: Option<Active>,
+    /// Sessions under keys that have been renewed, which wait for their last answers; the oldest first.
+    draining: VecDeque<Active>,
+    /// Keys of sessions that are over: what still comes under them is late.
+    retired: VecDeque<i64>,
+    /// Sessions so far.
+    serials: u64,
+    /// Connections so far.
+    connections: u64,
+    /// Delays after transport error 429.
+    flood: Backoff,
+    /// Where the connection leads, until something has come back over it.
+    unproven: Option<SocketAddr>,
     pending: HashMap<u64, Pending>,
-    by_request: HashMap<RequestId, u64>,
+    by_request: HashMap<(u64, RequestId), u64>,
     /// Requests not yet handed to the session, in order.
     waiting: VecDeque<u64>,
     deadlines: BTreeSet<(Duration, u64)>,
-    /// Whether the server has answered an introduction in this session.
-    introduced: bool,
+    /// Tells when the temporary key is another one.
+    changes: Option<watch::Receiver<u64>>,
+    /// The making of the next temporary key.
+    renewal: Option<Renewal>,
+    /// Not sooner than this on the monotonic clock: the last attempt failed.
+    renew_after: Duration,
+    /// Spreads renewals: the same number for this connection's whole life.
+    jitter: u32,
+    /// Bindings in a row that the server has refused.
+    refusals: u32,
     keep_alive: bool,
+    /// Whether nothing is tried before the next request, not even to stay connected.
+    gave_up: bool,
     outage: Option<Outage>,
     /// Connections since the last answer that ended with a broken rule.
     violations: u32,
@@ -110,6 +154,9 @@ impl Driver {
     ) -> Self {
         let mut rng = StdRng::from_seed(config.seed);
         let backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY, seed(&mut rng));
+        let jitter = rng.next_u32();
+        let changes = config.pfs.as_ref().map(|pfs| pfs.slot.changes());
+        let flood = Backoff::new(FIRST_FLOOD_DELAY, LONGEST_FLOOD_DELAY, seed(&mut rng));
         Self {
             tracer: config.tracer.clone(),
             config,
@@ -118,13 +165,24 @@ impl Driver {
             commands,
             rng,
             backoff,
+            flood,
+            unproven: None,
             session: None,
+            draining: VecDeque::new(),
+            retired: VecDeque::new(),
+            serials: 0,
+            connections: 0,
             pending: HashMap::new(),
             by_request: HashMap::new(),
             waiting: VecDeque::new(),
             deadlines: BTreeSet::new(),
-            introduced: false,
+            changes,
+            renewal: None,
+            renew_after: Duration::ZERO,
+            jitter,
+            refusals: 0,
             keep_alive: false,
+            gave_up: false,
             outage: None,
             violations: 0,
             closing: None,
@@ -134,7 +192,7 @@ impl Driver {
 
     pub(super) async fn run(mut self) {
         while !self.closed {
-            if self.pending.is_empty() && !self.keep_alive {
+            if self.pending.is_empty() && (!self.keep_alive || self.gave_up) {
                 self.outage = None;
                 match self.commands.recv().await {
                     Some(command) => self.apply(command),
@@ -158,18 +216,9 @@ impl Driver {
     fn apply(&mut self, command: Command) {
         match command {
             Command::Request { token, body, compress, reply } => {
-                let pending = Pending {
-                    wrapped: body,
-                    prelude: 0,
-                    introduces: false,
-                    introductions: 0,
-                    compress,
-                    id: None,
-                    deadline: None,
-                    reply,
-                };
-                self.pending.insert(token, pending);
+                self.pending.insert(token, Pending::new(body, compress, reply));
                 self.waiting.push_back(token);
+                self.gave_up = false;
             }
             Command::Cancel { token } => self.forget(token),
             Command::Open => self.keep_alive = true,
@@ -202,12 +251,12 @@ impl Driver {
     /// The connection's life: until it is lost, broken, or not wanted any more.
     async fn serve(&mut self, io: &mut Wire) -> End {
         let now = self.config.clock.now();
-        if let Some((session, _)) = &mut self.session
-            && !session.is_connected()
-        {
-            session.set_tracer(self.tracer.clone());
-            session.connection_opened(now);
+        for active in self.session.iter_mut().chain(&mut self.draining).filter(|active| !active.session.is_connected()) {
+            active.session.set_tracer(self.tracer.clone());
+            active.session.connection_opened(now);
+            active.heard = false;
         }
+        self.switch();
         self.restart_deadlines(now.mono);
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
@@ -236,11 +285,15 @@ impl Driver {
                     Ok(Readiness::Written) => {}
                     Err(error) => return broken(&error),
                 },
-                () = &mut timer, if due.is_some() => self.expire(),
+                () = &mut timer, if due.is_some() => if let Err(end) = self.expire() {
+                    return end;
+                },
                 command = self.commands.recv() => match command {
                     Some(command) => self.apply_some(command),
                     None => self.closed = true,
                 },
+                () = pfs::changed(&mut self.changes) => self.switch(),
+                outcome = pfs::finished(&mut self.renewal) => self.renewed(outcome),
             }
         }
     }
@@ -257,22 +310,25 @@ impl Driver {
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        let session = self.session.as_ref().and_then(|(session, _)| session.poll_timeout());
+        let sessions = self.session.iter().chain(&self.draining).filter_map(|active| active.session.poll_timeout());
         let request = self.deadlines.first().map(|(deadline, _)| *deadline);
-        session.into_iter().chain(request).min()
+        sessions.chain(request).chain(self.key_deadline()).min()
     }
 
-    /// Moves everything that can move without waiting: requests into the session, its events out of it, its frames into the stream.
+    /// Moves everything that can move without waiting: requests into the session, events out of the sessions, frames into the stream.
     fn advance(&mut self, io: &mut Wire) -> Result<(), End> {
         loop {
             self.hand_over();
             let moved = self.handle_events()?;
-            let Some((session, _)) = &mut self.session else { return Ok(()) };
+            let now = self.config.clock.now();
             let listening = self.keep_alive || !self.pending.is_empty();
-            while let Some(turn) = io.turn(listening) {
-                let Some(frame) = turn.poll(session, self.config.clock.now()) else { break };
-                io.queue(&frame, session.wants_quick_ack(), &mut self.rng).map_err(End::Violation)?;
+            for active in self.session.iter_mut().chain(&mut self.draining) {
+                while let Some(turn) = io.turn(listening) {
+                    let Some(frame) = turn.poll(&mut active.session, now) else { break };
+                    io.queue(&frame, active.session.wants_quick_ack(), &mut self.rng).map_err(End::Violation)?;
+                }
             }
+            self.retire_drained(io)?;
             // An event may have led to a request that is sent again.
             if !moved || self.waiting.is_empty() {
                 return Ok(());
@@ -285,19 +341,41 @@ impl Driver {
         while let Some(frame) = io.next_frame().map_err(End::Violation)? {
             match frame {
                 Frame::Payload(payload) => {
-                    let Some((session, _)) = &mut self.session else { return Ok(()) };
-                    match session.handle_input(self.config.clock.now(), payload) {
-                        Ok(()) if self.pending.is_empty() => self.recovered(),
-                        Ok(()) => {}
+                    let now = self.config.clock.now();
+                    let key_id = envelope::key_id_of(&payload);
+                    let serial = match self.serial_of(key_id) {
+                        Some(serial) => serial,
+                        None if key_id.is_some_and(|id| self.retired.contains(&id)) => continue,
+                        // It says what is wrong.
+                        None => match &self.session {
+                            Some(active) => active.serial,
+                            None => return Ok(()),
+                        },
+                    };
+                    if self.active(serial).is_some_and(|active| !active.session.is_ready_for_input()) {
+                        // Events are taken out and acknowledgements written; if those find no room, the server sends and does not read.
+                        self.advance(io)?;
+                    }
+                    let Some(active) = self.active(serial) else { continue };
+                    match active.session.handle_input(now, payload) {
+                        Ok(()) => {
+                            active.heard = true;
+                            if self.pending.is_empty() {
+                                self.recovered();
+                            }
+                        }
+                        Err(SessionError::ApiMisuse(ApiMisuse::NotReady)) => {
+                            return Err(End::Lost("the server sends faster than it reads".to_owned()));
+                        }
                         // A duplicate, for instance: dropped, and reported by the session.
-                        Err(error) if error.reaction() == Reaction::Ignore => {}
+                        Err(error) if error.reaction() == Reaction::Ignore => active.heard = true,
                         Err(error) => return Err(End::Violation(error.into())),
                     }
                 }
                 Frame::QuickAck(token) => {
-                    if let Some((session, _)) = &mut self.session {
-                        session.handle_quick_ack(token);
-                    }
+                    let known =
+                        self.session.iter_mut().chain(&mut self.draining).any(|active| active.session.handle_quick_ack(token));
+                    tracing::trace!(token, known, "quick acknowledgement");
                 }
                 Frame::Error(error) => return Err(End::Refused(error)),
             }
@@ -309,6 +387,7 @@ impl Driver {
     /// each time before the answer would be tried for ever.
     fn recovered(&mut self) {
         self.violations = 0;
+        self.note_answer();
         if let Some(outage) = self.outage.take() {
             self.backoff.reset();
             // The first connection of all is no news.
@@ -318,49 +397,41 @@ impl Driver {
         }
     }
 
-    /// Hands on what the session reports. Returns whether there was anything.
+    /// Hands on what the sessions report. Returns whether there was anything.
     fn handle_events(&mut self) -> Result<bool, End> {
         let mut any = false;
-        while let Some((session, key_id)) = &mut self.session {
-            let Some(event) = session.poll_event() else { break };
+        while let Some((serial, event)) = self.next_event() {
             any = true;
             match event {
                 SessionEvent::Response { id, result: Ok(body) } => {
-                    let Some(pending) = self.by_request.get(&id).copied().and_then(|token| self.take(token)) else { continue };
-                    self.introduced |= pending.introduces;
+                    let Some(pending) = self.by_request.get(&(serial, id)).copied().and_then(|token| self.take(token)) else {
+                        continue;
+                    };
+                    if pending.introduces
+                        && let Some(active) = self.active(serial)
+                    {
+                        active.introduced = true;
+                    }
                     self.recovered();
                     let _ = pending.reply.send(Ok(body));
                 }
-                SessionEvent::Response { id, result: Err(error) } => {
-                    let Some(token) = self.by_request.get(&id).copied() else { continue };
-                    let Some(mut pending) = self.take(token) else { continue };
-                    let uninitialised = error.is("CONNECTION_NOT_INITED") && !self.config.prelude.first.is_empty();
-                    if uninitialised && pending.introductions < INTRODUCTIONS {
-                        self.introduced = false;
-                        pending.introductions += 1;
-                        (pending.id, pending.deadline) = (None, None);
-                        self.pending.insert(token, pending);
-                        self.waiting.push_back(token);
-                    } else {
-                        self.recovered();
-                        let _ = pending.reply.send(Err(RequestError::Rpc(error)));
-                    }
-                }
+                SessionEvent::Response { id, result: Err(error) } => self.handle_refusal(serial, id, error)?,
                 SessionEvent::Failed { id, error } => {
-                    let Some(pending) = self.by_request.get(&id).copied().and_then(|token| self.take(token)) else { continue };
+                    let Some(pending) = self.by_request.get(&(serial, id)).copied().and_then(|token| self.take(token)) else {
+                        continue;
+                    };
                     let _ = pending.reply.send(Err(RequestError::Failed(error)));
                 }
-                SessionEvent::Update(body) => self.host.update(body),
+                // Once the session in use has made itself known, it brings them all.
+                SessionEvent::Update(body) if self.is_current(serial) || !self.is_introduced() => self.host.update(body),
                 SessionEvent::NewSession { .. } | SessionEvent::SessionReset { .. } => {
                     // The server has no memory of this session: it does not know us any more.
-                    self.introduced = false;
+                    if let Some(active) = self.active(serial) {
+                        active.introduced = false;
+                    }
                     self.host.new_session();
                 }
-                SessionEvent::SaltsChanged | SessionEvent::TimeOffsetChanged => {
-                    let (salts, offset) = (session.salts().to_vec(), session.time_offset(self.config.clock.now()));
-                    self.key.learn(*key_id, &salts, offset);
-                    self.host.salts_changed(*key_id, &salts, offset);
-                }
+                SessionEvent::SaltsChanged | SessionEvent::TimeOffsetChanged => self.learn(serial),
                 SessionEvent::ConnectionDead(cause) => return Err(End::Lost(cause.to_string())),
                 // What became of a dropped answer or of another session concerns nobody here; the rest is for the server role.
                 _ => {}
@@ -369,21 +440,45 @@ impl Driver {
         Ok(any)
     }
 
+    /// A request was answered with an error: most are for the caller, some for us.
+    fn handle_refusal(&mut self, serial: u64, id: RequestId, error: RpcError) -> Result<(), End> {
+        let Some(token) = self.by_request.get(&(serial, id)).copied() else { return Ok(()) };
+        let Some(mut pending) = self.take(token) else { return Ok(()) };
+        let uninitialised = error.is("CONNECTION_NOT_INITED") && !self.config.prelude.first.is_empty();
+        // The key has lost what it was bound to; nothing was executed.
+        let unbound = error.is("AUTH_KEY_PERM_EMPTY") && self.config.pfs.is_some();
+        if (uninitialised || unbound) && pending.repetitions < REPETITIONS {
+            if let Some(active) = self.active(serial) {
+                active.introduced = false;
+            }
+            pending.repetitions += 1;
+            (pending.id, pending.deadline) = (None, None);
+            self.pending.insert(token, pending);
+            self.waiting.push_back(token);
+            return if unbound && self.is_current(serial) { Err(End::Rekey) } else { Ok(()) };
+        }
+        self.recovered();
+        let _ = pending.reply.send(Err(RequestError::Rpc(error)));
+        Ok(())
+    }
+
     /// The stream is over: says goodbye where there is somebody to hear it.
     async fn leave(&mut self, io: &mut Wire, end: &End) {
         let now = self.config.clock.now();
-        if let (End::Closed, Some((session, _))) = (end, &mut self.session) {
-            session.flush_acks();
-            while let Some(frame) = io.turn(false).and_then(|turn| turn.poll(session, now)) {
-                if io.queue(&frame, false, &mut self.rng).is_err() {
-                    break;
+        if matches!(end, End::Closed) {
+            for active in self.session.iter_mut().chain(&mut self.draining) {
+                active.session.flush_acks();
+                while let Some(frame) = io.turn(false).and_then(|turn| turn.poll(&mut active.session, now)) {
+                    if io.queue(&frame, false, &mut self.rng).is_err() {
+                        break;
+                    }
                 }
             }
             // A peer that does not take its last bytes in time does without.
             let _ = tokio::time::timeout(GOODBYE, io.finish()).await;
         }
-        if let Some((session, _)) = &mut self.session {
-            session.connection_lost(self.config.clock.now());
+        for active in self.session.iter_mut().chain(&mut self.draining) {
+            active.session.connection_lost(self.config.clock.now());
         }
         self.tracer.emit(self.config.clock.now(), || Event::Disconnected { reason: end.to_string() });
     }
@@ -397,6 +492,9 @@ impl std::fmt::Display for End {
             Self::Refused(error) => error.fmt(f),
             Self::Violation(error) => error.fmt(f),
             Self::Host(error) => error.fmt(f),
+            Self::Rekey => f.write_str("another temporary key is needed"),
+            Self::Unbound(error) => write!(f, "the server does not bind a temporary key: {error}"),
+            Self::Barred(error) => error.fmt(f),
         }
     }
 }

@@ -7,9 +7,11 @@ use tokio::sync::oneshot;
 
 use crate::mtproto::session::{RequestId, RequestOptions};
 use crate::net::error::RequestError;
+use crate::tl::Identifiable;
 use crate::trace::Event;
 
-use super::Driver;
+use super::sessions::Active;
+use super::{Driver, End};
 
 /// A request that somebody waits for.
 pub(super) struct Pending {
@@ -19,24 +21,56 @@ pub(super) struct Pending {
     pub(super) prelude: usize,
     /// Whether the prelude introduces the connection.
     pub(super) introduces: bool,
-    /// How often it has been sent again to introduce it.
-    pub(super) introductions: u8,
+    /// How often it has been sent again because the server said that it had not executed it.
+    pub(super) repetitions: u8,
     /// Whether it may be sent packed.
     pub(super) compress: bool,
-    /// Its name in the session, once handed over.
-    pub(super) id: Option<RequestId>,
+    /// The session it was handed to, and its name there.
+    pub(super) id: Option<(u64, RequestId)>,
+    /// The connection over which it was first sent, by number.
+    pub(super) connection: u64,
     /// When it times out, while connected.
     pub(super) deadline: Option<Duration>,
     pub(super) reply: oneshot::Sender<Result<Bytes, RequestError>>,
 }
 
+impl Pending {
+    pub(super) fn new(body: Bytes, compress: bool, reply: oneshot::Sender<Result<Bytes, RequestError>>) -> Self {
+        Self {
+            wrapped: body,
+            prelude: 0,
+            introduces: false,
+            repetitions: 0,
+            compress,
+            id: None,
+            connection: 0,
+            deadline: None,
+            reply,
+        }
+    }
+}
+
+/// Whether a method is answered with a part of a file: such requests do not share a container, or one would wait for the other's answer.
+fn has_long_answer(method: u32) -> bool {
+    use crate::tl::api::functions::upload;
+    matches!(method, upload::GetFile::ID | upload::GetCdnFile::ID | upload::GetWebFile::ID)
+}
+
 impl Driver {
     /// Takes a request out, and tells the session to drop it.
     pub(super) fn forget(&mut self, token: u64) {
-        if let Some(pending) = self.take(token)
-            && let (Some(id), Some((session, _))) = (pending.id, &mut self.session)
+        if let Some(pending) = self.take(token) {
+            self.cancel(&pending);
+        }
+    }
+
+    /// Tells the session that a request was handed to that nobody waits for it.
+    fn cancel(&mut self, pending: &Pending) {
+        let now = self.config.clock.now();
+        if let Some((serial, id)) = pending.id
+            && let Some(active) = self.active(serial)
         {
-            session.cancel(self.config.clock.now(), id);
+            active.session.cancel(now, id);
         }
     }
 
@@ -54,12 +88,9 @@ impl Driver {
 
     pub(super) fn fail_all(&mut self, error: &RequestError) {
         let tokens: Vec<_> = self.pending.keys().copied().collect();
-        let now = self.config.clock.now();
         for token in tokens {
             let Some(pending) = self.take(token) else { continue };
-            if let (Some(id), Some((session, _))) = (pending.id, &mut self.session) {
-                session.cancel(now, id);
-            }
+            self.cancel(&pending);
             // Whoever has stopped waiting does not want to know.
             let _ = pending.reply.send(Err(error.clone()));
         }
@@ -68,11 +99,11 @@ impl Driver {
     /// Gives waiting requests to the session, each with the prelude that it needs now.
     pub(super) fn hand_over(&mut self) {
         let now = self.config.clock.now();
-        let Some((session, _)) = &mut self.session else { return };
+        let Some(Active { session, serial, introduced, .. }) = &mut self.session else { return };
         while let Some(token) = self.waiting.pop_front() {
             let Some(pending) = self.pending.get_mut(&token) else { continue };
             let prelude = &self.config.prelude;
-            let introduces = !self.introduced && !prelude.first.is_empty();
+            let introduces = !*introduced && !prelude.first.is_empty();
             if introduces {
                 self.tracer.emit(now, || Event::Negotiated { layer: prelude.layer, device: prelude.device.clone() });
             }
@@ -90,7 +121,12 @@ impl Driver {
                 whole.extend_from_slice(&bare);
                 whole.freeze()
             };
-            let options = RequestOptions { method, compress: pending.compress, quick_ack: self.config.quick_acks };
+            let options = RequestOptions {
+                method,
+                compress: pending.compress,
+                alone: has_long_answer(method),
+                quick_ack: self.config.quick_acks,
+            };
             let id = match session.request(now, pending.wrapped.clone(), options) {
                 Ok(id) => id,
                 Err(error) => {
@@ -100,8 +136,9 @@ impl Driver {
                     continue;
                 }
             };
-            pending.id = Some(id);
-            self.by_request.insert(id, token);
+            pending.id = Some((*serial, id));
+            pending.connection = self.connections;
+            self.by_request.insert((*serial, id), token);
             if !self.config.request_timeout.is_zero() {
                 let deadline = now.mono + self.config.request_timeout;
                 pending.deadline = Some(deadline);
@@ -123,19 +160,18 @@ impl Driver {
         }
     }
 
-    /// Wakes the session, and gives up requests whose time is over.
-    pub(super) fn expire(&mut self) {
+    /// Wakes the sessions, gives up requests whose time is over, and sees to the key.
+    pub(super) fn expire(&mut self) -> Result<(), End> {
         let now = self.config.clock.now();
-        if let Some((session, _)) = &mut self.session {
-            session.handle_timeout(now);
-            while let Some((deadline, token)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now.mono) {
-                self.deadlines.remove(&(deadline, token));
-                let Some(pending) = self.take(token) else { continue };
-                if let (Some(id), Some((session, _))) = (pending.id, &mut self.session) {
-                    session.cancel(now, id);
-                }
-                let _ = pending.reply.send(Err(RequestError::Timeout { after: self.config.request_timeout }));
-            }
+        for active in self.session.iter_mut().chain(&mut self.draining) {
+            active.session.handle_timeout(now);
         }
+        while let Some((deadline, token)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now.mono) {
+            self.deadlines.remove(&(deadline, token));
+            let Some(pending) = self.take(token) else { continue };
+            self.cancel(&pending);
+            let _ = pending.reply.send(Err(RequestError::Timeout { after: self.config.request_timeout }));
+        }
+        self.check_keys(now)
     }
 }

@@ -21,7 +21,9 @@ use crate::mtproto::envelope::{self, Opened};
 use crate::mtproto::handshake::server::{ServerHandshake, Step};
 use crate::mtproto::handshake::{self, KeyKind};
 use crate::mtproto::plain;
-use crate::mtproto::session::{DeathCause, Event, FutureSalt, PeerMisbehaved, ServerParams, Session, SessionError};
+use crate::mtproto::session::{
+    DeathCause, Event, FutureSalt, KeyDestruction, PeerMisbehaved, ServerParams, Session, SessionError,
+};
 use crate::net::websocket;
 use crate::sandbox::state;
 use crate::trace::{self, ConnId, Tracer};
@@ -109,8 +111,10 @@ pub(crate) struct Connection {
     peer: SocketAddr,
     tracer: Tracer,
     pub(super) notify: Arc<Notify>,
-    /// Keys used on this connection.
-    keys: HashMap<i64, AuthKey>,
+    /// Keys used on this connection, and when they end.
+    keys: HashMap<i64, (AuthKey, Option<i64>)>,
+    /// How many keys the cluster had forgotten when these were looked up.
+    key_losses: u64,
     /// Sessions whose messages came over this connection.
     pub(super) slots: Vec<Arc<Slot>>,
     handshake: Option<ServerHandshake>,
@@ -129,6 +133,7 @@ impl Connection {
             tracer,
             notify: Arc::new(Notify::new()),
             keys: HashMap::new(),
+            key_losses: 0,
             slots: Vec::new(),
             handshake: None,
             input: BytesMut::new(),
@@ -322,7 +327,7 @@ impl Connection {
     }
 
     /// Takes the sessions' events. Returns why one of them wants the connection closed, if one does.
-    pub(super) fn take_events(&self) -> Option<DeathCause> {
+    pub(super) fn take_events(&self) -> Result<Option<DeathCause>, Closed> {
         let mut dead = None;
         for slot in &self.slots {
             loop {
@@ -336,6 +341,12 @@ impl Connection {
                             tracing::debug!(%error, "answer to destroy_session not sent");
                         }
                     }
+                    Event::DestroyAuthKey { msg_id } => {
+                        let outcome = self.destroy_key(slot.key.key_id)?;
+                        if let Err(error) = slot.lock().session.auth_key_destroyed(msg_id, outcome) {
+                            tracing::debug!(%error, "answer to destroy_auth_key not sent");
+                        }
+                    }
                     Event::ConnectionDead(cause) => dead = Some(cause),
                     // A call that nobody waits for any more runs to its end; acknowledgements are the session's business.
                     _ => {}
@@ -343,13 +354,13 @@ impl Connection {
             }
             slot.lock().observe(self.shared.now());
         }
-        dead
+        Ok(dead)
     }
 
     /// Takes the sessions' events, and their frames as long as the client takes them.
     fn make_ready(&mut self, codec: &mut Codec) -> Result<(), Closed> {
         let now = self.shared.now();
-        let dead = self.take_events();
+        let dead = self.take_events()?;
         for slot in &self.slots {
             let mut inner = slot.lock();
             if !inner.is_at(self.id) {
@@ -374,15 +385,7 @@ impl Connection {
             return self.handle_handshake(frame).await;
         }
         let key_id = envelope::key_id_of(&frame).unwrap_or(0);
-        let key = match self.keys.get(&key_id) {
-            Some(key) => key.clone(),
-            None => {
-                let key =
-                    self.shared.state.auth_key(self.dc, key_id, self.shared.now().unix())?.ok_or(Closed::UnknownKey(key_id))?;
-                self.keys.insert(key_id, key.clone());
-                key
-            }
-        };
+        let key = self.key(key_id)?;
         let (opened, token) = envelope::open_with_token(&key, Side::Client, frame).map_err(|error| {
             self.tracer.emit(self.shared.now(), || trace::Event::CheckFailed { rule: error.rule(), detail: error.to_string() });
             SessionError::Envelope(error)
@@ -405,12 +408,41 @@ impl Connection {
             }
         };
         // At once, not with the next frames: what a call changes must not wait for them.
-        let dead = self.take_events();
+        let dead = self.take_events()?;
         match dead {
             // Over HTTP there is no connection whose end could be meant.
             Some(cause) if !http => Err(Closed::Dead(cause)),
             _ => Ok(Handled::Message { slot, token, received }),
         }
+    }
+
+    /// The key with an id: remembered for the connection, as long as it lasts and no key of the cluster was forgotten.
+    fn key(&mut self, key_id: i64) -> Result<AuthKey, Closed> {
+        let losses = self.shared.state.key_losses();
+        if self.key_losses != losses {
+            self.keys.clear();
+            self.key_losses = losses;
+        }
+        let now = self.shared.now().unix();
+        if let Some((key, expires)) = self.keys.get(&key_id)
+            && expires.is_none_or(|at| now < at)
+        {
+            return Ok(key.clone());
+        }
+        self.keys.remove(&key_id);
+        let (key, expires) = self.shared.state.auth_key_until(self.dc, key_id, now)?.ok_or(Closed::UnknownKey(key_id))?;
+        self.keys.insert(key_id, (key.clone(), expires));
+        // Sessions of keys that have ended go with them: a connection may see many keys, but uses few at a time.
+        let keys = &self.keys;
+        let (own, now_mono) = (self.id, self.shared.now());
+        self.slots.retain(|slot| {
+            let lives = keys.get(&slot.key.key_id).is_some_and(|(_, expires)| expires.is_none_or(|at| now < at));
+            if !lives {
+                slot.detach(now_mono, own);
+            }
+            lives
+        });
+        Ok(key)
     }
 
     /// The session that a message belongs to.
@@ -451,6 +483,17 @@ impl Connection {
         }
         drop(inner);
         Ok(slot)
+    }
+
+    /// Forgets a key, with who is logged in with it and the temporary keys that are bound to it; of a temporary key that is bound, the
+    /// permanent one. What this connection still has to say under it is said; from then on nobody knows it.
+    fn destroy_key(&self, key_id: i64) -> Result<KeyDestruction, Closed> {
+        let (shared, dc) = (&self.shared, self.dc.0);
+        let Some(auth) = shared.state.auth_behind(dc, key_id)? else { return Ok(KeyDestruction::Unknown) };
+        shared.state.write(|tx| state::keys::unbind(tx, dc, auth.key_id, false).map_err(state::Error::from))?;
+        shared.sessions.logged_out(dc, auth.key_id);
+        let known = shared.state.remove_auth_key(self.dc, auth.key_id)?;
+        Ok(if known { KeyDestruction::Destroyed } else { KeyDestruction::Unknown })
     }
 
     fn salts(&self, key_id: i64, now: i64) -> Result<(Vec<FutureSalt>, i64), state::Error> {

@@ -64,7 +64,7 @@ impl Connection {
             {
                 failed = self.take_request(request.payload, &mut asked).await?;
             }
-            self.take_events();
+            self.take_events()?;
             self.answer(server, &mut asked)?;
             if let Some(error) = failed {
                 return Err(Closed::Handshake(error));

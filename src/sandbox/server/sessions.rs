@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     owner: Option<Owner>,
     /// The account to whose updates the session is entitled: logged in here, not imported from elsewhere.
     pub(crate) user: Option<i64>,
+    /// The permanent key behind the session's own, as of the last call: itself, unless that is a temporary one.
+    pub(crate) behind: i64,
     /// The session made a call without `invokeWithoutUpdates`.
     pub(crate) wants_updates: bool,
     /// Updates were not pushed while nobody was connected.
@@ -216,6 +218,7 @@ impl Registry {
             session,
             owner: None,
             user: None,
+            behind: key.key_id,
             wants_updates: false,
             missed: false,
             queues: Queues::default(),
@@ -257,8 +260,9 @@ impl Registry {
     /// The sessions of a key stand for nobody any more.
     pub(crate) fn logged_out(&self, dc: i32, key_id: i64) {
         for slot in self.all() {
-            if slot.key.dc == dc && slot.key.key_id == key_id {
-                slot.lock().user = None;
+            let mut inner = slot.lock();
+            if slot.key.dc == dc && inner.behind == key_id {
+                inner.user = None;
             }
         }
     }

@@ -14,7 +14,7 @@ use super::sessions::{Inner, SessionKey, Slot};
 use crate::ids::MsgId;
 use crate::sandbox::dispatch::{self, Unwrapped};
 use crate::sandbox::fault::Fault;
-use crate::sandbox::services::{Call, Effect};
+use crate::sandbox::services::{Call, Effect, Origin};
 
 /// Calls with file contents that run side by side for one session.
 const SIDE_BY_SIDE: usize = 4;
@@ -117,7 +117,7 @@ fn spawn(shared: &Arc<Shared>, slot: &Arc<Slot>, next: fn(&mut Inner) -> Next) {
             match job {
                 Next::Run(job) => {
                     let (msg_id, compress) = (job.msg_id, !dispatch::is_concurrent(job.method));
-                    let result = run(&shared, &slot, job.request);
+                    let result = run(&shared, &slot, msg_id, job.request);
                     finish(&shared, &slot, msg_id, result, compress);
                 }
                 Next::Refuse(msg_id, fault) => finish(&shared, &slot, msg_id, Err(fault), true),
@@ -169,9 +169,10 @@ fn next_in_order(inner: &mut Inner) -> Next {
 }
 
 /// Runs one call and carries out what follows from it.
-fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, request: Unwrapped) -> Result<Bytes, Fault> {
-    let SessionKey { dc, key_id, .. } = slot.key;
-    let auth = shared.state.auth(dc, key_id)?.ok_or(Fault::AuthKeyUnregistered)?;
+fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped) -> Result<Bytes, Fault> {
+    let SessionKey { dc, key_id, session } = slot.key;
+    let auth = shared.state.auth_behind(dc, key_id)?.ok_or(Fault::AuthKeyUnregistered)?;
+    slot.lock().behind = auth.key_id;
     let mut rng = rand::rng();
     let now = shared.now();
     let mut call = Call {
@@ -180,6 +181,7 @@ fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, request: Unwrapped) -> Result<Byt
         dc,
         now: now.unix(),
         rng: &mut rng,
+        origin: Origin { key_id, session, msg_id },
         auth,
         effects: Vec::new(),
     };

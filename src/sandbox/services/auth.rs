@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::view::View;
-use super::{Call, Effect};
+use super::{Call, Effect, Origin};
 use crate::ids::DcId;
+use crate::mtproto::binding::Binding;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::state::keys::{self, CODE_LIFETIME, EXPORT_LIFETIME, Exported};
 use crate::sandbox::state::users::{self, Phone, User};
@@ -139,10 +140,27 @@ pub(crate) fn check_password(call: &mut Call<'_>, _: f::CheckPassword) -> Result
     Err(Fault::PasswordHashInvalid)
 }
 
+/// Binds the temporary key of the call to a permanent one: "Perfect Forward Secrecy".
+pub(crate) fn bind_temp_auth_key(call: &mut Call<'_>, req: f::BindTempAuthKey) -> Result<bool, Fault> {
+    let Origin { key_id, session, msg_id } = call.origin;
+    let expected = Binding {
+        msg_id,
+        nonce: req.nonce,
+        temp_auth_key_id: key_id,
+        perm_auth_key_id: req.perm_auth_key_id,
+        session_id: session,
+        expires_at: req.expires_at,
+    };
+    call.state.bind_temp_key(DcId(call.dc), &expected, &req.encrypted_message, call.now)?;
+    Ok(true)
+}
+
 pub(crate) fn log_out(call: &mut Call<'_>, _: f::LogOut) -> Result<enums::auth::LoggedOut, Fault> {
     call.user_id()?;
     let (dc, key_id) = (call.auth.dc, call.auth.key_id);
     end(call, &[(dc, key_id)], false)?;
+    // What was said under them stays secret from now on, whatever becomes of the permanent key.
+    call.state.remove_temp_keys(DcId(dc), key_id)?;
     Ok(types::auth::LoggedOut { future_auth_token: None }.into())
 }
 

@@ -9,6 +9,7 @@ use super::fault::Fault;
 use super::state::State;
 use super::state::keys::Auth;
 use super::state::users::{self, User};
+use crate::ids::{MsgId, SessionId};
 use crate::tl::api::enums;
 use crate::tl::{Deserialize, Serialize};
 
@@ -81,9 +82,22 @@ pub(crate) struct Call<'a> {
     /// Unix time.
     pub(crate) now: i64,
     pub(crate) rng: &'a mut dyn Rng,
-    /// What the caller's key stands for.
+    /// The key, the session and the message that the call came with.
+    pub(crate) origin: Origin,
+    /// What the caller's key stands for: of a temporary key that is bound, what the permanent one does.
     pub(crate) auth: Auth,
     pub(crate) effects: Vec<Effect>,
+}
+
+/// Where a call came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The key that it was encrypted with.
+    pub(crate) key_id: i64,
+    /// Its session.
+    pub(crate) session: SessionId,
+    /// Its message.
+    pub(crate) msg_id: MsgId,
 }
 
 impl Call<'_> {

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Error, State};
+use super::{Error, State, binding};
 use crate::crypto::AuthKey;
 use crate::crypto::rsa::PrivateKey;
 use crate::ids::{DcId, Salt};
@@ -51,13 +51,15 @@ pub(crate) struct Auth {
     pub(crate) ip: String,
     /// The key lasts until then: a temporary one, which stands for nobody as long as it is bound to none.
     pub(crate) expires: Option<i64>,
+    /// The permanent key that a temporary one is bound to.
+    pub(crate) bound_to: Option<i64>,
     /// The layer of the last `invokeWithLayer`.
     pub(crate) layer: Option<i32>,
     pub(crate) device: Device,
 }
 
 const AUTH_COLUMNS: &str = "dc, id, user, imported_from, imported_dc, revoked, created, bound_at, active_at, ip, layer, api_id, device_model, \
-                            system_version, app_version, system_lang_code, lang_pack, lang_code, expires";
+                            system_version, app_version, system_lang_code, lang_pack, lang_code, expires, bound_to";
 
 fn auth_from(row: &Row<'_>) -> rusqlite::Result<Auth> {
     let from_key: Option<i64> = row.get(3)?;
@@ -73,6 +75,7 @@ fn auth_from(row: &Row<'_>) -> rusqlite::Result<Auth> {
         active_at: row.get(8)?,
         ip: row.get(9)?,
         expires: row.get(18)?,
+        bound_to: row.get(19)?,
         layer: row.get(10)?,
         device: Device {
             api_id: row.get(11)?,
@@ -160,9 +163,14 @@ impl State {
         AuthKey::try_from_slice(&bytes).map(Some).map_err(|_| Error::Damaged("auth key"))
     }
 
-    /// Forgets an auth key: `destroy_auth_key`.
+    /// Forgets an auth key, and the temporary ones that are bound to it: `destroy_auth_key`.
     pub(crate) fn remove_auth_key(&self, dc: DcId, id: i64) -> Result<bool, Error> {
-        self.write(|tx| Ok(tx.execute("DELETE FROM auth_keys WHERE dc = ?1 AND id = ?2", params![dc.0, id])? > 0))
+        let removed = self.write(|tx| {
+            binding::remove_bound(tx, dc.0, id)?;
+            Ok::<_, Error>(tx.execute("DELETE FROM auth_keys WHERE dc = ?1 AND id = ?2", params![dc.0, id])? > 0)
+        })?;
+        self.note_key_loss();
+        Ok(removed)
     }
 
     /// The salts of a key that hold now or soon, the current one first. Derived, not stored: every half hour has its own, and each

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | opening, the schema, transactions, the secret |
 //! | `keys.rs` | the RSA key, auth keys with who is logged in and what device, login codes, exported authorizations |
+//! | `binding.rs` | temporary keys and what they are bound to |
 //! | `users.rs` | accounts, contacts |
 //! | `messages.rs` | messages, dialogs, read marks |
 //! | `journal.rs` | what happened to an account, by pts |
@@ -14,6 +15,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
@@ -21,6 +23,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use crate::crypto::hash;
 
+pub(crate) mod binding;
 pub(crate) mod files;
 pub(crate) mod journal;
 pub(crate) mod keys;
@@ -28,7 +31,7 @@ pub(crate) mod messages;
 pub(crate) mod users;
 
 /// The version of the tables, in SQLite's `user_version`.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -38,9 +41,10 @@ CREATE TABLE auth_keys (
     active_at INTEGER NOT NULL DEFAULT 0, ip TEXT NOT NULL DEFAULT '',
     layer INTEGER, api_id INTEGER NOT NULL DEFAULT 0, device_model TEXT NOT NULL DEFAULT '', system_version TEXT NOT NULL DEFAULT '',
     app_version TEXT NOT NULL DEFAULT '', system_lang_code TEXT NOT NULL DEFAULT '', lang_pack TEXT NOT NULL DEFAULT '',
-    lang_code TEXT NOT NULL DEFAULT '',
+    lang_code TEXT NOT NULL DEFAULT '', bound_to INTEGER,
     PRIMARY KEY (dc, id)) WITHOUT ROWID;
 CREATE INDEX auth_keys_user ON auth_keys (user) WHERE user IS NOT NULL;
+CREATE INDEX auth_keys_bound ON auth_keys (dc, bound_to) WHERE bound_to IS NOT NULL;
 CREATE TABLE login_codes (hash TEXT PRIMARY KEY, phone TEXT NOT NULL, dc INTEGER NOT NULL, created INTEGER NOT NULL,
     verified INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE exported (token BLOB PRIMARY KEY, user INTEGER NOT NULL, from_dc INTEGER NOT NULL, from_key INTEGER NOT NULL,
@@ -75,6 +79,12 @@ CREATE TABLE documents (id INTEGER PRIMARY KEY, dc INTEGER NOT NULL, date INTEGE
 CREATE TABLE photos (id INTEGER PRIMARY KEY, dc INTEGER NOT NULL, date INTEGER NOT NULL, blob INTEGER NOT NULL, size INTEGER NOT NULL,
     w INTEGER NOT NULL, h INTEGER NOT NULL, format INTEGER NOT NULL);
 INSERT INTO sqlite_sequence (name, seq) VALUES ('users', 7000000000);
+";
+
+/// From version 1 to 2: temporary keys are bound to permanent ones.
+const BINDINGS: &str = "
+ALTER TABLE auth_keys ADD COLUMN bound_to INTEGER;
+CREATE INDEX auth_keys_bound ON auth_keys (dc, bound_to) WHERE bound_to IS NOT NULL;
 ";
 
 /// Why the cluster's state could not be used.
@@ -123,6 +133,8 @@ pub(crate) struct State {
     dir: PathBuf,
     secret: [u8; 32],
     assembling: Mutex<()>,
+    /// Counts keys that were forgotten: whoever remembers keys looks again when it has changed.
+    key_losses: AtomicU64,
     _lock: std::fs::File,
 }
 
@@ -164,13 +176,24 @@ impl State {
                 rng.fill_bytes(&mut secret);
                 tx.execute("INSERT INTO meta (name, value) VALUES ('secret', ?1)", [secret.as_slice()])?;
             }
+            1 => {
+                tx.execute_batch(BINDINGS)?;
+                tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            }
             SCHEMA_VERSION => {}
             found => return Err(Error::Version { found, known: SCHEMA_VERSION }),
         }
         let secret: Vec<u8> = tx.query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))?;
         let secret = <[u8; 32]>::try_from(secret.as_slice()).map_err(|_| Error::Damaged("secret"))?;
         tx.commit()?;
-        let state = Self { db: Mutex::new(db), dir: dir.to_owned(), secret, assembling: Mutex::new(()), _lock: lock };
+        let state = Self {
+            db: Mutex::new(db),
+            dir: dir.to_owned(),
+            secret,
+            assembling: Mutex::new(()),
+            key_losses: AtomicU64::new(0),
+            _lock: lock,
+        };
         state.clean_files(now)?;
         Ok(state)
     }
@@ -286,6 +309,24 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let _first = open(dir.path());
         assert!(matches!(State::open(dir.path(), NOW, &mut rng(1)), Err(Error::Busy(_))));
+    }
+
+    #[test]
+    fn a_database_of_the_first_version_is_brought_up_to_date() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = open(dir.path());
+        state
+            .write(|tx| {
+                tx.execute_batch("DROP INDEX auth_keys_bound; ALTER TABLE auth_keys DROP COLUMN bound_to;")?;
+                tx.pragma_update(None, "user_version", 1)
+            })
+            .unwrap();
+        state.set_meta("kept", b"yes").unwrap();
+        drop(state);
+        let state = open(dir.path());
+        assert_eq!(state.meta("kept").unwrap().unwrap(), b"yes");
+        let bound: i64 = state.read(|db| db.query_row("SELECT count(bound_to) FROM auth_keys", [], |row| row.get(0))).unwrap();
+        assert_eq!(bound, 0);
     }
 
     #[test]

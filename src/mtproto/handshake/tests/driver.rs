@@ -72,6 +72,9 @@ fn run(config: &client::Config<'_>, server_config: &server::Config, seed: u8, mu
     }
 }
 
+/// Row: A.2 "inner data"
+/// Row: A.2 "both roles (server flow)"
+/// Row: A.2 "time offset from server_time"
 #[test]
 fn permanent_keys_agree() {
     for (seed, dc) in [(1, DC), (2, DcId(-2)), (3, DC)] {
@@ -87,6 +90,7 @@ fn permanent_keys_agree() {
     }
 }
 
+/// Row: A.2 "inner data"
 #[test]
 fn temporary_keys_agree_and_expire_by_the_servers_clock() {
     let keys = keys();
@@ -97,6 +101,7 @@ fn temporary_keys_agree_and_expire_by_the_servers_clock() {
     assert_eq!((client.kind, server.kind), (kind, kind));
 }
 
+/// Row: A.2 "inner data"
 #[test]
 fn test_data_centres_have_their_own_numbers() {
     let keys = keys();
@@ -127,6 +132,7 @@ fn the_client_picks_the_first_of_its_keys_that_is_offered() {
     assert_eq!(client.unwrap().auth_key, server.unwrap().auth_key);
 }
 
+/// Row: A.2 "dh_gen_retry"
 #[test]
 fn a_taken_key_is_made_again() {
     for taken in 1..=u32::from(MAX_RETRIES) {
@@ -136,6 +142,7 @@ fn a_taken_key_is_made_again() {
     }
 }
 
+/// Row: A.2 "dh_gen_retry"
 #[test]
 fn retries_come_to_an_end() {
     let keys = keys();

@@ -28,6 +28,7 @@ fn res_pq(edit: impl FnOnce(&mut types::ResPq)) -> Error {
     error_of(STAGES.client_1.clone().handle(body, &mut rng(9)))
 }
 
+/// Row: A.2 "nonce/server_nonce on every answer"
 #[test]
 fn res_pq_with_another_nonce() {
     let enums::ResPq::Pq(honest) = read(&STAGES.res_pq);
@@ -35,6 +36,7 @@ fn res_pq_with_another_nonce() {
     assert_eq!(res_pq(|it| flip(&mut it.nonce)), expected);
 }
 
+/// Row: A.2 "pq sanity"
 #[test]
 fn res_pq_with_a_bad_number() {
     let with = |pq: &[u8]| res_pq(|it| it.pq = Bytes::copy_from_slice(pq));
@@ -65,6 +67,7 @@ fn res_pq_with_an_odd_but_lawful_number() {
     }
 }
 
+/// Row: A.2 "unknown fingerprint behaviour"
 #[test]
 fn res_pq_without_a_key_that_we_know() {
     for offered in [vec![], vec![1, -2, 3]] {
@@ -118,6 +121,7 @@ fn inner(edit: impl FnOnce(&mut types::ServerDhInnerData)) -> Error {
     params(|it| it.encrypted_answer = STAGES.secrets.seal(&enums::ServerDhInnerData::Data(inner)))
 }
 
+/// Row: A.2 "nonce/server_nonce on every answer"
 #[test]
 fn params_with_other_nonces() {
     let (honest, message) = (honest_params(), Message::ServerDhParams);
@@ -133,6 +137,7 @@ fn params_with_other_nonces() {
     assert_eq!(inner(|it| flip(&mut it.server_nonce)), expected);
 }
 
+/// Row: A.2 "answer shorter than 20 B"
 #[test]
 fn params_of_a_wrong_length() {
     let message = Message::ServerDhInnerData;
@@ -161,6 +166,7 @@ fn params_of_a_wrong_length() {
     }
 }
 
+/// Row: A.2 "SHA1(answer)"
 #[test]
 fn params_with_a_changed_byte_anywhere() {
     for at in (0..592).step_by(37) {
@@ -173,6 +179,7 @@ fn params_with_a_changed_byte_anywhere() {
     }
 }
 
+/// Row: A.2 "SHA1(answer)"
 #[test]
 fn params_with_too_much_padding() {
     let message = Message::ServerDhInnerData;
@@ -194,6 +201,8 @@ fn params_that_are_something_else() {
     assert_eq!(found, InvalidMessage::Decode { expected, error }.into());
 }
 
+/// Row: A.2 "p is 2048-bit safe prime"
+/// Row: A.2 "g quadratic residue"
 #[test]
 fn params_with_an_unsafe_group() {
     for g in [i32::MIN, -3, 0, 1, 8, i32::MAX] {
@@ -214,6 +223,8 @@ fn params_with_an_unsafe_group() {
     assert_eq!(prime(&composite), bad(DhError::PrimeComposite));
 }
 
+/// Row: A.2 "1<g,g_a,g_b<p-1"
+/// Row: A.2 "2^1984 <= g_a,g_b <= p-2^1984"
 #[test]
 fn params_with_an_unsafe_public_value() {
     let with = |g_a: &[u8]| inner(|it| it.g_a = Bytes::copy_from_slice(g_a));
@@ -230,6 +241,7 @@ fn params_with_an_unsafe_public_value() {
     assert_eq!(with(&[0xff; 248]), bad(DhError::PublicTooSmall), "2^1984 - 1");
 }
 
+/// Row: A.2 "nonce/server_nonce on every answer"
 #[test]
 fn params_fail_is_believed_only_from_the_server() {
     let honest = honest_params();
@@ -247,6 +259,7 @@ fn params_fail_is_believed_only_from_the_server() {
     assert_eq!(fail(nonce, flipped(server_nonce), new_nonce_hash), expected);
 }
 
+/// Row: A.2 "time offset from server_time"
 #[test]
 fn server_time_may_be_anything() {
     for (server_time, offset) in [(i32::MIN, -3_854_908_753), (0, -1_707_425_105), (i32::MAX, 440_058_542)] {
@@ -273,6 +286,8 @@ fn dh_gen(verdict: Verdict, nonces: Nonces, hash: [u8; 16]) -> Result<client::Ou
 const VERDICTS: [Verdict; 3] = [Verdict::Ok, Verdict::Retry, Verdict::Fail];
 
 /// Every branch checks both nonces and its own hash; in particular no answer can be turned into another.
+/// Row: A.2 "new_nonce_hash1/2/3 verified"
+/// Row: A.2 "nonce/server_nonce on every answer"
 #[test]
 fn every_verdict_has_to_be_proven() {
     let honest = honest_params();
@@ -302,6 +317,7 @@ fn every_verdict_has_to_be_proven() {
 }
 
 /// A server that never has enough: five new keys, each named by the hash of the one before, and no sixth.
+/// Row: A.2 "dh_gen_retry"
 #[test]
 fn endless_retries_are_refused() {
     let mut server = STAGES.server_2.clone();

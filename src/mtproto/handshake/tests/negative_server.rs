@@ -57,6 +57,7 @@ fn first_messages_that_are_none() {
     assert!(matches!(found, Some(Error::InvalidMessage(InvalidMessage::Decode { .. }))));
 }
 
+/// Row: A.2 "nonce/server_nonce on every answer"
 #[test]
 fn requests_with_other_nonces() {
     let honest = honest_request();
@@ -94,6 +95,7 @@ fn requests_with_wrong_factors() {
     assert_eq!(inner(|it| it.pq = padded(&it.pq)), PeerMisbehaved::InnerPqMismatch.into());
 }
 
+/// Row: A.2 "unknown fingerprint behaviour"
 #[test]
 fn requests_for_another_key() {
     let found = KEY.public().fingerprint() ^ 1;
@@ -102,6 +104,7 @@ fn requests_for_another_key() {
     assert_eq!(error.transport_code(), -404);
 }
 
+/// Row: A.2 "RSA_PAD"
 #[test]
 fn rsa_blocks_that_are_none() {
     for len in [0, 1, 255, 257, 512] {
@@ -128,6 +131,7 @@ fn rsa_blocks_with_something_else() {
     assert_eq!(rsa_block(&[6; 100]), InvalidMessage::Decode { expected, error }.into());
 }
 
+/// Row: A.2 "inner data"
 #[test]
 fn another_data_centre() {
     for found in [0, 1, 3, 10_002, -1, i32::MIN, i32::MAX].map(DcId) {
@@ -138,6 +142,7 @@ fn another_data_centre() {
 }
 
 /// Older clients name no data centre, with or without a lifetime.
+/// Row: A.2 "inner data"
 #[test]
 fn every_form_of_the_rsa_block() {
     let enums::PQInnerData::Dc(it) = open_rsa_block(&honest_request()) else { panic!("a permanent key") };
@@ -191,6 +196,7 @@ fn set_inner(edit: impl FnOnce(&mut types::ClientDhInnerData)) -> Error {
     set(|it| it.encrypted_data = STAGES.secrets.seal(&enums::ClientDhInnerData::Data(inner)))
 }
 
+/// Row: A.2 "nonce/server_nonce on every answer"
 #[test]
 fn the_last_request_with_other_nonces() {
     let honest = honest_set();
@@ -211,6 +217,7 @@ fn the_last_request_with_other_nonces() {
     }
 }
 
+/// Row: A.2 "answer shorter than 20 B"
 #[test]
 fn the_last_request_of_a_wrong_length() {
     let message = Message::ClientDhInnerData;
@@ -247,6 +254,7 @@ fn the_last_request_altered_or_overlong_or_something_else() {
     assert_eq!(found, InvalidMessage::Decode { expected: message, error }.into());
 }
 
+/// Row: A.2 "dh_gen_retry"
 #[test]
 fn retry_ids_name_the_key_before() {
     let found = set_inner(|it| it.retry_id = 5);
@@ -259,6 +267,8 @@ fn retry_ids_name_the_key_before() {
     assert_eq!(found, Some(PeerMisbehaved::RetryIdMismatch { found: 0, expected }.into()));
 }
 
+/// Row: A.2 "1<g,g_a,g_b<p-1"
+/// Row: A.2 "2^1984 <= g_a,g_b <= p-2^1984"
 #[test]
 fn the_last_request_with_an_unsafe_public_value() {
     let with = |g_b: &[u8]| set_inner(|it| it.g_b = Bytes::copy_from_slice(g_b));

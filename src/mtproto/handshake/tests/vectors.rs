@@ -54,6 +54,7 @@ fn now(unix: u64) -> Now {
 }
 
 /// The page's exchange of 2024, with its randomness but for the key inside the RSA block, which the page leaves out.
+/// Row: A.2 "inner data"
 #[test]
 fn sample_of_2024() {
     let sample = sample_2024();

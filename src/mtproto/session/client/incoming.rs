@@ -13,7 +13,7 @@ use crate::{
         session::{
             core::{Core, Service as Sent},
             error::PeerMisbehaved,
-            event::Event,
+            event::{Event, KeyDestruction},
             inbound::{Message, malformed},
             service::{self, Service, ids},
         },
@@ -39,15 +39,13 @@ impl Client {
             Service::Acks(ids) => {
                 core.tracer.emit(now, || trace::Event::Acked { ids: ids.clone() });
                 for id in ids {
-                    self.mark_received(id);
+                    self.mark_received(core, id);
                 }
                 Ok(())
             }
-            Service::Pong { msg_id: _, ping_id } => {
-                if let Some((_, sent)) = self.ping.awaited.take_if(|(awaited, _)| *awaited == ping_id) {
-                    let rtt = now.mono.saturating_sub(sent);
-                    core.tracer.emit(now, || trace::Event::Pong { ping_id, rtt });
-                }
+            Service::Pong { msg_id: about, ping_id } => {
+                self.note_accepted(core, about);
+                self.handle_pong(core, now, ping_id, msg_id.unix());
                 Ok(())
             }
             Service::Ping { ping_id, disconnect_delay: _ } => draft(core, service::pong(msg_id, ping_id)),
@@ -56,7 +54,7 @@ impl Client {
             Service::NewSession { first_msg_id, unique_id, salt } => {
                 core.tracer.emit(now, || trace::Event::SessionCreated { first_msg_id, unique_id, salt });
                 core.use_salt(now, salt);
-                self.handle_new_session(core, first_msg_id, unique_id);
+                self.handle_new_session(core, now, first_msg_id, unique_id);
                 Ok(())
             }
             Service::FutureSalts { req, salts } => {
@@ -64,7 +62,11 @@ impl Client {
                 match core.ledger.get(req) {
                     Some(Sent::FutureSalts) => {
                         core.ledger.remove(req);
+                        self.note_accepted(core, req);
                         core.announce_salts(now, salts);
+                        if core.salts.ahead(core.server_unix(now)) == 0 {
+                            self.salts_not_before = Some(now.mono.saturating_add(super::SALT_FUTILE));
+                        }
                         Ok(())
                     }
                     _ => Err(PeerMisbehaved::AboutUnknown { msg_id, about: req }),
@@ -75,19 +77,21 @@ impl Client {
                 draft(core, service::msgs_state_info(msg_id, &info))
             }
             Service::StateInfo { req, info } => self.handle_state_info(core, now, msg_id, req, &info),
-            Service::AllInfo { about, info } => self.handle_states(core, now, msg_id, &about, &info),
-            Service::DetailedInfo { about, answer } => {
-                self.handle_detailed_info(core, now, about, answer);
-                Ok(())
-            }
+            Service::AllInfo { about, info } => self.handle_states(core, now, msg_id, None, &about, &info),
+            Service::DetailedInfo { about, answer } => self.handle_detailed_info(core, now, about, answer),
             Service::ResendReq(ids) => self.handle_resend_req(core, msg_id, &ids),
             Service::SessionDestroyed { session_id, existed } => {
                 if self.doomed.remove(&session_id).is_some() {
-                    core.events.push_back(Event::SessionDestroyed { session_id, existed });
+                    core.events.push(Event::SessionDestroyed { session_id, existed });
                 }
                 Ok(())
             }
+            Service::KeyDestroyed(outcome) => {
+                self.handle_key_destroyed(core, outcome);
+                Ok(())
+            }
             Service::DropAnswer { .. }
+            | Service::DestroyAuthKey
             | Service::GetFutureSalts { .. }
             | Service::ResendAnswersReq(_)
             | Service::DestroySession { .. }
@@ -98,7 +102,7 @@ impl Client {
     /// What is no service message is an update.
     pub(in super::super) fn handle_update(&self, core: &mut Core, now: Now, body: Bytes) {
         core.tracer.emit(now, || trace::Event::Update { constructor: constructor(&body) });
-        core.events.push_back(Event::Update(body));
+        core.events.push(Event::Update(body));
     }
 
     /// `rpc_result#f35c6d01 req_msg_id:long result:Object`. The result stays a slice of the received frame.
@@ -110,10 +114,19 @@ impl Client {
         req: MsgId,
         result: Bytes,
     ) -> Result<(), PeerMisbehaved> {
+        self.note_accepted(core, req);
         let Some(&id) = self.by_msg.get(&req) else {
             return self.handle_service_result(core, now, message, req, result);
         };
         match read_result(core, message.msg_id, result) {
+            Ok((Err(error), _)) if self.may_wait(core, id, &error) => {
+                // It was not executed: it is sent again when what it waits for has ended.
+                if let Some(request) = self.requests.get_mut(&id) {
+                    request.patient = true;
+                }
+                self.resend(core, id, true);
+                Ok(())
+            }
             Ok((result, compressed)) => {
                 self.complete(core, now, id, req, result, compressed);
                 Ok(())
@@ -123,6 +136,21 @@ impl Client {
                 self.fail(core, id, Failure::UnreadableAnswer);
                 Err(error)
             }
+        }
+    }
+
+    /// Whether an error says that a request did not get its turn behind those that it was to come after, and may be sent again.
+    fn may_wait(&self, core: &Core, id: super::RequestId, error: &RpcError) -> bool {
+        (error.is("MSG_WAIT_FAILED") || error.is("MSG_WAIT_TIMEOUT"))
+            && self.requests.get(&id).is_some_and(|request| {
+                !request.after.is_empty() && request.phase != super::Phase::Queued && request.resends < core.limits.resends
+            })
+    }
+
+    /// `DestroyAuthKeyRes`, bare or as a result.
+    fn handle_key_destroyed(&mut self, core: &mut Core, outcome: KeyDestruction) {
+        if self.key_doomed.take().is_some() {
+            core.events.push(Event::AuthKeyDestroyed { outcome });
         }
     }
 
@@ -141,7 +169,7 @@ impl Client {
                 core.ledger.remove(req);
                 let outcome = service::read_drop_outcome(&result).map_err(|error| malformed(message, error.into()))?;
                 if let (Some(cancelled), Some(outcome)) = (self.drops.remove(&dropped), outcome) {
-                    core.events.push_back(Event::AnswerDropped { id: cancelled.id, outcome });
+                    core.events.push(Event::AnswerDropped { id: cancelled.id, outcome });
                 }
                 return Ok(());
             }
@@ -150,7 +178,14 @@ impl Client {
                 core.ledger.remove(req);
                 if self.doomed.remove(&session_id).is_some() {
                     let existed = constructor(&result) == ids::DESTROY_SESSION_OK;
-                    core.events.push_back(Event::SessionDestroyed { session_id, existed });
+                    core.events.push(Event::SessionDestroyed { session_id, existed });
+                }
+                return Ok(());
+            }
+            Some(Sent::DestroyAuthKey) => {
+                core.ledger.remove(req);
+                if let Some(outcome) = service::key_destruction(constructor(&result)) {
+                    self.handle_key_destroyed(core, outcome);
                 }
                 return Ok(());
             }
@@ -169,13 +204,13 @@ pub(super) fn draft(core: &mut Core, body: Bytes) -> Result<(), PeerMisbehaved> 
 }
 
 /// Tells a result from an error, and unpacks it.
-fn read_result(core: &Core, msg_id: MsgId, result: Bytes) -> Result<(Result<Bytes, RpcError>, bool), PeerMisbehaved> {
+fn read_result(core: &mut Core, msg_id: MsgId, result: Bytes) -> Result<(Result<Bytes, RpcError>, bool), PeerMisbehaved> {
     let wire = |constructor| move |error| PeerMisbehaved::Malformed { msg_id, constructor, error };
     let (result, compressed) = match constructor(&result) {
         gzip::ID => {
             let mut reader = Reader::new(result);
             let data = reader.u32().and_then(|_| reader.bytes()).map_err(wire(gzip::ID))?;
-            let unpacked = gzip::unpack(&data, core.limits.unpacked).map_err(|error| PeerMisbehaved::Gzip { msg_id, error })?;
+            let unpacked = core.unpack(msg_id, &data)?;
             (unpacked, true)
         }
         _ => (result, false),

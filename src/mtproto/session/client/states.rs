@@ -4,7 +4,7 @@
 //! anything again. What did not arrive is sent again under the identifier that it had, within a container, so that a server that has
 //! received it after all can tell. See "Service Messages about Messages".
 
-use super::{Client, Phase, incoming::draft};
+use super::{Client, Failure, Phase, RequestId, incoming::draft, request::is_young};
 use crate::{
     clock::Now,
     ids::MsgId,
@@ -20,6 +20,15 @@ use crate::{
     },
 };
 
+/// The bit of a state that says that the message has been answered.
+const ANSWERED: u8 = 64;
+
+/// How often the server may say that it has answered, without the answer coming, until we believe that it never will.
+const ANSWERED_ENOUGH: u32 = 5;
+
+/// How often the server may offer an answer that then does not come.
+const OFFERS_ENOUGH: u32 = 32;
+
 /// How much longer a request is waited for that the server is known to have received.
 const RECEIVED_FACTOR: u32 = 4;
 
@@ -30,26 +39,33 @@ impl Client {
         let mut next = None;
         for request in self.requests.values_mut() {
             let (Phase::Sent | Phase::Unknown, Some((msg_id, _))) = (request.phase, request.sent) else { continue };
-            let patience = if request.received { delay * RECEIVED_FACTOR } else { delay };
+            let patience = if request.received && request.answered == 0 { delay * RECEIVED_FACTOR } else { delay };
             let mut deadline = request.checked.saturating_add(patience);
             if deadline <= now.mono {
                 request.checked = now.mono;
                 deadline = now.mono.saturating_add(patience);
-                self.ask.push_back(msg_id);
+                self.ask.insert(msg_id);
             }
             next = Some(next.map_or(deadline, |next: std::time::Duration| next.min(deadline)));
         }
         if let Some(next) = next {
             core.timers.set(Timer::StateCheck, next);
         }
-        if !self.ask.is_empty() {
-            // The connection itself may be dead.
-            self.ping.due = true;
+        core.hurry |= !self.ask.is_empty();
+    }
+
+    /// The server has taken a message of ours.
+    pub(super) fn note_accepted(&mut self, core: &Core, msg_id: MsgId) {
+        // It names what it likes: only what we have sent counts.
+        if self.by_msg.contains_key(&msg_id) || core.ledger.get(msg_id).is_some() {
+            self.accepted = self.accepted.max(msg_id);
+            self.refusals = 0;
         }
     }
 
     /// The server has received a message of ours.
-    pub(super) fn mark_received(&mut self, msg_id: MsgId) {
+    pub(super) fn mark_received(&mut self, core: &Core, msg_id: MsgId) {
+        self.note_accepted(core, msg_id);
         if let Some(request) = self.under_way(msg_id).and_then(|id| self.requests.get_mut(&id)) {
             request.received = true;
             request.phase = Phase::Sent;
@@ -66,21 +82,47 @@ impl Client {
         info: &[u8],
     ) -> Result<(), PeerMisbehaved> {
         let about = match core.ledger.get(req) {
-            Some(Sent::StateReq(ids)) => ids.clone(),
-            // In place of answers that it cannot send again. The requests remain, and will be asked about.
-            Some(Sent::ResendReq(_)) => return Ok(()),
+            Some(Sent::StateReq(ids) | Sent::ResendAnswersReq(ids)) => ids.clone(),
+            Some(Sent::ResendReq(wanted)) => {
+                let wanted = wanted.clone();
+                return self.handle_no_answers(core, msg_id, req, &wanted, info);
+            }
             _ => return Err(PeerMisbehaved::AboutUnknown { msg_id, about: req }),
         };
         core.ledger.remove(req);
-        self.handle_states(core, now, msg_id, &about, info)
+        self.note_accepted(core, req);
+        self.handle_states(core, now, msg_id, Some(req), &about, info)
     }
 
-    /// One byte for each message: 1, 2 and 3 say that it was not received, 4 that it was.
+    /// The states of answers that the server could not send again, all of them or some: those that it does not know are lost.
+    fn handle_no_answers(
+        &mut self,
+        core: &mut Core,
+        msg_id: MsgId,
+        req: MsgId,
+        wanted: &[(MsgId, Option<MsgId>)],
+        info: &[u8],
+    ) -> Result<(), PeerMisbehaved> {
+        if wanted.len() != info.len() {
+            return Err(PeerMisbehaved::StateCount { msg_id, found: info.len(), expected: wanted.len() });
+        }
+        core.ledger.remove(req);
+        for ((answer, about), state) in wanted.iter().zip(info) {
+            let lost = matches!(state & 7, 1..=3) && core.seen.check(*answer) == Novelty::New;
+            if let Some(id) = about.filter(|_| lost).and_then(|about| self.under_way(about)) {
+                self.fail(core, id, Failure::AnswerLost);
+            }
+        }
+        Ok(())
+    }
+
+    /// One byte for each message, in answer to the question `asked` or unasked: 1, 2 and 3 say that it was not received, 4 that it was; further bits tell what became of it.
     pub(super) fn handle_states(
         &mut self,
         core: &mut Core,
         now: Now,
         msg_id: MsgId,
+        asked: Option<MsgId>,
         about: &[MsgId],
         info: &[u8],
     ) -> Result<(), PeerMisbehaved> {
@@ -90,12 +132,19 @@ impl Client {
         for (msg_id, state) in about.iter().zip(info) {
             let Some(id) = self.under_way(*msg_id) else { continue };
             match state & 7 {
-                1..=3 => self.resend(core, id, false),
-                4 => {
-                    self.mark_received(*msg_id);
-                    if let Some(request) = self.requests.get_mut(&id) {
-                        request.checked = now.mono;
+                state @ 1..=3 => {
+                    // An answer to an older question was overtaken by a refusal: the next answer counts.
+                    let outdated = self
+                        .requests
+                        .get(&id)
+                        .is_some_and(|request| request.fresh_id && asked.is_none_or(|asked| asked <= request.asked_after));
+                    if !outdated {
+                        self.handle_not_received(core, now, id, *msg_id, state == 1);
                     }
+                }
+                4 => {
+                    self.mark_received(core, *msg_id);
+                    self.handle_received(core, now, id, *msg_id, state & ANSWERED != 0);
                 }
                 _ => {}
             }
@@ -103,18 +152,74 @@ impl Client {
         Ok(())
     }
 
+    /// The server has not received a message, or (`forgotten`) cannot tell.
+    fn handle_not_received(&mut self, core: &mut Core, now: Now, id: RequestId, msg_id: MsgId, forgotten: bool) {
+        let era = self.era;
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        // What this session of the server's has not received, an earlier one may have.
+        let of_another_session = request.since.incarnation != era.incarnation;
+        // Under the same identifier the server can tell a copy. Under another it cannot.
+        let same_id = !request.fresh_id && is_young(core, now, msg_id);
+        if of_another_session || (forgotten && (request.doubtful || !same_id)) {
+            return self.fail(core, id, Failure::Uncertain);
+        }
+        let refused = request.fresh_id;
+        self.resend(core, id, refused);
+    }
+
+    /// The server has received a message, and has perhaps answered it.
+    fn handle_received(&mut self, core: &mut Core, now: Now, id: RequestId, msg_id: MsgId, answered: bool) {
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        request.checked = now.mono;
+        // A copy of it was refused: that does not matter any more.
+        (request.fresh_id, request.doubtful) = (false, false);
+        request.answered += u32::from(answered);
+        if request.answered >= ANSWERED_ENOUGH {
+            self.fail(core, id, Failure::AnswerLost);
+        } else if request.answered > 1 {
+            // It has told us so before, and the answer has not come: ask for it by the name of the question.
+            self.fetch_of.insert(msg_id);
+            core.hurry = true;
+        }
+        if answered {
+            core.timers.start(Timer::StateCheck, now.mono.saturating_add(core.limits.state_check));
+        }
+    }
+
     /// `msg_detailed_info#276d3ec6` and `msg_new_detailed_info#809db6df`: there is an answer or an update that we should have.
-    pub(super) fn handle_detailed_info(&mut self, core: &mut Core, now: Now, about: Option<MsgId>, answer: MsgId) {
+    pub(super) fn handle_detailed_info(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        about: Option<MsgId>,
+        answer: MsgId,
+    ) -> Result<(), PeerMisbehaved> {
         if let Some(about) = about {
-            self.mark_received(about);
+            self.mark_received(core, about);
         }
         let wanted = about.is_none_or(|about| self.by_msg.contains_key(&about));
-        if wanted && core.seen.check(answer) == Novelty::New {
-            self.fetch.push_back(answer);
-        } else {
+        if !wanted || core.seen.check(answer) != Novelty::New {
             // We have it, or do not want it.
             core.owe_ack(now, answer);
+            return Ok(());
         }
+        if self.fetch.len() >= core.limits.service_queue {
+            return Err(PeerMisbehaved::Flood { limit: core.limits.service_queue });
+        }
+        if let Some(id) = about.and_then(|about| self.under_way(about))
+            && let Some(request) = self.requests.get_mut(&id)
+        {
+            // It is there to be had, so it is not lost; unless that goes on and on.
+            request.answered = 0;
+            request.offers += 1;
+            if request.offers > OFFERS_ENOUGH {
+                self.fail(core, id, Failure::AnswerLost);
+                return Ok(());
+            }
+        }
+        self.fetch.insert(answer, about);
+        core.hurry = true;
+        Ok(())
     }
 
     /// `msg_resend_req#7d861a08 msg_ids:Vector<long>`.
@@ -133,19 +238,38 @@ impl Client {
         draft(core, service::msgs_state_info(msg_id, &info))
     }
 
-    /// `new_session_created#9ec20908`: what is older than `first_msg_id` and unanswered, the server does not know.
-    pub(super) fn handle_new_session(&mut self, core: &mut Core, first_msg_id: MsgId, unique_id: i64) {
+    /// `new_session_created#9ec20908`: what is older than `first_msg_id` and unanswered, this session of the server's does not know. If
+    /// it is the first one, nothing older was taken, and is sent again. If there was one before, that one may have executed what is
+    /// older, so it is not.
+    pub(super) fn handle_new_session(&mut self, core: &mut Core, now: Now, first_msg_id: MsgId, unique_id: i64) {
+        let known = self.unique_id.replace(unique_id);
+        if known == Some(unique_id) {
+            return;
+        }
+        self.era.incarnation += u64::from(known.is_some());
         // The server may name the container in which the first message came: what is in it has lower identifiers and is known.
         let first = match core.ledger.get(first_msg_id) {
             Some(Sent::Container(ids)) => ids.iter().min().copied().unwrap_or(first_msg_id),
             _ => first_msg_id,
         };
-        let unknown: Vec<_> = self.by_msg.range(..first).filter_map(|(msg_id, _)| self.under_way(*msg_id)).collect();
-        for id in unknown {
-            self.resend(core, id, false);
+        let unknown: Vec<_> =
+            self.by_msg.range(..first).filter_map(|(msg_id, _)| self.under_way(*msg_id).map(|id| (*msg_id, id))).collect();
+        for (msg_id, id) in unknown {
+            self.handle_not_received(core, now, id, msg_id, false);
         }
-        if self.unique_id.replace(unique_id) != Some(unique_id) {
-            core.events.push_back(Event::NewSession { first_msg_id, unique_id });
+        // What is not older was taken by the new session, unless it was written before that began: then it is asked about.
+        let era = self.era;
+        let (requests, ask) = (&mut self.requests, &mut self.ask);
+        for request in requests.values_mut().filter(|request| request.phase == Phase::Sent) {
+            if let Some((msg_id, _)) = request.sent.filter(|(msg_id, _)| *msg_id >= first) {
+                if request.since.connection == era.connection {
+                    request.since = era;
+                } else {
+                    ask.insert(msg_id);
+                }
+            }
         }
+        core.hurry |= !self.ask.is_empty();
+        core.events.push(Event::NewSession { first_msg_id, unique_id });
     }
 }

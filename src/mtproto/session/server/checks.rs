@@ -30,6 +30,24 @@ impl Server {
         let outer = Message { msg_id: opened.msg_id, seq_no: opened.seq_no, body: opened.body, container: None };
         let msg_id = outer.msg_id;
         check_parity(&outer).map_err(|error| refuse(core, now, &outer, 18, error))?;
+        // First of all, whether it was received before: a notice about a copy would be taken for one about the message, and what was
+        // executed would be sent again as something new.
+        let is_container = constructor(&outer.body) == container::ID;
+        match core.seen.check(msg_id) {
+            // Whether it can be told is asked last: a message with a wrong time is to hear that.
+            Novelty::New | Novelty::TooOld { .. } => {}
+            Novelty::Duplicate if is_container => {
+                if core.seen.find(msg_id).is_some_and(|seen| seen.is_container) {
+                    // The network has doubled it: what is in it has been dealt with.
+                    return Err(PeerMisbehaved::Duplicate { msg_id }.into());
+                }
+                return Err(refuse(core, now, &outer, 19, PeerMisbehaved::ContainerIdCollision { msg_id }));
+            }
+            Novelty::Duplicate => {
+                self.handle_duplicate(core, now, &outer);
+                return Err(PeerMisbehaved::Duplicate { msg_id }.into());
+            }
+        }
         core.check_window(now, msg_id).map_err(|error| {
             let code = if matches!(error, PeerMisbehaved::TooOld { .. }) { 16 } else { 17 };
             refuse(core, now, &outer, code, error)
@@ -43,23 +61,8 @@ impl Server {
             core.draft(service::bad_server_salt(msg_id, outer.seq_no, current.salt));
             return Err(SessionError::Notified(PeerMisbehaved::WrongSalt { msg_id }));
         }
-        let is_container = constructor(&outer.body) == container::ID;
-        match core.seen.check(msg_id) {
-            Novelty::New => {}
-            Novelty::TooOld { oldest } => {
-                return Err(refuse(core, now, &outer, 20, PeerMisbehaved::BelowMemory { msg_id, oldest }));
-            }
-            Novelty::Duplicate if is_container => {
-                if core.seen.find(msg_id).is_some_and(|seen| seen.is_container) {
-                    // The network has doubled it: what is in it has been dealt with.
-                    return Err(PeerMisbehaved::Duplicate { msg_id }.into());
-                }
-                return Err(refuse(core, now, &outer, 19, PeerMisbehaved::ContainerIdCollision { msg_id }));
-            }
-            Novelty::Duplicate => {
-                self.handle_duplicate(core, now, &outer);
-                return Err(PeerMisbehaved::Duplicate { msg_id }.into());
-            }
+        if let Novelty::TooOld { oldest } = core.seen.check(msg_id) {
+            return Err(refuse(core, now, &outer, 20, PeerMisbehaved::BelowMemory { msg_id, oldest }));
         }
         let messages = take_apart(core, &outer).map_err(|(blamed, code, error)| refuse(core, now, &blamed, code, error))?;
         let requests = messages.iter().filter(|message| is_request(message)).count();
@@ -107,7 +110,7 @@ impl Server {
                 self.running += 1;
                 self.remember(core, msg_id, Status::Running(method));
                 core.tracer.emit(now, || trace::Event::RpcReceived { msg_id, method, len });
-                core.events.push_back(Event::Request { msg_id, body });
+                core.events.push(Event::Request { msg_id, body });
                 Ok(())
             }
         }
@@ -174,7 +177,7 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
     }
     let parsed =
         container::parse(&outer.body, msg_id).map_err(|error| blame(outer, 64)(PeerMisbehaved::Container { msg_id, error }))?;
-    let mut all: Vec<Message> = parsed.into_iter().map(|message| Message::inner(message, msg_id)).collect();
+    let mut all: Vec<Message> = parsed.map(|message| Message::inner(message, msg_id)).collect();
     for message in &all {
         check_parity(message).map_err(blame(message, 18))?;
         check_even(message).map_err(blame(message, 34))?;
@@ -213,6 +216,10 @@ fn is_request(message: &Message) -> bool {
             | ids::DESTROY_SESSION
             | ids::DESTROY_SESSION_OK
             | ids::DESTROY_SESSION_NONE
+            | ids::DESTROY_AUTH_KEY
+            | ids::DESTROY_AUTH_KEY_OK
+            | ids::DESTROY_AUTH_KEY_NONE
+            | ids::DESTROY_AUTH_KEY_FAIL
             | ids::NEW_SESSION_CREATED
             | ids::MSG_COPY
             | ids::HTTP_WAIT

@@ -74,7 +74,11 @@ impl Server {
                 Ok(())
             }
             Service::DestroySession { session_id } => {
-                core.events.push_back(Event::DestroySession { session_id });
+                core.events.push(Event::DestroySession { session_id });
+                Ok(())
+            }
+            Service::DestroyAuthKey => {
+                core.events.push(Event::DestroyAuthKey { msg_id });
                 Ok(())
             }
             Service::StateReq(ids) => {
@@ -84,25 +88,33 @@ impl Server {
                 self.tell_of_answers(core, now, &ids)
             }
             Service::ResendReq(ids) => {
-                let mut all_known = true;
+                let mut states = Vec::with_capacity(ids.len());
                 for id in &ids {
-                    all_known &= self.kept.contains_key(id);
+                    // Those that are sent again count as known.
+                    states.push(if self.kept.contains_key(id) { 4 } else { self.state_of(core, *id) });
                     self.send_again(core, now, *id);
                 }
-                if all_known {
+                if ids.iter().all(|id| self.kept.contains_key(id)) {
+                    core.acks.settle(msg_id);
                     return Ok(());
                 }
-                let info: Vec<u8> = ids.iter().map(|id| self.state_of(core, *id)).collect();
-                answer(core, service::msgs_state_info(msg_id, &info))
+                answer(core, service::msgs_state_info(msg_id, &states))
             }
             // `msg_resend_ans_req#8610baeb msg_ids:Vector<long>`: the answers to these requests.
             Service::ResendAnswersReq(ids) => {
-                for id in ids {
-                    if let Some(Status::Answered(answer)) = self.requests.get(&id).copied() {
-                        self.send_again(core, now, answer);
+                let mut all_there = true;
+                for id in &ids {
+                    match self.requests.get(id).copied() {
+                        Some(Status::Answered(answer)) => self.send_again(core, now, answer),
+                        _ => all_there = false,
                     }
                 }
-                Ok(())
+                if all_there {
+                    core.acks.settle(msg_id);
+                    return Ok(());
+                }
+                let states: Vec<u8> = ids.iter().map(|id| self.state_of(core, *id)).collect();
+                answer(core, service::msgs_state_info(msg_id, &states))
             }
             Service::AllInfo { about, info } => {
                 if about.len() != info.len() {
@@ -125,6 +137,7 @@ impl Server {
             | Service::RpcResult { .. }
             | Service::FutureSalts { .. }
             | Service::SessionDestroyed { .. }
+            | Service::KeyDestroyed(_)
             | Service::NewSession { .. }
             | Service::BadMsg { .. }
             | Service::BadSalt { .. } => Err(PeerMisbehaved::WrongRole { msg_id, constructor: constructor(&message.body) }),
@@ -139,7 +152,7 @@ impl Server {
                 super::What::Update => id,
                 super::What::NewSession => return,
             };
-            core.events.push_back(Event::Acknowledged { msg_id });
+            core.events.push(Event::Acknowledged { msg_id });
         }
     }
 
@@ -151,7 +164,7 @@ impl Server {
                 self.answer(core, now, req, service::rpc_answer_dropped_running());
                 self.requests.insert(req, Status::Cancelled);
                 self.running = self.running.saturating_sub(1);
-                core.events.push_back(Event::RequestCancelled { msg_id: req });
+                core.events.push(Event::RequestCancelled { msg_id: req });
                 service::rpc_answer_dropped_running()
             }
             Some(Status::Answered(answer)) => match self.forget(answer) {

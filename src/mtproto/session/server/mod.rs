@@ -18,7 +18,7 @@ use super::{
     client::check_body,
     core::{Body, Core, Frame, Ready},
     error::ApiMisuse,
-    event::{DeathCause, Event},
+    event::{DeathCause, Event, KeyDestruction},
     salts::Salts,
     service,
     timer::Timer,
@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod checks;
+mod footprint;
 mod incoming;
 
 /// A message waiting longer than this before it is first sent gets a container, as one that is sent again does.
@@ -55,6 +56,7 @@ pub(super) struct Server {
     kept_bytes: usize,
     /// Updates among the kept.
     updates: usize,
+    update_bytes: usize,
     /// Kept messages to be sent, some of them again.
     queue: VecDeque<MsgId>,
     /// The lowest message that the client was told the session begins with.
@@ -102,6 +104,7 @@ impl Server {
             kept: BTreeMap::new(),
             kept_bytes: 0,
             updates: 0,
+            update_bytes: 0,
             queue: VecDeque::new(),
             first_msg_id: None,
             unique_id,
@@ -154,8 +157,27 @@ impl Server {
         if self.updates >= core.limits.kept {
             return Err(ApiMisuse::Backlog { limit: core.limits.kept });
         }
+        if !self.has_room_for(core, body.len()) {
+            return Err(ApiMisuse::BacklogBytes { limit: core.limits.kept_bytes });
+        }
         core.tracer.emit(now, || trace::Event::Update { constructor: constructor(&body) });
         Ok(self.keep(core, now, Origin::Notice, body.into(), What::Update))
+    }
+
+    /// Whether an update would be kept until it is acknowledged. Answers give way to it, other updates do not.
+    pub(super) fn has_room_for(&self, core: &Core, len: usize) -> bool {
+        self.updates == 0
+            || (self.updates < core.limits.kept && self.update_bytes.saturating_add(len) <= core.limits.kept_bytes / 2)
+    }
+
+    /// Bytes that are kept.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    pub(super) fn auth_key_destroyed(&mut self, core: &mut Core, msg_id: MsgId, outcome: KeyDestruction) {
+        core.acks.settle(msg_id);
+        core.draft(service::destroy_auth_key_answer(outcome));
     }
 
     pub(super) fn session_destroyed(&mut self, core: &mut Core, session_id: SessionId, existed: bool) {
@@ -168,6 +190,7 @@ impl Server {
 
     /// What is not acknowledged is sent again.
     pub(super) fn connection_opened(&mut self, core: &mut Core, now: Now) {
+        core.hurry = true;
         self.queue.clear();
         for (msg_id, kept) in &mut self.kept {
             if kept.sent {
@@ -180,7 +203,7 @@ impl Server {
 
     pub(super) fn handle_timeout(&mut self, core: &mut Core, now: Now) {
         if core.timers.take_expired(Timer::Disconnect, now.mono) {
-            core.events.push_back(Event::ConnectionDead(DeathCause::NoPing { seconds: self.disconnect_delay }));
+            core.events.push(Event::ConnectionDead(DeathCause::NoPing { seconds: self.disconnect_delay }));
         }
         if core.timers.take_expired(Timer::Unacknowledged, now.mono) {
             self.remind(core, now);
@@ -224,18 +247,21 @@ impl Server {
     fn keep(&mut self, core: &mut Core, now: Now, origin: Origin, body: Body, what: What) -> MsgId {
         let (msg_id, seq_no) = core.allocate(now, origin, true);
         self.kept_bytes += body.len();
-        self.updates += usize::from(what == What::Update);
+        if what == What::Update {
+            self.updates += 1;
+            self.update_bytes += body.len();
+        }
         self.kept.insert(msg_id, Kept { seq_no, body, what, sent: false, queued: true, at: now.mono });
         self.queue.push_back(msg_id);
-        // The newest stays, whatever its size: the client waits for it.
-        while self.kept.len() > 1
-            && (self.kept_bytes > core.limits.kept_bytes || self.kept.len() > core.limits.kept.saturating_mul(2))
-        {
-            let Some(oldest) = self.kept.keys().next().copied() else { break };
+        // The newest stays, whatever its size: the client waits for it. Updates stay too: nobody would ask for them again.
+        while self.kept_bytes > core.limits.kept_bytes || self.kept.len() > core.limits.kept.saturating_mul(2) {
+            let oldest = self.kept.iter().find(|(id, kept)| **id != msg_id && matches!(kept.what, What::Answer(_)));
+            let Some(oldest) = oldest.map(|(id, _)| *id) else { break };
             self.forget(oldest);
             let reason = "it was kept longest and there is no room";
             core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id: oldest, reason });
         }
+        core.write_soon(now);
         msg_id
     }
 
@@ -243,11 +269,17 @@ impl Server {
     fn forget(&mut self, msg_id: MsgId) -> Option<Kept> {
         let kept = self.kept.remove(&msg_id)?;
         self.kept_bytes = self.kept_bytes.saturating_sub(kept.body.len());
-        self.updates = self.updates.saturating_sub(usize::from(kept.what == What::Update));
-        if let What::Answer(req) = kept.what
-            && self.requests.get(&req) == Some(&Status::Answered(msg_id))
-        {
-            self.requests.insert(req, Status::Done);
+        match kept.what {
+            What::Update => {
+                self.updates = self.updates.saturating_sub(1);
+                self.update_bytes = self.update_bytes.saturating_sub(kept.body.len());
+            }
+            What::Answer(req) => {
+                if self.requests.get(&req) == Some(&Status::Answered(msg_id)) {
+                    self.requests.insert(req, Status::Done);
+                }
+            }
+            What::NewSession => {}
         }
         Some(kept)
     }
@@ -269,9 +301,10 @@ impl Server {
     }
 
     /// Sends a kept message again, unless it is about to be sent anyway.
-    fn send_again(&mut self, core: &Core, now: Now, msg_id: MsgId) {
+    fn send_again(&mut self, core: &mut Core, now: Now, msg_id: MsgId) {
         if let Some(kept) = self.kept.get_mut(&msg_id).filter(|kept| !kept.queued) {
             kept.queued = true;
+            core.hurry = true;
             self.queue.push_back(msg_id);
             core.tracer.emit(now, || trace::Event::Resent { old: msg_id, new: msg_id });
         }

@@ -32,6 +32,7 @@ fn frames_that_do_not_open_are_refused() {
     assert_eq!(error.reaction(), Reaction::Reconnect);
 }
 
+/// Row: A.4 "session_id"
 #[test]
 fn another_session() {
     let (mut client, mut peer) = fresh();
@@ -41,6 +42,8 @@ fn another_session() {
     assert_eq!(events(&mut client), []);
 }
 
+/// Row: A.4 "odd msg_id parity"
+/// Row: A.4 "ids of inner container messages"
 #[test]
 fn identifiers_of_a_client() {
     let (mut client, mut peer) = fresh();
@@ -60,6 +63,7 @@ fn identifiers_of_a_client() {
     assert_eq!(events(&mut client), []);
 }
 
+/// Row: A.4 "duplicate filter"
 #[test]
 fn the_same_message_twice_is_acknowledged_twice_and_seen_once() {
     let (mut client, mut peer) = fresh();
@@ -76,6 +80,7 @@ fn the_same_message_twice_is_acknowledged_twice_and_seen_once() {
     assert_eq!(events(&mut client), [Event::Update(body(1))]);
 }
 
+/// Row: A.4 "ids of inner container messages"
 #[test]
 fn a_duplicate_within_a_container_does_not_spoil_the_rest() {
     let (mut client, mut peer) = fresh();
@@ -87,6 +92,7 @@ fn a_duplicate_within_a_container_does_not_spoil_the_rest() {
     assert_eq!(events(&mut client), [Event::Update(body(1)), Event::Update(body(2))]);
 }
 
+/// Row: A.4 "duplicate filter"
 #[test]
 fn older_than_all_that_is_remembered() {
     let mut client = client_with(Limits { seen: 2, ..Limits::default() });
@@ -102,6 +108,7 @@ fn older_than_all_that_is_remembered() {
     );
 }
 
+/// Row: A.4 "-300/+30 s window"
 #[test]
 fn over_300_seconds_old_or_30_early() {
     let (mut client, mut peer) = fresh();
@@ -122,6 +129,7 @@ fn over_300_seconds_old_or_30_early() {
     client.handle_opened(later.later(Duration::from_secs(30)), peer.opened(early, seq_no, body(1))).unwrap();
 }
 
+/// Row: A.5 "time sync"
 #[test]
 fn the_first_message_of_a_connection_sets_the_clock() {
     let (mut client, mut peer) = fresh();
@@ -169,6 +177,30 @@ fn containers_and_acknowledgements_are_not_content_related() {
     assert_eq!(peer_error(result), PeerMisbehaved::SeqNoNotEven { msg_id, constructor: ids::MSGS_ACK });
 }
 
+/// An odd sequence number is what asks for an acknowledgement: of a bare message, of one in a container, of any constructor. The
+/// container itself never is acknowledged.
+///
+/// Row: A.4 "seq_no parity used for ack"
+#[test]
+fn what_is_content_related_is_acknowledged_and_nothing_else() {
+    let (mut client, mut peer) = fresh();
+    let acknowledged = |client: &mut crate::mtproto::session::Session| -> Vec<MsgId> {
+        client.flush_acks();
+        let sent = output(client, START, Side::Client);
+        sent.iter().filter(|got| got.is(ids::MSGS_ACK)).flat_map(Got::ids).collect()
+    };
+    let (asks, asks_not) = (peer.say(&mut client, START, true, body(1)), peer.say(&mut client, START, false, body(2)));
+    assert_eq!(acknowledged(&mut client), [asks], "and not {asks_not}");
+    let (inner, silent) = (peer.next(START, true), peer.next(START, false));
+    let pong = service::pong(MsgId(4), 1);
+    let (outer, seq_no, packed) = peer.pack(START, &[(silent.0, silent.1, body(3)), (inner.0, inner.1, pong)]);
+    client.handle_opened(START, peer.opened(outer, seq_no, packed)).unwrap();
+    assert_eq!(acknowledged(&mut client), [inner.0]);
+    assert_eq!(acknowledged(&mut client), []);
+    assert_eq!(events(&mut client), [Event::Update(body(1)), Event::Update(body(2)), Event::Update(body(3))]);
+}
+
+/// Row: A.4 "ids of inner container messages"
 #[test]
 fn containers_that_break_their_rules() {
     let (mut client, mut peer) = fresh();
@@ -192,6 +224,7 @@ fn containers_that_break_their_rules() {
     assert_eq!(events(&mut client), []);
 }
 
+/// Row: A.4 "gzip in, bomb cap"
 #[test]
 fn packed_bombs_and_rubbish() {
     let limits = Limits { unpacked: 1000, ..Limits::default() };

@@ -79,7 +79,7 @@ impl Pair {
         params.limits = limits;
         change(&mut params);
         let mut server = ServerParams::new(key(), SessionId(77), salts.list().to_vec(), seed_of(&mut rng));
-        server.limits = Limits { ack_delay: Limits::server().ack_delay, ..limits };
+        server.limits = Limits { ack_delay: Limits::server().ack_delay, coalesce: Limits::server().coalesce, ..limits };
         Self {
             seed,
             client: Session::client(params, START),

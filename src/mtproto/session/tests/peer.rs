@@ -36,7 +36,8 @@ pub(super) fn key() -> AuthKey {
 pub(super) fn client_with(limits: Limits) -> Session {
     let mut params = ClientParams::new(key(), SESSION, [7; 32]);
     params.salts = vec![FutureSalt::unlimited(SALT)];
-    params.limits = limits;
+    // What is asked is written at once: tests that want company wait for it.
+    params.limits = Limits { coalesce: Duration::ZERO, ..limits };
     Session::client(params, START)
 }
 
@@ -46,7 +47,7 @@ pub(super) fn client() -> Session {
 
 pub(super) fn server_with(limits: Limits) -> Session {
     let mut params = ServerParams::new(key(), SESSION, vec![FutureSalt::unlimited(SALT)], [9; 32]);
-    params.limits = limits;
+    params.limits = Limits { coalesce: Duration::ZERO, ..limits };
     Session::server(params, START)
 }
 

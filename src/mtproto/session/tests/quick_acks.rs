@@ -6,7 +6,7 @@ use crate::mtproto::{
     session::{Event, RequestOptions, Session, client::RequestId},
 };
 
-const QUICK: RequestOptions = RequestOptions { method: 0, compress: true, quick_ack: true };
+const QUICK: RequestOptions = RequestOptions { method: 0, compress: true, alone: false, quick_ack: true };
 
 /// Sends what there is; the token that the server would say.
 fn token(client: &mut Session) -> u32 {

@@ -11,6 +11,8 @@ use rand::Rng;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Row: A.5 "resend until ack"
+/// Row: A.5 "content of reconnect"
 #[test]
 fn a_request_lost_on_its_way_is_sent_on_the_next_connection() {
     let mut pair = Pair::new(1);
@@ -24,6 +26,8 @@ fn a_request_lost_on_its_way_is_sent_on_the_next_connection() {
     assert_eq!(pair.executed[&body(1)], 1);
 }
 
+/// Row: A.5 "content of reconnect"
+/// Row: A.5 "msgs_state_req / info / all_info"
 #[test]
 fn an_answer_lost_on_its_way_comes_again_without_executing_twice() {
     let mut pair = Pair::new(2);
@@ -80,6 +84,7 @@ fn requests_made_while_there_is_no_connection_wait() {
     assert_eq!(pair.answer(id), &body(1));
 }
 
+/// Row: A.5 "content of reconnect"
 #[test]
 fn after_minutes_without_a_connection_a_new_identifier_is_used() {
     let mut pair = Pair::new(6);

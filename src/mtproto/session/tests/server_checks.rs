@@ -34,6 +34,7 @@ fn notice(server: &mut Session) -> bytes::Bytes {
     notices[0].body.clone()
 }
 
+/// Row: A.4 "session_id"
 #[test]
 fn another_session_is_the_hosts_mistake() {
     let (mut server, mut peer) = fresh();
@@ -42,6 +43,7 @@ fn another_session_is_the_hosts_mistake() {
     assert_eq!(peer_error(result), PeerMisbehaved::WrongSession { found: SessionId(4), expected: SESSION });
 }
 
+/// Row: A.4 "-300/+30 s window"
 #[test]
 fn code_16_and_17_for_identifiers_out_of_their_time() {
     let (mut server, mut peer) = fresh();
@@ -60,6 +62,7 @@ fn code_16_and_17_for_identifiers_out_of_their_time() {
     assert_eq!(events(&mut server), []);
 }
 
+/// Row: A.4 "odd msg_id parity"
 #[test]
 fn code_18_for_identifiers_of_a_server() {
     let (mut server, mut peer) = fresh();

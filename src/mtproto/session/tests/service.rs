@@ -106,6 +106,7 @@ fn pings_of_the_servers_are_answered() {
     assert!(!sent[0].seq_no.is_content_related());
 }
 
+/// Row: A.5 "new_session_created"
 #[test]
 fn a_new_session_makes_older_requests_be_sent_again_and_not_newer_ones() {
     let (mut client, mut peer, _, first) = asked();
@@ -125,6 +126,7 @@ fn a_new_session_makes_older_requests_be_sent_again_and_not_newer_ones() {
     assert_eq!(events(&mut client), []);
 }
 
+/// Row: A.5 "new_session_created"
 #[test]
 fn a_new_session_that_begins_with_a_container_knows_what_is_in_it() {
     let mut client = client();
@@ -139,6 +141,8 @@ fn a_new_session_that_begins_with_a_container_knows_what_is_in_it() {
     assert!(!sent.iter().any(|got| got.is(0x0bad_cafe)));
 }
 
+/// Row: A.5 "msg_detailed_info / new_detailed"
+/// Row: A.5 "msg_resend_req out"
 #[test]
 fn an_answer_that_went_astray_is_asked_for() {
     let (mut client, mut peer, id, msg_id) = asked();
@@ -159,6 +163,8 @@ fn an_answer_that_went_astray_is_asked_for() {
     assert_eq!(sent[0].ids(), [answer]);
 }
 
+/// Row: A.5 "msg_detailed_info / new_detailed"
+/// Row: A.5 "msg_resend_req out"
 #[test]
 fn an_update_that_went_astray_is_asked_for() {
     let mut client = client();
@@ -170,6 +176,7 @@ fn an_update_that_went_astray_is_asked_for() {
     assert_eq!(events(&mut client), [Event::Update(body(4))]);
 }
 
+/// Row: A.5 "msgs_state_req / info / all_info"
 #[test]
 fn questions_about_received_messages_are_answered_truthfully() {
     let mut client = client();
@@ -188,6 +195,7 @@ fn questions_about_received_messages_are_answered_truthfully() {
     assert_eq!(info.body, service::msgs_state_info(question, &[1, 4 | 8, 2, 4, 4 | 16, 3]));
 }
 
+/// Row: A.5 "msgs_state_req / info / all_info"
 #[test]
 fn states_told_unasked_are_heard() {
     let (mut client, mut peer, _, msg_id) = asked();
@@ -209,6 +217,7 @@ fn the_server_may_ask_for_a_request_again() {
     assert_eq!(sent[0].body, service::msgs_state_info(question, &[1]));
 }
 
+/// Row: A.5 "future_salts"
 #[test]
 fn salts_are_fetched_ahead_and_used_in_time() {
     let (mut client, mut peer, _, msg_id) = asked();
@@ -232,6 +241,7 @@ fn salts_are_fetched_ahead_and_used_in_time() {
     assert_eq!(salt_at(&mut client, 3601), Salt(22));
 }
 
+/// Row: A.5 "rpc_drop_answer"
 #[test]
 fn a_cancelled_request_ends_at_once_and_the_server_is_told() {
     for (answer, outcome) in [
@@ -262,6 +272,7 @@ fn a_request_cancelled_before_it_was_sent_leaves_no_trace() {
     assert_eq!(output(&mut client, START, Side::Client), []);
 }
 
+/// Row: A.3 "destroy_session"
 #[test]
 fn another_session_is_destroyed() {
     for (wrapped, existed) in [(false, true), (false, false), (true, true), (true, false)] {
@@ -293,6 +304,7 @@ fn a_copy_is_taken_as_what_it_is_a_copy_of() {
     assert_eq!(events(&mut client), []);
 }
 
+/// Row: A.5 "acks"
 #[test]
 fn acknowledgements_ride_along_or_go_alone_when_late_or_many() {
     let (mut client, mut peer, _, msg_id) = asked();

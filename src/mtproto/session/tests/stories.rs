@@ -19,13 +19,15 @@ fn a_request_is_answered_in_one_round_trip() {
     let id = pair.request(body(1));
     pair.settle(SECOND);
     assert_eq!(pair.answer(id), &body(1));
-    assert_eq!(pair.now.mono - start, Duration::from_millis(110));
+    // 1 ms for company, 50 ms each way, 10 ms of work.
+    assert_eq!(pair.now.mono - start, Duration::from_millis(111));
     // The request out; the new session and the answer back.
     assert_eq!(pair.arrived, [1, 2]);
     assert!(pair.client_events.iter().any(|event| matches!(event, Event::NewSession { .. })));
     assert!(pair.rules.is_empty());
 }
 
+/// Row: A.5 "outgoing containers"
 #[test]
 fn requests_made_together_travel_together() {
     let mut pair = Pair::new(2);
@@ -38,6 +40,7 @@ fn requests_made_together_travel_together() {
     assert!(pair.arrived[1] <= 3);
 }
 
+/// Row: A.5 "outgoing containers"
 #[test]
 fn containers_hold_neither_too_many_nor_too_much() {
     let mut pair = Pair::new(3);
@@ -61,6 +64,7 @@ fn containers_hold_neither_too_many_nor_too_much() {
     assert_eq!(pair.arrived[0], 8);
 }
 
+/// Row: A.4 "gzip out"
 #[test]
 fn long_repetitive_bodies_are_packed_both_ways() {
     let mut pair = Pair::new(5);
@@ -70,6 +74,7 @@ fn long_repetitive_bodies_are_packed_both_ways() {
     assert_eq!(pair.answer(id), &long);
 }
 
+/// Row: A.5 "ping_delay_disconnect"
 #[test]
 fn an_idle_connection_is_kept_by_pings() {
     let mut pair = Pair::new(6);
@@ -81,6 +86,7 @@ fn an_idle_connection_is_kept_by_pings() {
     assert!(pair.arrived[0] >= 60 && pair.arrived[0] < 70, "{:?}", pair.arrived);
 }
 
+/// Row: A.5 "ping_delay_disconnect"
 #[test]
 fn silence_is_noticed_on_both_sides() {
     let mut pair = Pair::new(7);
@@ -88,7 +94,8 @@ fn silence_is_noticed_on_both_sides() {
     pair.run(Duration::from_secs(70));
     pair.link.loss = 1000;
     pair.run(Duration::from_secs(200));
-    assert!(pair.client_events.contains(&Event::ConnectionDead(DeathCause::PingTimeout { seconds: 15 })));
+    // The round trip of 100 ms is known by now: a pong is waited for as long as is sensible for that.
+    assert!(pair.client_events.contains(&Event::ConnectionDead(DeathCause::PingTimeout { seconds: 3 })));
     assert!(pair.server_events.contains(&Event::ConnectionDead(DeathCause::NoPing { seconds: 75 })));
 }
 
@@ -122,6 +129,7 @@ fn a_wrong_salt_costs_one_round_trip() {
     assert_eq!(pair.executed[&body(1)], 1);
 }
 
+/// Row: A.5 "time sync"
 #[test]
 fn a_wrong_clock_costs_one_round_trip() {
     for offset in [-100_000, -1000, -301, 31, 1000, 100_000] {
@@ -136,6 +144,7 @@ fn a_wrong_clock_costs_one_round_trip() {
     }
 }
 
+/// Row: A.5 "future_salts"
 #[test]
 fn salts_change_over_a_day_without_anyone_noticing() {
     let mut pair = Pair::new(12);

@@ -68,7 +68,7 @@ fn a_client_introduces_itself_first_and_is_remembered() {
 fn a_temporary_key_can_do_nothing_by_itself() {
     let mut world = World::new();
     let key = world.key_until(1, Some(world.now + 60));
-    assert_eq!(world.fault(key, introduced(f::help::GetConfig)), "AUTH_KEY_PERM_EMPTY");
+    assert_eq!(world.fault(key, introduced(f::help::GetAppConfig { hash: 0 })), "AUTH_KEY_PERM_EMPTY");
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 
-use super::{Call, DcInfo, Effect, Settings};
+use super::{Call, DcInfo, Effect, Origin, Settings};
 use crate::crypto::AuthKey;
-use crate::ids::{DcId, Salt};
+use crate::ids::{DcId, MsgId, Salt, SessionId};
 use crate::sandbox::dispatch;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::policy::{CallInfo, Open, Policy};
@@ -16,9 +16,14 @@ use crate::sandbox::state::tests::{NOW, open, rng};
 use crate::tl::api::{enums, functions as f, types};
 use crate::tl::{Deserialize, RemoteCall};
 
+mod binding;
 mod files;
 mod login;
 mod messages;
+
+/// The session and the message of every call.
+pub(super) const SESSION: SessionId = SessionId(0x5e55);
+pub(super) const MSG_ID: MsgId = MsgId(0x6553_f100_0000_0004);
 
 /// A cluster's state without any connections.
 pub(super) struct World {
@@ -76,13 +81,14 @@ impl World {
     }
 
     pub(super) fn call_raw(&mut self, key: Key, body: Bytes) -> Result<Bytes, Fault> {
-        let auth = self.state.auth(key.dc, key.id)?.ok_or(Fault::AuthKeyUnregistered)?;
+        let auth = self.state.auth_behind(key.dc, key.id)?.ok_or(Fault::AuthKeyUnregistered)?;
         let mut call = Call {
             state: &self.state,
             settings: &self.settings,
             dc: key.dc,
             now: self.now,
             rng: &mut self.rng,
+            origin: Origin { key_id: key.id, session: SESSION, msg_id: MSG_ID },
             auth,
             effects: Vec::new(),
         };

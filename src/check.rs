@@ -1,0 +1,148 @@
+//! The checks of what a peer sends, by name, so that each can be taken away and a test be seen to fail.
+//!
+//! A check is an `if` around [`broken`]. In every ordinary build that is the condition itself: no cost, no setting, no way around
+//! a check. Only with the feature `mutations`, which nothing but `tests/mutations.rs` asks for, one check of the process can be out of
+//! force: the one that the environment variable `TDL_WITHOUT_CHECK` names.
+//!
+//! Some rules have no `if` of their own, because what they demand is also what the code goes on with: the bytes of a length that a
+//! frame has to have, an object that has to be read. Nobody can take such a check away and have a program left;
+//! `tests/mutations.rs` lists them.
+
+/// Declares [`Check`]: for each, the error variant that tells of it, and where the tests are that notice
+/// (the beginning of their paths).
+macro_rules! checks {
+    ($($check:ident, $variant:literal, $tests:literal;)*) => {
+        /// A check that can be taken away.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Check {
+            $(
+                #[doc = concat!("Refuses with `", $variant, "`; looked after by the tests of `", $tests, "`.")]
+                $check,
+            )*
+        }
+
+        impl Check {
+            /// Every check.
+            pub const ALL: &[Self] = &[$(Self::$check),*];
+
+            /// The error variant that tells of it.
+            pub const fn variant(self) -> &'static str {
+                match self { $(Self::$check => $variant),* }
+            }
+
+            /// Where the tests are that look after it: the beginning of their paths.
+            pub const fn tests(self) -> &'static str {
+                match self { $(Self::$check => $tests),* }
+            }
+        }
+    };
+}
+
+checks! {
+    EnvelopeTooShort, "TooShort", "mtproto::envelope";
+    EnvelopeKeyId, "KeyIdMismatch", "mtproto::envelope";
+    EnvelopeBlocks, "NotBlockAligned", "mtproto::envelope";
+    EnvelopeMsgKey, "MsgKeyMismatch", "mtproto::envelope";
+    EnvelopeLengthByFour, "LengthNotDivisibleByFour", "mtproto::envelope";
+    EnvelopeLengthBounds, "LengthOutOfBounds", "mtproto::envelope";
+    EnvelopePaddingLeast, "PaddingTooShort", "mtproto::envelope";
+    EnvelopePaddingMost, "PaddingTooLong", "mtproto::envelope";
+
+    PlainEncrypted, "Encrypted", "mtproto::plain";
+    PlainLengthMost, "LengthOutOfBounds", "mtproto::plain";
+    PlainLengthByFour, "LengthNotDivisibleByFour", "mtproto::plain";
+    PlainLengthThere, "LengthTooLong", "mtproto::plain";
+    PlainTrailingBytes, "TrailingBytes", "mtproto::plain";
+
+    ContainerCount, "TooManyMessages", "mtproto::container";
+    ContainerBodyLength, "BadLength", "mtproto::container";
+    ContainerTrailingBytes, "TrailingBytes", "mtproto::container";
+    ContainerNested, "Nested", "mtproto::container";
+    ContainerIdOrder, "InnerIdNotLower", "mtproto::container";
+    ContainerRepeatedId, "Repeated", "mtproto::container";
+
+    GzipCap, "TooLarge", "mtproto::gzip";
+    GzipDamaged, "Damaged", "mtproto::gzip";
+
+    NonceInResPq, "NonceMismatch", "mtproto::handshake";
+    NonceInServerDhParams, "NonceMismatch", "mtproto::handshake";
+    NonceInServerDhInner, "NonceMismatch", "mtproto::handshake";
+    NonceInDhGen, "NonceMismatch", "mtproto::handshake";
+    NonceInReqDhParams, "NonceMismatch", "mtproto::handshake";
+    NonceInPqInner, "NonceMismatch", "mtproto::handshake";
+    NonceInSetClientDhParams, "NonceMismatch", "mtproto::handshake";
+    NonceInClientDhInner, "NonceMismatch", "mtproto::handshake";
+    ServerNonceInServerDhParams, "ServerNonceMismatch", "mtproto::handshake";
+    ServerNonceInServerDhInner, "ServerNonceMismatch", "mtproto::handshake";
+    ServerNonceInDhGen, "ServerNonceMismatch", "mtproto::handshake";
+    ServerNonceInReqDhParams, "ServerNonceMismatch", "mtproto::handshake";
+    ServerNonceInPqInner, "ServerNonceMismatch", "mtproto::handshake";
+    ServerNonceInSetClientDhParams, "ServerNonceMismatch", "mtproto::handshake";
+    ServerNonceInClientDhInner, "ServerNonceMismatch", "mtproto::handshake";
+    PqLength, "PqTooLong", "mtproto::handshake";
+    PqSize, "PqTooLarge", "mtproto::handshake";
+    PqOdd, "PqNotTwoOddPrimes", "mtproto::handshake";
+    KeyOffered, "NoCommonKey", "mtproto::handshake";
+    DhParamsFailHash, "DhParamsFailHashMismatch", "mtproto::handshake";
+    NewNonceHash1, "NewNonceHash1Mismatch", "mtproto::handshake";
+    NewNonceHash2, "NewNonceHash2Mismatch", "mtproto::handshake";
+    NewNonceHash3, "NewNonceHash3Mismatch", "mtproto::handshake";
+    RetriesEnd, "TooManyRetries", "mtproto::handshake";
+    SealedMost, "EncryptedTooLong", "mtproto::handshake";
+    SealedLeast, "EncryptedTooShort", "mtproto::handshake";
+    SealedBlocks, "EncryptedNotBlockAligned", "mtproto::handshake";
+    SealedHash, "InnerHashMismatch", "mtproto::handshake";
+    SealedPadding, "InnerPaddingTooLong", "mtproto::handshake";
+    FactorP, "FactorsMismatch", "mtproto::handshake";
+    FactorQ, "FactorsMismatch", "mtproto::handshake";
+    ServerKeyKnown, "UnknownFingerprint", "mtproto::handshake";
+    LegacyRsaHash, "LegacyRsaHashMismatch", "mtproto::handshake";
+    InnerPq, "InnerPqMismatch", "mtproto::handshake";
+    InnerFactorP, "InnerFactorsMismatch", "mtproto::handshake";
+    InnerFactorQ, "InnerFactorsMismatch", "mtproto::handshake";
+    RightDc, "WrongDc", "mtproto::handshake";
+    LifetimePositive, "ExpiresInNotPositive", "mtproto::handshake";
+    RetryId, "RetryIdMismatch", "mtproto::handshake";
+    RestartsEnd, "TooManyRestarts", "mtproto::handshake";
+    KeyIdFree, "TooManyRetries", "mtproto::handshake";
+
+    PqFactorsDiffer, "PqNotTwoOddPrimes", "crypto::pq";
+    PqFactorsPrime, "PqNotTwoOddPrimes", "crypto::pq";
+    RsaReduced, "NotReduced", "crypto::rsa";
+    RsaPadHash, "HashMismatch", "crypto::rsa";
+    DhPrimeSize, "PrimeSize", "crypto::dh";
+    DhPrimePrime, "PrimeComposite", "crypto::dh";
+    DhPrimeSafe, "PrimeNotSafe", "crypto::dh";
+    DhGeneratorRange, "GeneratorOutOfRange", "crypto::dh";
+    DhGeneratorResidue, "GeneratorNotResidue", "crypto::dh";
+    DhPublicRange, "PublicOutOfRange", "crypto::dh";
+    DhPublicLeast, "PublicTooSmall", "crypto::dh";
+    DhPublicMost, "PublicTooLarge", "crypto::dh";
+
+    FrameMost, "FrameTooLong", "transport";
+    PaddedFrameMost, "FrameTooLong", "transport";
+    FrameWords, "FrameNotAligned", "transport";
+    FullFrameLeast, "FrameTooShort", "transport";
+    FullCrc, "WrongCrc", "transport";
+    FullSeq, "WrongSeq", "transport";
+    ErrorCodeNegative, "ErrorCodeNotNegative", "transport";
+    PaddedErrorCodeNegative, "ErrorCodeNotNegative", "transport";
+    PaddedQuickAckLength, "QuickAckLength", "transport";
+    StreamNotHttp, "Http", "transport";
+    StreamNotTls, "Tls", "transport";
+    ObfuscatedTag, "UnknownProtocol", "transport";
+}
+
+/// Whether a rule is broken and its check in force: `broken`, but for the one check that a mutation test has taken away.
+#[cfg(not(feature = "mutations"))]
+#[inline(always)]
+pub(crate) const fn broken(_: Check, broken: bool) -> bool {
+    broken
+}
+
+/// Whether a rule is broken and its check in force.
+#[cfg(feature = "mutations")]
+pub(crate) fn broken(check: Check, broken: bool) -> bool {
+    static WITHOUT: std::sync::LazyLock<Option<String>> = std::sync::LazyLock::new(|| std::env::var("TDL_WITHOUT_CHECK").ok());
+    broken && WITHOUT.as_deref().is_none_or(|without| without != format!("{check:?}"))
+}

@@ -1,0 +1,177 @@
+//! Takes away each check of what peers send, one at a time, and sees that a test fails.
+//!
+//! ```text
+//! cargo test --no-default-features --features mutations --test mutations -- --nocapture
+//! ```
+//!
+//! The library's own tests are compiled once, with the feature `mutations`, and run once for each check, with that check out of force:
+//! see `src/check.rs`. The last words are the table of checks and of the tests that missed them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tdl::check::Check;
+
+/// Tests that take seconds, and find by chance what others find by name. They run for a check that no other test misses.
+const SLOW: &[&str] =
+    &["::noise::", "::mutation::", "::lossy::", "over_a_thousand_runs", "noise_is_refused", "round_trip_in_every"];
+
+/// A run that takes longer has lost its way: that would be noticed as well.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The rules without an `if` of their own, by the file of their error and the error's variant. Each yields what the code goes on with:
+/// there is nothing to take away that would leave a program.
+const WITHOUT_AN_IF: &[(&str, &str, &str)] = &[
+    ("src/mtproto/plain.rs", "TooShort", "the header's bytes"),
+    ("src/mtproto/container.rs", "Truncated", "the bytes of the next message"),
+    ("src/mtproto/handshake/error.rs", "Plain", "the body of the frame, which plain.rs checks"),
+    ("src/mtproto/handshake/error.rs", "Decode", "the object"),
+    ("src/mtproto/handshake/error.rs", "RsaBlockLength", "the block, an array"),
+    ("src/mtproto/handshake/error.rs", "RsaPadInvalid", "the content, which rsa.rs checks"),
+    ("src/mtproto/handshake/error.rs", "BadGroup", "the group, which dh.rs checks"),
+    ("src/mtproto/handshake/error.rs", "BadPublicValue", "the public value, which dh.rs checks"),
+    ("src/mtproto/handshake/error.rs", "DhParams", "no check: the server says so, and has proved that it is the server"),
+    ("src/mtproto/handshake/error.rs", "DhGen", "no check: the server says so, and has proved that it has the key"),
+];
+
+/// The error types whose variants must all be in one of the two lists: file, type, and the module whose checks refuse with them.
+const ERRORS: &[(&str, &str, &str)] = &[
+    ("src/mtproto/envelope/mod.rs", "EnvelopeError", "mtproto::envelope"),
+    ("src/mtproto/plain.rs", "Error", "mtproto::plain"),
+    ("src/mtproto/container.rs", "ContainerError", "mtproto::container"),
+    ("src/mtproto/gzip.rs", "GzipError", "mtproto::gzip"),
+    ("src/mtproto/handshake/error.rs", "PeerMisbehaved", "mtproto::handshake"),
+    ("src/mtproto/handshake/error.rs", "PeerIncompatible", "mtproto::handshake"),
+    ("src/mtproto/handshake/error.rs", "InvalidMessage", "mtproto::handshake"),
+    ("src/mtproto/handshake/error.rs", "Refused", "mtproto::handshake"),
+    ("src/crypto/dh.rs", "DhError", "crypto::dh"),
+];
+
+/// The same of the transports, whose error type also has what callers do wrong: from the line on that says so.
+const TRANSPORT: (&str, &str, &str) = ("src/transport/error.rs", "// Broken by the peer.", "transport");
+
+fn source(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The variants of the enum whose body `text` begins in.
+fn variants(text: &str) -> Vec<String> {
+    let body = text.lines().take_while(|line| *line != "}");
+    let at_margin =
+        body.filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
+    at_margin.map(|line| line.chars().take_while(char::is_ascii_alphanumeric).collect()).collect()
+}
+
+#[test]
+fn every_rule_has_a_check_that_can_be_taken_away_or_needs_none() {
+    let mut listed = Vec::new();
+    for (path, name, module) in ERRORS {
+        let text = source(path);
+        let (_, body) = text.split_once(&format!("pub enum {name} {{\n")).unwrap_or_else(|| panic!("{path} has no {name}"));
+        listed.extend(variants(body).into_iter().map(|variant| (*path, variant, *module)));
+    }
+    let (path, from, module) = TRANSPORT;
+    let text = source(path);
+    let (_, body) = text.split_once(from).expect("the transport's errors say whose fault they are");
+    listed.extend(variants(body).into_iter().map(|variant| (path, variant, module)));
+    assert!(listed.len() > 60, "{listed:?}");
+
+    let has_check =
+        |variant: &str, module: &str| Check::ALL.iter().any(|check| check.variant() == variant && check.tests() == module);
+    let needs_none = |path: &str, variant: &str| WITHOUT_AN_IF.iter().any(|(p, v, _)| *p == path && *v == variant);
+    for (path, variant, module) in &listed {
+        assert_ne!(has_check(variant, module), needs_none(path, variant), "{path}: {variant}");
+    }
+    for (path, variant, _) in WITHOUT_AN_IF {
+        assert!(listed.iter().any(|(p, v, _)| p == path && v == variant), "{path} has no {variant}");
+    }
+}
+
+/// Builds the library's tests and says where they are.
+fn build() -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .args(["test", "--locked", "--no-default-features", "--features", "mutations", "--lib", "--no-run"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("cargo runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let at = said.lines().find_map(|line| line.trim().strip_prefix("Executable unittests src/lib.rs (")?.strip_suffix(')'));
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(at.unwrap_or_else(|| panic!("cargo names no executable: {said}")))
+}
+
+/// Runs the tests of `module` without `check` (with all, for `""`). The tests that failed, or `None` if the run did not end.
+fn run(tests: &Path, module: &str, check: &str, skip: &[&str]) -> Option<Vec<String>> {
+    let mut command = Command::new(tests);
+    command.arg(module).env("TDL_WITHOUT_CHECK", check).env("RUST_BACKTRACE", "0");
+    for slow in skip {
+        command.args(["--skip", slow]);
+    }
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the tests run");
+    let stdout = child.stdout.take().expect("piped");
+    let reader = thread::spawn(move || std::io::read_to_string(stdout).unwrap_or_default());
+    let began = Instant::now();
+    let status = loop {
+        match child.try_wait().expect("a child can be waited for") {
+            Some(status) => break status,
+            None if began.elapsed() > PATIENCE => {
+                child.kill().expect("a child can be killed");
+                child.wait().expect("a killed child ends");
+                return None;
+            }
+            None => thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let said = reader.join().expect("reading does not panic");
+    let failed = |line: &str| Some(line.strip_prefix("test ")?.split_once(" ... FAILED")?.0.to_owned());
+    let failed: Vec<String> = said.lines().filter_map(failed).collect();
+    assert_eq!(status.success(), failed.is_empty(), "without {check}: {said}");
+    assert!(said.contains("test result:"), "without {check}: {said}");
+    Some(failed)
+}
+
+#[test]
+fn without_any_one_check_a_test_fails() {
+    let tests = build();
+    let modules: BTreeSet<_> = Check::ALL.iter().map(|check| check.tests()).collect();
+    for module in modules {
+        assert_eq!(run(&tests, module, "", SLOW), Some(Vec::new()), "with every check in force {module} passes");
+    }
+
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(vec![None; Check::ALL.len()]);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(check) = Check::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let name = format!("{check:?}");
+                    let mut missed = run(&tests, check.tests(), &name, SLOW);
+                    if missed.as_ref().is_some_and(Vec::is_empty) {
+                        missed = run(&tests, check.tests(), &name, &[]);
+                    }
+                    results.lock().expect("no thread panics while it holds this")[*check as usize] = Some(missed);
+                }
+            });
+        }
+    });
+
+    let results = results.into_inner().expect("no thread panicked");
+    let mut unnoticed = Vec::new();
+    for (check, result) in Check::ALL.iter().zip(results) {
+        let name = format!("{check:?}");
+        match result.expect("each was run") {
+            None => println!("{name:32} (the tests did not end)"),
+            Some(tests) if tests.is_empty() => unnoticed.push(name),
+            Some(tests) => println!("{name:32} {}", tests.join(", ")),
+        }
+    }
+    println!("{} checks", Check::ALL.len());
+    assert!(unnoticed.is_empty(), "no test fails without {unnoticed:?}");
+}
