@@ -96,6 +96,8 @@ fn exchange(dc: &Dc, pem: &str) -> Established {
 fn session(established: &Established) -> Session {
     let mut params = ClientParams::new(established.auth_key.clone(), SessionId(5), [9; 32]);
     params.salts = vec![FutureSalt::unlimited(established.salt)];
+    // This client knows no deadlines: it writes what there is, and waits for an answer.
+    params.limits.coalesce = Duration::ZERO;
     Session::client(params, now())
 }
 
