@@ -65,9 +65,19 @@ fn every_transport_logs_in() {
     let dir = TestDir::new();
     let sandbox = Sandbox::start(&dir);
     sandbox.tdl(&dir).args(SIGN_UP).ok();
-    for kind in
-        ["auto", "abridged", "intermediate", "padded", "full", "obfuscated", "obfuscated-abridged", "obfuscated-intermediate"]
-    {
+    for kind in [
+        "auto",
+        "abridged",
+        "intermediate",
+        "padded",
+        "full",
+        "obfuscated",
+        "obfuscated-abridged",
+        "obfuscated-intermediate",
+        "obfuscated-full",
+        "http",
+        "ws",
+    ] {
         sandbox.tdl(&dir).args("whoami --transport").arg(kind).ok().stdout_has("Ada Lovelace");
     }
 }

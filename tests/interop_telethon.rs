@@ -38,7 +38,7 @@ async fn telethon_exchanges_keys_on_each_of_its_transports() {
     let file = cluster.file();
     let lines = tokio::task::spawn_blocking(move || telethon(&file, &["keys", "2"])).await.unwrap();
     let transports: Vec<&str> = lines.iter().filter_map(|line| line["transport"].as_str()).collect();
-    assert_eq!(transports, ["full", "abridged", "intermediate", "obfuscated"]);
+    assert_eq!(transports, ["full", "abridged", "intermediate", "obfuscated", "http"]);
     cluster.shutdown().await;
 }
 

@@ -106,7 +106,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, env = "TDL_PROXY", value_name = "URL", hide_env_values = true)]
     pub(crate) proxy: Option<String>,
 
-    /// How bytes travel on the connection [default: auto]
+    /// How bytes travel on the connection; `http` and `ws` are for networks that let nothing but the web pass [default: auto]
     #[arg(long, global = true, env = "TDL_TRANSPORT", value_name = "KIND")]
     pub(crate) transport: Option<TransportKind>,
 
@@ -234,6 +234,12 @@ pub(crate) enum TransportKind {
     ObfuscatedAbridged,
     /// Intermediate, looking like random bytes
     ObfuscatedIntermediate,
+    /// Full, looking like random bytes
+    ObfuscatedFull,
+    /// Requests and answers of HTTP, to port 80 of the public servers
+    Http,
+    /// Obfuscated padded inside a WebSocket, to port 80 of the public servers
+    Ws,
 }
 
 /// How progress is shown.

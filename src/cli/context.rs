@@ -11,7 +11,7 @@ use tdl::{
     client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, Notice, Persistence},
     ids::DcId,
     store::{Error as StoreError, Home, Namespace},
-    transport,
+    transport::{self, Carrier},
 };
 use tokio::sync::broadcast::error::RecvError;
 
@@ -131,7 +131,7 @@ impl Context {
         let mut config = ClientConfig::new(table, api_id, api_hash);
         config.device = device;
         config.layer = settings.layer.map_or(LayerPlan::COMPILED, LayerPlan::fixed);
-        config.transport = transport_options(settings.transport);
+        (config.carrier, config.transport) = transport_options(settings.transport);
         config.proxy = settings.proxy.clone();
         config.ipv6_first = settings.ipv6;
         config.pfs = settings.pfs;
@@ -195,10 +195,19 @@ fn cluster_name(table: &DcTable) -> String {
     format!("cluster-{short}")
 }
 
-fn transport_options(kind: TransportKind) -> transport::Options {
+fn transport_options(kind: TransportKind) -> (Carrier, transport::Options) {
     use transport::Kind;
+    let carrier = match kind {
+        TransportKind::Http => Carrier::Http,
+        TransportKind::Ws => Carrier::WebSocket,
+        _ => Carrier::Stream,
+    };
     let (kind, obfuscated) = match kind {
-        TransportKind::Auto | TransportKind::Obfuscated => (Kind::PaddedIntermediate, true),
+        // HTTP has no kinds; that of its options does not matter.
+        TransportKind::Auto | TransportKind::Obfuscated | TransportKind::Ws | TransportKind::Http => {
+            (Kind::PaddedIntermediate, true)
+        }
+        TransportKind::ObfuscatedFull => (Kind::Full, true),
         TransportKind::ObfuscatedAbridged => (Kind::Abridged, true),
         TransportKind::ObfuscatedIntermediate => (Kind::Intermediate, true),
         TransportKind::Abridged => (Kind::Abridged, false),
@@ -207,12 +216,27 @@ fn transport_options(kind: TransportKind) -> transport::Options {
         TransportKind::Full => (Kind::Full, false),
     };
     // The client fills in the DC of each connection.
-    transport::Options { kind, obfuscated, dc: DcId(0) }
+    (carrier, transport::Options { kind, obfuscated, dc: DcId(0) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_of_transport_means_something_of_its_own() {
+        use clap::ValueEnum;
+        let all: Vec<_> = TransportKind::value_variants().iter().map(|kind| transport_options(*kind)).collect();
+        let (auto, obfuscated) = (transport_options(TransportKind::Auto), transport_options(TransportKind::Obfuscated));
+        assert_eq!(auto, obfuscated, "two names for one thing");
+        for (at, meaning) in all.iter().enumerate().skip(1) {
+            let same = all.iter().skip(1).filter(|other| *other == meaning).count();
+            assert_eq!(same, 1, "{at}: {meaning:?}");
+        }
+        assert_eq!(transport_options(TransportKind::Http).0, Carrier::Http);
+        let (carrier, options) = transport_options(TransportKind::Ws);
+        assert_eq!((carrier, options.obfuscated), (Carrier::WebSocket, true));
+    }
 
     #[test]
     fn clusters_are_told_apart_by_their_keys() {

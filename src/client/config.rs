@@ -27,6 +27,10 @@ pub struct ClientConfig {
     pub layer: LayerPlan,
     /// Envelope and obfuscation of the byte stream. Default: obfuscated padded intermediate.
     pub transport: transport::Options,
+    /// What carries the envelopes. Default: the byte stream itself.
+    pub carrier: transport::Carrier,
+    /// Whether requests ask for quick acknowledgements, where the transport has them; they appear in the trace. Default no.
+    pub quick_acks: bool,
     /// The proxy to go through. Through an MTProxy, the proxy's secret decides about obfuscation, and about the envelope as far as it
     /// has to: see [`Secret::kind`](transport::mtproxy::Secret::kind). Default none.
     pub proxy: Option<transport::Proxy>,
@@ -64,6 +68,8 @@ impl ClientConfig {
             device: DeviceProfile::default(),
             layer: LayerPlan::default(),
             transport: transport::Options { kind: transport::Kind::PaddedIntermediate, obfuscated: true, dc: DcId(0) },
+            carrier: transport::Carrier::default(),
+            quick_acks: false,
             proxy: None,
             ipv6_first: false,
             dial_timeout: Duration::from_secs(10),

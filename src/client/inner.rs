@@ -310,6 +310,8 @@ impl Inner {
             wire_dc: self.config.dcs.wire_id(id),
             addrs,
             transport,
+            carrier: self.config.carrier,
+            quick_acks: self.config.quick_acks,
             rsa_keys: Arc::clone(&self.rsa_keys),
             dialer,
             clock: self.clock,

@@ -79,6 +79,18 @@ pub fn msg_key_large(auth_key: &AuthKey, writer: Side, padded_plaintext: &[u8]) 
     sha256(&[part(auth_key, 88 + writer.x(), 32), padded_plaintext])
 }
 
+/// The token by which a quick acknowledgement names a message: the first 32 bits of its [`msg_key_large`], the top one set. See
+/// "MTProto transports", Quick ack.
+pub fn quick_ack_token(msg_key_large: &[u8; 32]) -> u32 {
+    let [a, b, c, d, ..] = *msg_key_large;
+    u32::from_le_bytes([a, b, c, d]) | 1 << 31
+}
+
+/// `msg_key`: the middle 128 bits of [`msg_key_large`].
+pub fn msg_key_of(msg_key_large: &[u8; 32]) -> [u8; 16] {
+    middle(msg_key_large)
+}
+
 /// `msg_key` of MTProto 2.0, over the plaintext *with* its padding.
 pub fn msg_key_v2(auth_key: &AuthKey, writer: Side, padded_plaintext: &[u8]) -> [u8; 16] {
     middle(&msg_key_large(auth_key, writer, padded_plaintext))

@@ -23,9 +23,10 @@ use crate::transport::{Frame, TransportError};
 use super::clock::Clock;
 use super::error::ProtocolError;
 use super::exchange::{ExchangeError, exchange};
-use super::io::{Io, Readiness};
+use super::io::Readiness;
 use super::key::KeyMaterial;
 use super::temp::TempMaterial;
+use super::wire::Wire;
 
 /// How long the binding may take, key exchange not included: one round trip, or two where the server corrects our clock.
 const BIND_TIMEOUT: Duration = Duration::from_secs(20);
@@ -69,7 +70,7 @@ impl From<ExchangeError> for BindError {
 }
 
 /// Makes a temporary key and binds it. The session that asked for the binding can go on over the same connection.
-pub(super) async fn make(io: &mut Io, order: &Order, rng: &mut StdRng) -> Result<(Session, TempMaterial), BindError> {
+pub(super) async fn make(io: &mut Wire, order: &Order, rng: &mut StdRng) -> Result<(Session, TempMaterial), BindError> {
     let config = Config {
         tracer: order.tracer.clone(),
         ..Config::new(&order.rsa_keys, order.wire_dc, Mode::Temporary { expires_in: order.expires_in })
@@ -113,7 +114,7 @@ fn material(established: &Established, order: &Order) -> TempMaterial {
 
 /// Asks for the binding until there is an answer.
 async fn bind(
-    io: &mut Io,
+    io: &mut Wire,
     session: &mut Session,
     order: &Order,
     material: &TempMaterial,
@@ -162,7 +163,7 @@ fn ask(session: &mut Session, order: &Order, material: &TempMaterial, rng: &mut 
 
 /// Drives the session until the request has ended.
 async fn answer(
-    io: &mut Io,
+    io: &mut Wire,
     session: &mut Session,
     clock: Clock,
     id: RequestId,
@@ -178,8 +179,8 @@ async fn answer(
                 _ => {}
             }
         }
-        while let Some(frame) = session.poll_output(clock.now()) {
-            io.queue(&frame, rng).map_err(|error| BindError::Protocol(error.into()))?;
+        while let Some(frame) = io.turn(true).and_then(|turn| turn.poll(session, clock.now())) {
+            io.queue(&frame, false, rng).map_err(BindError::Protocol)?;
         }
         let due = session.poll_timeout().map(|due| clock.instant(due));
         tokio::select! {
@@ -201,8 +202,8 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
     }
 }
 
-fn receive(io: &mut Io, session: &mut Session, clock: Clock) -> Result<(), BindError> {
-    while let Some(frame) = io.next_frame().map_err(|error| BindError::Protocol(error.into()))? {
+fn receive(io: &mut Wire, session: &mut Session, clock: Clock) -> Result<(), BindError> {
+    while let Some(frame) = io.next_frame().map_err(BindError::Protocol)? {
         match frame {
             Frame::Payload(payload) => match session.handle_input(clock.now(), payload) {
                 Ok(()) => {}
@@ -220,10 +221,10 @@ fn receive(io: &mut Io, session: &mut Session, clock: Clock) -> Result<(), BindE
 }
 
 /// Says goodbye on a connection that served only to bind a key.
-pub(super) async fn leave(mut io: Io, mut session: Session, clock: Clock, rng: &mut StdRng) {
+pub(super) async fn leave(mut io: Wire, mut session: Session, clock: Clock, rng: &mut StdRng) {
     session.flush_acks();
-    while let Some(frame) = session.poll_output(clock.now()) {
-        if io.queue(&frame, rng).is_err() {
+    while let Some(frame) = io.turn(false).and_then(|turn| turn.poll(&mut session, clock.now())) {
+        if io.queue(&frame, false, rng).is_err() {
             return;
         }
     }

@@ -102,6 +102,12 @@ pub enum ProtocolError {
     /// The byte stream is not what the transport prescribes.
     #[error("transport: {0}")]
     Stream(#[from] transport::Error),
+    /// What comes over HTTP is not what its transport prescribes.
+    #[error("HTTP: {0}")]
+    Http(#[from] transport::http::Error),
+    /// What comes is no WebSocket, or the server refuses to speak it.
+    #[error("WebSocket: {0}")]
+    WebSocket(#[from] transport::websocket::Error),
     /// A transport error that no other attempt will change, like 444 (no such DC here).
     #[error("the peer refuses: {0} ({meaning})", meaning = .0.meaning())]
     Refused(TransportError),

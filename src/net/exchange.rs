@@ -9,7 +9,8 @@ use crate::transport::{Frame, TransportError};
 
 use super::clock::Clock;
 use super::error::ProtocolError;
-use super::io::{Io, Readiness};
+use super::io::Readiness;
+use super::wire::Wire;
 
 /// How long a key exchange may take: three round trips and some arithmetic.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,7 +27,7 @@ pub(super) enum ExchangeError {
 
 /// Makes an auth key over a connection that has not been used yet. The connection can go on with the key.
 pub(super) async fn exchange(
-    io: &mut Io,
+    io: &mut Wire,
     config: &Config<'_>,
     clock: Clock,
     rng: &mut (dyn Rng + Send),
@@ -35,10 +36,15 @@ pub(super) async fn exchange(
     tokio::time::timeout(EXCHANGE_TIMEOUT, run(io, config, clock, rng)).await.unwrap_or_else(too_slow)
 }
 
-async fn run(io: &mut Io, config: &Config<'_>, clock: Clock, rng: &mut (dyn Rng + Send)) -> Result<Established, ExchangeError> {
+async fn run(
+    io: &mut Wire,
+    config: &Config<'_>,
+    clock: Clock,
+    rng: &mut (dyn Rng + Send),
+) -> Result<Established, ExchangeError> {
     let (mut handshake, mut frame) = ClientHandshake::new(config, clock.now(), rng);
     loop {
-        io.queue(&frame, rng).map_err(|error| ExchangeError::Protocol(error.into()))?;
+        io.queue(&frame, false, rng).map_err(ExchangeError::Protocol)?;
         let answer = receive(io).await?;
         match handshake.handle_frame(answer.freeze(), clock.now(), rng) {
             Ok(Step::Send(next, bytes)) => (handshake, frame) = (next, bytes),
@@ -49,7 +55,7 @@ async fn run(io: &mut Io, config: &Config<'_>, clock: Clock, rng: &mut (dyn Rng 
 }
 
 /// Writes what is queued and waits for one payload.
-async fn receive(io: &mut Io) -> Result<bytes::BytesMut, ExchangeError> {
+async fn receive(io: &mut Wire) -> Result<bytes::BytesMut, ExchangeError> {
     loop {
         match io.next_frame() {
             Ok(Some(Frame::Payload(payload))) => return Ok(payload),
@@ -62,7 +68,7 @@ async fn receive(io: &mut Io) -> Result<bytes::BytesMut, ExchangeError> {
                 Ok(_) => {}
                 Err(error) => return Err(ExchangeError::Lost(error.to_string())),
             },
-            Err(error) => return Err(ExchangeError::Protocol(error.into())),
+            Err(error) => return Err(ExchangeError::Protocol(error)),
         }
     }
 }

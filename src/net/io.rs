@@ -61,6 +61,16 @@ impl Io {
         Ok(())
     }
 
+    /// Queues one frame that the server is to acknowledge at once; as any other where the transport has no such thing.
+    pub(super) fn queue_with_quick_ack(&mut self, payload: &[u8], rng: &mut dyn Rng) -> Result<(), Error> {
+        match self.codec.encode_with_quick_ack(payload, rng, &mut self.outbuf) {
+            Err(Error::QuickAckUnsupported) => return self.queue(payload, rng),
+            other => other?,
+        }
+        self.tracer.emit(self.clock.now(), || Event::FrameSent { len: payload.len() });
+        Ok(())
+    }
+
     /// Takes the next whole frame out of what was read.
     pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
         let frame = self.codec.decode(&mut self.inbuf)?;

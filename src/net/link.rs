@@ -32,6 +32,10 @@ pub struct LinkConfig {
     pub addrs: Vec<SocketAddr>,
     /// Envelope and obfuscation; the DC in it is overwritten by `wire_dc`.
     pub transport: transport::Options,
+    /// What carries the envelopes.
+    pub carrier: transport::Carrier,
+    /// Whether requests ask for quick acknowledgements, where the transport has them.
+    pub quick_acks: bool,
     /// RSA keys that the server may prove itself with.
     pub rsa_keys: Arc<[PublicKey]>,
     /// How streams are made.

@@ -9,6 +9,7 @@
 //! | `driver` | the task behind a connection |
 //! | `error` | why there is none, or no answer |
 //! | `exchange` | the key exchange over a fresh connection |
+//! | `http` | HTTP's requests over several connections |
 //! | `host` | what a connection needs from the floor above |
 //! | `io` | stream, codec and buffers |
 //! | `key` | a DC's auth key, as its connections share it |
@@ -16,6 +17,8 @@
 //! | `temp` | the temporary key of one kind of connection |
 //! | `proxy` | dialling through a proxy |
 //! | `race` | several addresses at once, and which of them were good |
+//! | `websocket` | WebSocket as a byte stream |
+//! | `wire` | what carries the frames: a stream, or HTTP |
 
 mod backoff;
 mod bind;
@@ -25,12 +28,15 @@ mod driver;
 mod error;
 mod exchange;
 mod host;
+mod http;
 mod io;
 mod key;
 mod link;
 mod proxy;
 mod race;
 mod temp;
+pub(crate) mod websocket;
+mod wire;
 
 pub use backoff::Backoff;
 pub use clock::Clock;

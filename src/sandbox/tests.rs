@@ -247,6 +247,45 @@ async fn every_transport_reaches_every_dc() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_quick_acknowledgement_names_the_frame_that_it_is_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+    let (dc, pem) = (cluster.dcs()[0].clone(), cluster.rsa_public_key().to_owned());
+    beside(move || {
+        let quick = RequestOptions { quick_ack: true, ..RequestOptions::default() };
+        let kinds = [Kind::Abridged, Kind::Intermediate, Kind::PaddedIntermediate];
+        for (n, (kind, obfuscated)) in kinds.into_iter().flat_map(|kind| [(kind, false), (kind, true)]).enumerate() {
+            let mut client = Client::new(&dc, &pem, &Options { kind, obfuscated, dc: DcId(dc.id) }, n as u8);
+            let at = now(client.start);
+            let id = client.session.request(at, introduced(f::help::GetNearestDc).to_bytes(), quick).unwrap();
+            let frame = client.session.poll_output(at).unwrap();
+            assert!(client.session.wants_quick_ack());
+            let mut out = BytesMut::new();
+            client.codec.encode_with_quick_ack(&frame, &mut client.rng, &mut out).unwrap();
+            client.stream.write_all(&out).unwrap();
+            let (mut told, mut answered) = (Vec::new(), false);
+            while !answered || told.is_empty() {
+                match receive(&mut client.stream, &mut client.codec, &mut client.input) {
+                    Frame::QuickAck(token) => assert!(client.session.handle_quick_ack(token), "{kind} {obfuscated}"),
+                    Frame::Payload(frame) => client.session.handle_input(now(client.start), frame).unwrap(),
+                    Frame::Error(error) => panic!("{error:?}"),
+                }
+                while let Some(event) = client.session.poll_event() {
+                    match event {
+                        Event::QuickAck { id } => told.push(id),
+                        Event::Response { .. } => answered = true,
+                        _ => {}
+                    }
+                }
+            }
+            assert_eq!(told, [id], "{kind} {obfuscated}");
+        }
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_life_with_migration_updates_files_and_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();

@@ -14,7 +14,7 @@ use crate::check::{Check, broken};
 /// ef                         abridged
 /// eeeeeeee                   intermediate
 /// dddddddd                   padded intermediate
-/// HEAD POST GET_ OPTI        refused: HTTP
+/// HEAD POST GET_ OPTI        HTTP, or WebSocket's upgrade: no codec of this kind, see below
 /// 16030102                   refused: TLS
 /// ........ 00000000          full: the first frame's number is 0
 /// anything else, 64 bytes    obfuscated: the tag inside tells the kind
@@ -22,6 +22,9 @@ use crate::check::{Check, broken};
 ///
 /// Obfuscated full has no tag. It is recognised by the head of its first frame, eight bytes behind the initial ones; if that is no
 /// such head either, the connection is refused with [`Error::UnknownProtocol`].
+///
+/// [`Error::Http`] leaves the input as it is: [`super::http::Server`] reads it from the start if it begins with `POST`, and
+/// [`super::websocket::ServerHandshake`] if it begins with `GET`.
 ///
 /// A proxy's own detector ([`Detector::proxy`]) accepts nothing but obfuscated streams whose keys have its secret in them.
 #[derive(Debug, Default)]

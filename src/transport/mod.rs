@@ -19,16 +19,19 @@
 //! * [`detect`]: [`Detector`], how a server learns from the first bytes which codec its client speaks.
 //! * `abridged`, `intermediate` (padded or not), `full`: the envelopes.
 //! * `obfuscation`: the initial 64 bytes and the two key streams.
+//! * [`http`]: requests and answers as envelopes. [`websocket`]: messages around an obfuscated stream. [`carrier`]: which of them.
 //! * [`mtproxy`]: what a proxy's secret says. `obfuscated`: the stream that it wants, below the envelopes. [`fake_tls`]: the disguise that some of them demand.
 //! * [`proxy`]: which proxy is meant, from a URL. [`socks5`], [`http_connect`]: how a client gets past two kinds of them.
 //! * [`error`]: [`Error`], one variant for each rule, and [`TransportError`], what a server may answer in place of a payload.
 
 mod abridged;
+pub mod carrier;
 pub mod codec;
 pub mod detect;
 pub mod error;
 pub mod fake_tls;
 mod full;
+pub mod http;
 pub mod http_connect;
 mod intermediate;
 pub mod mtproxy;
@@ -38,12 +41,14 @@ pub mod proxy;
 pub mod socks5;
 #[cfg(test)]
 mod tests;
+pub mod websocket;
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::ids::DcId;
 
+pub use carrier::Carrier;
 pub use codec::{Codec, Frame};
 pub use detect::Detector;
 pub use error::{Error, TransportError};

@@ -11,6 +11,7 @@ pub mod fake_tls_server;
 pub mod gzip;
 pub mod handshake_client;
 pub mod handshake_server;
+pub mod http;
 pub mod http_connect;
 pub mod plain;
 pub mod proxy_url;
@@ -21,6 +22,7 @@ pub mod socks5;
 pub mod tl_object;
 pub mod tl_schema;
 pub mod transport_decode;
+pub mod websocket;
 
 mod exchange;
 mod input;
@@ -61,6 +63,7 @@ targets! {
     gzip, 64;
     handshake_client, 1;
     handshake_server, 1;
+    http, 64;
     http_connect, 64;
     plain, 64;
     proxy_url, 64;
@@ -71,4 +74,5 @@ targets! {
     tl_object, 64;
     tl_schema, 64;
     transport_decode, 64;
+    websocket, 64;
 }

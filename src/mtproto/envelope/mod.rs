@@ -183,11 +183,23 @@ pub fn seal_with(
     write: impl FnOnce(&mut BytesMut),
     rng: &mut dyn Rng,
 ) -> BytesMut {
+    seal_with_token(key, writer, header, body_len, write, rng).0
+}
+
+/// [`seal_with`], and the token that a quick acknowledgement of the message would carry.
+pub fn seal_with_token(
+    key: &AuthKey,
+    writer: Side,
+    header: &Header,
+    body_len: usize,
+    write: impl FnOnce(&mut BytesMut),
+    rng: &mut dyn Rng,
+) -> (BytesMut, u32) {
     let padding = padding_len(INNER_HEADER_LEN + body_len, rng);
     seal_padded(key, writer, header, body_len, write, padding, rng)
 }
 
-/// [`seal_with`] with the length of the padding given: header, body and padding fill whole blocks.
+/// [`seal_with_token`] with the length of the padding given: header, body and padding fill whole blocks.
 fn seal_padded(
     key: &AuthKey,
     writer: Side,
@@ -196,7 +208,7 @@ fn seal_padded(
     write: impl FnOnce(&mut BytesMut),
     padding: usize,
     rng: &mut dyn Rng,
-) -> BytesMut {
+) -> (BytesMut, u32) {
     debug_assert!(body_len.is_multiple_of(4), "a message is serialized TL");
     let total = OUTER_HEADER_LEN + INNER_HEADER_LEN + body_len + padding;
 
@@ -215,11 +227,12 @@ fn seal_padded(
     rng.fill_bytes(&mut out[body_end..]);
 
     let (outer, plaintext) = out.split_at_mut(OUTER_HEADER_LEN);
-    let msg_key = kdf::msg_key_v2(key, writer, plaintext);
+    let msg_key_large = kdf::msg_key_large(key, writer, plaintext);
+    let msg_key = kdf::msg_key_of(&msg_key_large);
     outer[8..].copy_from_slice(&msg_key);
     let cipher = kdf::aes_v2(key, &msg_key, writer);
     cipher.encrypt(plaintext).expect("header, body and padding fill whole blocks");
-    out
+    (out, kdf::quick_ack_token(&msg_key_large))
 }
 
 /// How much to pad `len` bytes: at least [`MIN_PADDING`], up to whole blocks, and a random number of blocks more.
@@ -243,7 +256,16 @@ fn padding_len(len: usize, rng: &mut dyn Rng) -> usize {
 /// # Errors
 ///
 /// One [`EnvelopeError`] for each check, in the order in which the type lists them.
-pub fn open(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<Opened, EnvelopeError> {
+pub fn open(key: &AuthKey, writer: Side, frame: BytesMut) -> Result<Opened, EnvelopeError> {
+    open_with_token(key, writer, frame).map(|(opened, _)| opened)
+}
+
+/// [`open`], and the token that a quick acknowledgement of the message carries. For servers.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_with_token(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<(Opened, u32), EnvelopeError> {
     let encrypted_len = frame.len().saturating_sub(OUTER_HEADER_LEN);
     if broken(Check::EnvelopeTooShort, encrypted_len < MIN_ENCRYPTED) {
         return Err(EnvelopeError::TooShort { len: frame.len() });
@@ -261,7 +283,8 @@ pub fn open(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<Opened, 
     if broken(Check::EnvelopeBlocks, cipher.decrypt(encrypted).is_err()) {
         return Err(EnvelopeError::NotBlockAligned { len: encrypted_len });
     }
-    let same = crypto::constant_time_eq(&kdf::msg_key_v2(key, writer, encrypted), &msg_key);
+    let msg_key_large = kdf::msg_key_large(key, writer, encrypted);
+    let same = crypto::constant_time_eq(&kdf::msg_key_of(&msg_key_large), &msg_key);
     if broken(Check::EnvelopeMsgKey, !same) {
         return Err(EnvelopeError::MsgKeyMismatch);
     }
@@ -288,7 +311,8 @@ pub fn open(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<Opened, 
     }
 
     let start = OUTER_HEADER_LEN + INNER_HEADER_LEN;
-    Ok(Opened { salt, session_id, msg_id, seq_no, body: frame.slice(start..start + len) })
+    let opened = Opened { salt, session_id, msg_id, seq_no, body: frame.slice(start..start + len) };
+    Ok((opened, kdf::quick_ack_token(&msg_key_large)))
 }
 
 /// The numbers of the inner header, one after the other. Reads no more than the 32 bytes that it is made of.

@@ -86,13 +86,16 @@ fn published_client_message() {
     };
     let padding = hex::decode("29afd26df40fb8ed10b6b4ad6d56ef5d").unwrap();
     let write = |out: &mut BytesMut| out.put_slice(b"hello, world!!!!");
-    let sealed = seal_padded(&key, Side::Client, &header, 16, write, 16, &mut Script(&padding));
+    let (sealed, token) = seal_padded(&key, Side::Client, &header, 16, write, 16, &mut Script(&padding));
     assert_eq!(
         hex::encode(&sealed),
         "40fa5bb7cb56a895f6f5a88914892aadf87c68031cc953ba29d68e118021f329be386a620d49f3ad3a50c60dcef3733f214e8cefa3e403c11d193637\
          d4971dc15db7f74b26fd16cb0e8fee30bf7e3f68858fe82927e2cd06"
     );
-    let opened = open(&key, Side::Client, sealed).unwrap();
+    let (opened, understood) = open_with_token(&key, Side::Client, sealed).unwrap();
+    // Both sides have the token from the same hash, of which msg_key is another part.
+    assert_eq!(token, understood);
+    assert_eq!(token >> 31, 1);
     assert_eq!((opened.salt, opened.session_id, opened.msg_id), (header.salt, header.session_id, header.msg_id));
     assert_eq!((opened.seq_no, &opened.body[..]), (SeqNo(777), &b"hello, world!!!!"[..]));
 }

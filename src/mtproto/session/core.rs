@@ -7,9 +7,10 @@ use rand::rngs::StdRng;
 
 use super::{
     acks::{Acks, MAX_IDS},
+    client::RequestId,
     error::PeerMisbehaved,
     event::Event,
-    params::Limits,
+    params::{HttpWait, Limits},
     salts::{FutureSalt, Salts},
     service,
     sorted::Sorted,
@@ -74,6 +75,8 @@ pub(super) struct Core {
     pub(super) unpack_left: usize,
     /// The offset that was last reported.
     pub(super) reported_offset: i64,
+    /// What the peer last said about the answer to its HTTP request (server).
+    pub(super) http_wait: Option<HttpWait>,
 }
 
 impl Core {
@@ -210,7 +213,9 @@ impl Core {
 
     /// Encrypts a frame. One message travels bare, several in a container; so does one that is sent again: "the message must not be
     /// re-sent on its own with the same msg_id".
-    pub(super) fn seal(&mut self, now: Now, frame: Frame) -> BytesMut {
+    ///
+    /// Returned with it is the token of a quick acknowledgement.
+    pub(super) fn seal(&mut self, now: Now, frame: Frame) -> (BytesMut, u32) {
         let unix = self.server_unix(now);
         let salt = self.salts.current(unix).map_or(Salt(0), |salt| salt.salt);
         let Frame { mut messages, wrap, .. } = frame;
@@ -220,7 +225,7 @@ impl Core {
                 let header = Header { salt, session_id: self.session_id, msg_id: only.msg_id, seq_no: only.seq_no };
                 let (body, ledger) = (&only.body, &self.ledger);
                 let write = |out: &mut BytesMut| body.write(ledger, out);
-                envelope::seal_with(&self.auth_key, self.side, &header, body.len(), write, &mut self.rng)
+                envelope::seal_with_token(&self.auth_key, self.side, &header, body.len(), write, &mut self.rng)
             }
             _ => {
                 let origin = self.answering();
@@ -241,7 +246,7 @@ impl Core {
                 let each = |message: &Ready| container::MESSAGE_HEADER_LEN + message.body.len();
                 let len = container::HEADER_LEN + messages.iter().map(each).sum::<usize>();
                 let header = Header { salt, session_id: self.session_id, msg_id, seq_no };
-                envelope::seal_with(&self.auth_key, self.side, &header, len, write, &mut self.rng)
+                envelope::seal_with_token(&self.auth_key, self.side, &header, len, write, &mut self.rng)
             }
         };
         messages.clear();
@@ -417,6 +422,8 @@ pub(super) struct Frame {
     messages: Vec<Ready>,
     bytes: usize,
     wrap: bool,
+    /// The requests in it that want a quick acknowledgement.
+    pub(super) quick: Vec<RequestId>,
     /// There is a request in it.
     request: bool,
     /// No request joins what is in it.

@@ -30,6 +30,11 @@ pub enum Event {
         /// Why.
         error: Failure,
     },
+    /// The server has received a request, as it says by a quick acknowledgement: nothing more. The answer is still to come.
+    QuickAck {
+        /// The request.
+        id: RequestId,
+    },
     /// What became of the answer to a cancelled request on the server. The request itself ended with [`Failure::Cancelled`].
     AnswerDropped {
         /// The request.

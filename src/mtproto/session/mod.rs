@@ -5,6 +5,7 @@
 //! * [`error`]: what it refuses, one variant for each rule.
 //! * [`salts`]: the server salts of a key.
 //! * `client`, `server`: the two roles.
+//! * `http`: what HTTP needs, where a server speaks only when it was asked.
 //! * `inbound`: checks of received messages. `core`: frames to be sent. `service`: service messages on the wire. `acks`, `timer`: what
 //!   their names say. `sorted`: a map for keys that rise.
 //!
@@ -35,6 +36,7 @@ mod core;
 pub mod error;
 pub mod event;
 mod footprint;
+mod http;
 mod inbound;
 pub mod params;
 pub mod salts;
@@ -50,7 +52,7 @@ pub use self::{
     error::{ApiMisuse, PeerMisbehaved, Reaction, SessionError},
     event::{DeathCause, DropOutcome, Event, KeyDestruction},
     footprint::Footprint,
-    params::{ClientParams, Limits, PingPolicy, RequestOptions, Seed, ServerParams},
+    params::{ClientParams, HttpWait, Limits, PingPolicy, RequestOptions, Seed, ServerParams},
     salts::{FutureSalt, Salts},
 };
 
@@ -107,6 +109,8 @@ use self::{
 pub struct Session {
     core: Core,
     role: Role,
+    /// The last frame asks for a quick acknowledgement.
+    wants_quick_ack: bool,
 }
 
 #[expect(clippy::large_enum_variant, reason = "one for each session, and never moved")]
@@ -124,7 +128,7 @@ impl Session {
         core.reported_offset = core.clock.offset(now);
         let mut client = Client::new(ping);
         client.connection_opened(&mut core, now);
-        Self { core, role: Role::Client(client) }
+        Self { core, role: Role::Client(client), wants_quick_ack: false }
     }
 
     /// A server's side of a session, on a connection that is open. The client's first message makes it say `new_session_created`.
@@ -133,7 +137,7 @@ impl Session {
         let clock = ServerClock::new(now, 0);
         let mut core = new_core(auth_key, Side::Server, session_id, clock, salts, tracer, &rng_seed, limits);
         let unique_id = core.rng.next_u64().cast_signed();
-        Self { core, role: Role::Server(Server::new(unique_id)) }
+        Self { core, role: Role::Server(Server::new(unique_id)), wants_quick_ack: false }
     }
 
     /// The session's identifier. It changes only by [`Event::SessionReset`].
@@ -279,10 +283,48 @@ impl Session {
         if !self.core.connected {
             return None;
         }
-        self.note_clocks(now);
-        if self.core.timers.waits(Timer::Flush, now.mono) && !self.core.hurry && !self.core.acks_due {
+        if self.waits_for_company(now) {
             return None;
         }
+        let mut frame = self.collect(now);
+        self.core.fill_acks(now, &mut frame);
+        if frame.is_empty() {
+            self.core.spare = frame.into_spare();
+            self.nothing_left();
+            return None;
+        }
+        Some(self.seal(now, frame))
+    }
+
+    /// Whether the frame that [`poll_output`](Self::poll_output) returned last is to be sent so that the server acknowledges it at once
+    /// ("Quick ack"). A transport that has no such thing sends it as any other.
+    pub fn wants_quick_ack(&self) -> bool {
+        self.wants_quick_ack
+    }
+
+    /// Takes a quick acknowledgement off the transport (client role): [`Event::QuickAck`] for each request in the frame that it is about.
+    /// Returns whether it is known which that is. One that is not is no attack: it may be late.
+    pub fn handle_quick_ack(&mut self, token: u32) -> bool {
+        match &mut self.role {
+            Role::Client(client) => client.handle_quick_ack(&mut self.core, token),
+            Role::Server(_) => false,
+        }
+    }
+
+    /// Whether what there is to send waits a moment longer for what may come.
+    fn waits_for_company(&mut self, now: Now) -> bool {
+        self.note_clocks(now);
+        self.core.timers.waits(Timer::Flush, now.mono) && !self.core.hurry && !self.core.acks_due
+    }
+
+    /// Everything is said. What comes next may wait for company again.
+    fn nothing_left(&mut self) {
+        self.core.hurry = false;
+        self.core.timers.stop(Timer::Flush);
+    }
+
+    /// What there is to send, acknowledgements aside.
+    fn collect(&mut self, now: Now) -> Frame {
         let mut frame = Frame::reusing(std::mem::take(&mut self.core.spare));
         if let Role::Server(server) = &mut self.role {
             // News of a new session goes before what that session answers.
@@ -293,21 +335,22 @@ impl Session {
             Role::Client(client) => client.fill(&mut self.core, now, &mut frame),
             Role::Server(server) => server.fill(&mut self.core, now, &mut frame),
         }
-        self.core.fill_acks(now, &mut frame);
-        if frame.is_empty() {
-            self.core.spare = frame.into_spare();
-            // Everything is said. What comes next may wait for company again.
-            self.core.hurry = false;
-            self.core.timers.stop(Timer::Flush);
-            return None;
-        }
+        frame
+    }
+
+    fn seal(&mut self, now: Now, mut frame: Frame) -> BytesMut {
         // What found no room does not wait any longer.
         self.core.hurry = true;
-        let frame = self.core.seal(now, frame);
+        let quick = std::mem::take(&mut frame.quick);
+        let (sealed, token) = self.core.seal(now, frame);
+        self.wants_quick_ack = !quick.is_empty();
         if let Role::Client(client) = &mut self.role {
-            client.wrote(frame.len());
+            client.wrote(sealed.len());
+            if self.wants_quick_ack {
+                client.expect_quick_ack(token, quick);
+            }
         }
-        Some(frame)
+        sealed
     }
 
     /// Sends what acknowledgements are owed without waiting for company: before a connection is closed for good.
@@ -582,5 +625,6 @@ fn new_core(
         hurry: false,
         unpack_left: limits.unpacked,
         reported_offset: 0,
+        http_wait: None,
     }
 }

@@ -185,6 +185,29 @@ impl Limits {
     }
 }
 
+/// How long a server may hold back the answer to an HTTP request, in the hope of something to say: `http_wait`. On the wire, whole
+/// milliseconds. See "Service Messages", HTTP Wait/Long Poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpWait {
+    /// The longest time between the first message that waits to be sent and the answer.
+    pub max_delay: Duration,
+    /// How long after each message another one is waited for.
+    pub wait_after: Duration,
+    /// The longest time without any message. Beats the other two.
+    pub max_wait: Duration,
+}
+
+impl HttpWait {
+    /// An answer at once, whatever there is to say.
+    pub const NONE: Self = Self { max_delay: Duration::ZERO, wait_after: Duration::ZERO, max_wait: Duration::ZERO };
+}
+
+/// What a server assumes of a client that does not say.
+impl Default for HttpWait {
+    fn default() -> Self {
+        Self { max_wait: Duration::from_secs(25), ..Self::NONE }
+    }
+}
 /// The longest frame that a transport carries.
 const MAX_FRAME: usize = 16 << 20;
 
@@ -198,10 +221,12 @@ pub struct RequestOptions {
     /// Whether no other request may share its container: for requests with long answers, like `upload.getFile`, which would otherwise
     /// wait for each other.
     pub alone: bool,
+    /// Whether to ask for a quick acknowledgement, where the transport has them: [`Event::QuickAck`](super::Event::QuickAck).
+    pub quick_ack: bool,
 }
 
 impl Default for RequestOptions {
     fn default() -> Self {
-        Self { method: 0, compress: true, alone: false }
+        Self { method: 0, compress: true, alone: false, quick_ack: false }
     }
 }

@@ -4,9 +4,11 @@
 //! of `msgs_state_info` is no text), so they are read by hand. A test compares the constructors with the schema's. See "Service
 //! Messages", "Service Messages about Messages".
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
-use super::{acks::MAX_IDS, event::KeyDestruction, salts::FutureSalt};
+use super::{acks::MAX_IDS, event::KeyDestruction, params::HttpWait, salts::FutureSalt};
 use crate::{
     check::{Check, broken},
     ids::{MsgId, Salt, SeqNo, SessionId},
@@ -73,7 +75,7 @@ pub(super) enum Service {
     DestroyAuthKey,
     KeyDestroyed(KeyDestruction),
     NewSession { first_msg_id: MsgId, unique_id: i64, salt: Salt },
-    HttpWait,
+    HttpWait(HttpWait),
     Acks(Vec<MsgId>),
     BadMsg { about: MsgId, code: i32 },
     BadSalt { about: MsgId, code: i32, salt: Salt },
@@ -134,8 +136,8 @@ pub(super) fn read(body: &Bytes) -> Result<Option<Service>, ReadError> {
         DESTROY_AUTH_KEY_NONE => Service::KeyDestroyed(KeyDestruction::Unknown),
         DESTROY_AUTH_KEY_FAIL => Service::KeyDestroyed(KeyDestruction::Failed),
         HTTP_WAIT => {
-            r.raw(12)?;
-            Service::HttpWait
+            let mut millis = || Ok::<_, wire::Error>(Duration::from_millis(u64::try_from(r.i32()?).unwrap_or(0)));
+            Service::HttpWait(HttpWait { max_delay: millis()?, wait_after: millis()?, max_wait: millis()? })
         }
         MSGS_ACK => Service::Acks(id_list(r)?),
         BAD_MSG_NOTIFICATION => {
@@ -311,6 +313,11 @@ pub(super) fn get_future_salts(num: i32) -> Bytes {
 pub(super) fn future_salts_answer(req: MsgId, now: i64, salts: &[FutureSalt]) -> Bytes {
     let head = Writer::new(FUTURE_SALTS).long(req.0).int(seconds(now)).int(length(salts.len()));
     salts.iter().fold(head, |writer, salt| writer.int(seconds(salt.since)).int(seconds(salt.until)).long(salt.salt.0)).done()
+}
+
+pub(super) fn http_wait(wait: &HttpWait) -> Bytes {
+    let millis = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+    Writer::new(HTTP_WAIT).int(millis(wait.max_delay)).int(millis(wait.wait_after)).int(millis(wait.max_wait)).done()
 }
 
 pub(super) fn rpc_drop_answer(req: MsgId) -> Bytes {

@@ -1,5 +1,6 @@
 //! How a connection comes about, and what follows its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -12,27 +13,32 @@ use crate::mtproto::handshake::Mode;
 use crate::mtproto::handshake::client::Config;
 use crate::mtproto::session::{ClientParams, Session};
 use crate::net::dial::dial;
-use crate::net::error::{NetError, ProtocolError, RequestError};
+use crate::net::error::{DialError, NetError, ProtocolError, RequestError};
 use crate::net::exchange::{ExchangeError, exchange};
 use crate::net::host::{KeyVerdict, Status};
-use crate::net::io::Io;
 use crate::net::key::KeyMaterial;
-use crate::trace::{ConnId, Event};
+use crate::net::link::LinkConfig;
+use crate::net::websocket::UpgradeError;
+use crate::net::wire::{Opening, Wire};
+use crate::trace::{ConnId, Event, Tracer};
 use crate::transport::{self, TransportError};
 
 use super::{Driver, End, Outage, seed};
 
 /// The longest pause that the server may impose before another key is bound. It is not asked often enough to deserve more.
 const LONGEST_BINDING_PAUSE: Duration = Duration::from_secs(60);
+/// What is added to the numbers of the public test DCs where the protocol writes them.
+const TEST_DCS: i32 = 10_000;
 /// Connections in a row that may end with a broken rule before waiting requests are told.
 pub(super) const VIOLATIONS_TOLERATED: u32 = 3;
 
 impl Driver {
     /// Dials, and sees to it that there is a key and a session.
-    pub(super) async fn connect(&mut self) -> Result<Io, End> {
+    pub(super) async fn connect(&mut self) -> Result<Wire, End> {
         self.attempt();
         let clock = self.config.clock;
-        let (dialer, addrs, timeout) = (Arc::clone(&self.config.dialer), self.config.addrs.clone(), self.config.dial_timeout);
+        let (dialer, carrier, timeout) = (Arc::clone(&self.config.dialer), self.config.carrier, self.config.dial_timeout);
+        let addrs: Vec<_> = self.config.addrs.iter().map(|addr| carrier.addr(*addr)).collect();
         if addrs.is_empty() {
             self.fail_all(&NetError::NoAddress { dc: self.config.dc }.into());
             return Err(End::Lost("no address".to_owned()));
@@ -47,19 +53,25 @@ impl Driver {
         let dialled = self.meanwhile(async move { dial(&*dialer, &addrs, timeout).await }).await.ok_or(End::Closed)?;
         let (stream, addr) = dialled.map_err(|failures| self.nobody_there(&failures))?;
         self.unproven = Some(addr);
-        let options = transport::Options { dc: self.config.wire_dc, ..self.config.transport };
+        let opening = opening(&self.config, addr, self.tracer.clone());
+        let opened_as = opening.to_string();
+        let mut rng = StdRng::from_seed(seed(&mut self.rng));
+        let opened = self.meanwhile(async move { Wire::open(stream, opening, &mut rng).await }).await.ok_or(End::Closed)?;
+        let io = opened.map_err(|error| match error {
+            UpgradeError::Lost(reason) => End::Lost(reason),
+            UpgradeError::Protocol(error) => End::Violation(error.into()),
+        })?;
         self.tracer.emit(clock.now(), || Event::Connected {
-            addr: format!("{addr} ({options}){via}"),
+            addr: opened_as + &via,
             took: clock.now().mono.saturating_sub(began.mono),
         });
-        let io = Io::new(stream, &options, clock, self.tracer.clone(), &mut self.rng);
         self.drop_ended();
         if self.session.is_some() { Ok(io) } else { self.begin_session(io).await }
     }
 
     /// Begins a session: under the DC's key, or under a temporary one that is bound to it. Makes what is missing first, over this very
     /// connection.
-    async fn begin_session(&mut self, io: Io) -> Result<Io, End> {
+    async fn begin_session(&mut self, io: Wire) -> Result<Wire, End> {
         let (io, material, fresh) = match self.key.current() {
             Some(material) => (io, material, false),
             None => self.make_key(io).await?,
@@ -83,7 +95,7 @@ impl Driver {
     }
 
     /// One exchange per DC at a time: whoever comes second finds the key made.
-    async fn make_key(&mut self, mut io: Io) -> Result<(Io, KeyMaterial, bool), End> {
+    async fn make_key(&mut self, mut io: Wire) -> Result<(Wire, KeyMaterial, bool), End> {
         let (slot, host) = (Arc::clone(&self.key), Arc::clone(&self.host));
         let (keys, dc, clock, tracer) =
             (Arc::clone(&self.config.rsa_keys), self.config.wire_dc, self.config.clock, self.tracer.clone());
@@ -187,6 +199,27 @@ impl Driver {
         for active in std::mem::take(&mut self.draining).into_iter().chain(self.session.take()) {
             self.abandon(&active);
         }
+    }
+}
+
+/// How a fresh stream to an address is made to carry frames.
+pub(super) fn opening(config: &LinkConfig, addr: SocketAddr, tracer: Tracer) -> Opening {
+    let (dialer, timeout) = (Arc::clone(&config.dialer), config.dial_timeout);
+    Opening {
+        carrier: config.carrier,
+        options: transport::Options { dc: config.wire_dc, ..config.transport },
+        addr,
+        test: config.wire_dc.0.abs() >= TEST_DCS,
+        redial: Box::new(move || {
+            let dialer = Arc::clone(&dialer);
+            Box::pin(async move {
+                let failure =
+                    |failures: Vec<DialError>| failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                dial(&*dialer, &[addr], timeout).await.map(|(stream, _)| stream).map_err(failure)
+            })
+        }),
+        clock: config.clock,
+        tracer,
     }
 }
 

@@ -34,7 +34,7 @@ use crate::mtproto::envelope;
 use crate::mtproto::rpc_error::RpcError;
 use crate::mtproto::session::{ApiMisuse, Event as SessionEvent, Reaction, RequestId, SessionError};
 use crate::trace::{Event, Tracer};
-use crate::transport::{Frame, TransportError};
+use crate::transport::{Frame, TransportError, websocket};
 
 use self::pfs::Renewal;
 use self::refusals::{FIRST_FLOOD_DELAY, LONGEST_FLOOD_DELAY};
@@ -43,9 +43,10 @@ use self::sessions::Active;
 use super::backoff::Backoff;
 use super::error::{NetError, ProtocolError, RequestError};
 use super::host::{Host, HostError, Status};
-use super::io::{Io, Readiness};
+use super::io::Readiness;
 use super::key::KeySlot;
 use super::link::LinkConfig;
+use super::wire::Wire;
 
 /// Delays between attempts: the first within a third of a second, then doubling.
 const FIRST_DELAY: Duration = Duration::from_millis(300);
@@ -252,7 +253,7 @@ impl Driver {
     }
 
     /// The connection's life: until it is lost, broken, or not wanted any more.
-    async fn serve(&mut self, io: &mut Io) -> End {
+    async fn serve(&mut self, io: &mut Wire) -> End {
         let now = self.config.clock.now();
         for active in self.session.iter_mut().chain(&mut self.draining).filter(|active| !active.session.is_connected()) {
             active.session.set_tracer(self.tracer.clone());
@@ -287,7 +288,7 @@ impl Driver {
                         }
                     }
                     Ok(Readiness::Written) => {}
-                    Err(error) => return End::Lost(error.to_string()),
+                    Err(error) => return broken(&error),
                 },
                 () = &mut timer, if due.is_some() => if let Err(end) = self.expire() {
                     return end;
@@ -320,15 +321,16 @@ impl Driver {
     }
 
     /// Moves everything that can move without waiting: requests into the session, events out of the sessions, frames into the stream.
-    fn advance(&mut self, io: &mut Io) -> Result<(), End> {
+    fn advance(&mut self, io: &mut Wire) -> Result<(), End> {
         loop {
             self.hand_over();
             let moved = self.handle_events()?;
             let now = self.config.clock.now();
+            let listening = self.keep_alive || !self.pending.is_empty();
             for active in self.session.iter_mut().chain(&mut self.draining) {
-                while io.has_room() {
-                    let Some(frame) = active.session.poll_output(now) else { break };
-                    io.queue(&frame, &mut self.rng).map_err(|error| End::Violation(error.into()))?;
+                while let Some(turn) = io.turn(listening) {
+                    let Some(frame) = turn.poll(&mut active.session, now) else { break };
+                    io.queue(&frame, active.session.wants_quick_ack(), &mut self.rng).map_err(End::Violation)?;
                 }
             }
             self.retire_drained(io)?;
@@ -340,8 +342,8 @@ impl Driver {
     }
 
     /// Takes the frames that have come in whole.
-    fn receive(&mut self, io: &mut Io) -> Result<(), End> {
-        while let Some(frame) = io.next_frame().map_err(|error| End::Violation(error.into()))? {
+    fn receive(&mut self, io: &mut Wire) -> Result<(), End> {
+        while let Some(frame) = io.next_frame().map_err(End::Violation)? {
             match frame {
                 Frame::Payload(payload) => {
                     let now = self.config.clock.now();
@@ -375,7 +377,11 @@ impl Driver {
                         Err(error) => return Err(End::Violation(error.into())),
                     }
                 }
-                Frame::QuickAck(_) => {}
+                Frame::QuickAck(token) => {
+                    let known =
+                        self.session.iter_mut().chain(&mut self.draining).any(|active| active.session.handle_quick_ack(token));
+                    tracing::trace!(token, known, "quick acknowledgement");
+                }
                 Frame::Error(error) => return Err(End::Refused(error)),
             }
         }
@@ -462,13 +468,13 @@ impl Driver {
     }
 
     /// The stream is over: says goodbye where there is somebody to hear it.
-    async fn leave(&mut self, io: &mut Io, end: &End) {
+    async fn leave(&mut self, io: &mut Wire, end: &End) {
         let now = self.config.clock.now();
         if matches!(end, End::Closed) {
             for active in self.session.iter_mut().chain(&mut self.draining) {
                 active.session.flush_acks();
-                while let Some(frame) = active.session.poll_output(now) {
-                    if io.queue(&frame, &mut self.rng).is_err() {
+                while let Some(frame) = io.turn(false).and_then(|turn| turn.poll(&mut active.session, now)) {
+                    if io.queue(&frame, false, &mut self.rng).is_err() {
                         break;
                     }
                 }
@@ -495,6 +501,14 @@ impl std::fmt::Display for End {
             Self::Unbound(error) => write!(f, "the server does not bind a temporary key: {error}"),
             Self::Barred(error) => error.fmt(f),
         }
+    }
+}
+
+/// A stream that fails is lost, unless it fails because the peer broke a rule of what the stream is inside of.
+fn broken(error: &std::io::Error) -> End {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<websocket::Error>()) {
+        Some(error) => End::Violation((*error).into()),
+        None => End::Lost(error.to_string()),
     }
 }
 

@@ -33,13 +33,14 @@ use crate::net::bind::{self, BindError, Order};
 use crate::net::dial::dial;
 use crate::net::error::{ProtocolError, RequestError};
 use crate::net::host::Host;
-use crate::net::io::Io;
 use crate::net::key::KeyMaterial;
 use crate::net::link::{LinkConfig, Pfs};
 use crate::net::temp::TempMaterial;
+use crate::net::wire::Wire;
 use crate::trace::Event;
 use crate::transport;
 
+use super::connect::opening;
 use super::requests::Pending;
 use super::sessions::Temp;
 use super::{Driver, End, draw_session_id, next_connection, seed};
@@ -108,7 +109,7 @@ fn is_usable(material: &TempMaterial, now: Now) -> bool {
 
 impl Driver {
     /// Begins a session under a temporary key; makes and binds one first, over this very connection, when there is none.
-    pub(super) async fn begin_temp_session(&mut self, io: Io, pfs: Pfs, perm: KeyMaterial) -> Result<Io, End> {
+    pub(super) async fn begin_temp_session(&mut self, io: Wire, pfs: Pfs, perm: KeyMaterial) -> Result<Wire, End> {
         let clock = self.config.clock;
         let known = pfs.slot.current(perm.auth_key.id()).filter(|material| is_usable(material, clock.now()));
         let (io, session, material) = match known {
@@ -132,10 +133,10 @@ impl Driver {
     /// One at a time for each kind of connection: whoever comes second finds the key made.
     async fn make_temp_key(
         &mut self,
-        mut io: Io,
+        mut io: Wire,
         pfs: Pfs,
         perm: KeyMaterial,
-    ) -> Result<(Io, Option<Session>, TempMaterial), End> {
+    ) -> Result<(Wire, Option<Session>, TempMaterial), End> {
         let (host, clock) = (Arc::clone(&self.host), self.config.clock);
         let order = order(&self.config, &pfs, perm, self.tracer.clone());
         let mut rng = StdRng::from_seed(seed(&mut self.rng));
@@ -372,14 +373,16 @@ async fn renew(
     }
     let tracer = config.tracer.with_connection(next_connection(), config.dc);
     let began = clock.now();
-    let dialled = dial(&*config.dialer, &config.addrs, config.dial_timeout).await;
+    let addrs: Vec<_> = config.addrs.iter().map(|addr| config.carrier.addr(*addr)).collect();
+    let dialled = dial(&*config.dialer, &addrs, config.dial_timeout).await;
     let (stream, addr) = dialled.map_err(|failures| failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    let options = transport::Options { dc: config.wire_dc, ..config.transport };
+    let opening = opening(&config, addr, tracer.clone());
+    let opened_as = opening.to_string();
+    let mut io = Wire::open(stream, opening, &mut rng).await.map_err(|error| error.to_string())?;
     tracer.emit(clock.now(), || Event::Connected {
-        addr: format!("{addr} ({options}), to renew a key"),
+        addr: opened_as + ", to renew a key",
         took: clock.now().mono.saturating_sub(began.mono),
     });
-    let mut io = Io::new(stream, &options, clock, tracer.clone(), &mut rng);
     let order = order(&config, &pfs, perm, tracer);
     let (session, material) = bind::make(&mut io, &order, &mut rng).await.map_err(|error| End::from(error).to_string())?;
     host.temp_key_made(pfs.key_use, &material).map_err(|error| error.to_string())?;

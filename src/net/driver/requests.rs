@@ -129,7 +129,12 @@ impl Driver {
                 whole.extend_from_slice(&bare);
                 whole.freeze()
             };
-            let options = RequestOptions { method, compress: pending.compress, alone: has_long_answer(method) };
+            let options = RequestOptions {
+                method,
+                compress: pending.compress,
+                alone: has_long_answer(method),
+                quick_ack: self.config.quick_acks,
+            };
             let id = match session.request(now, pending.wrapped.clone(), options) {
                 Ok(id) => id,
                 Err(error) => {

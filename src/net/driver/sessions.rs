@@ -4,7 +4,7 @@
 
 use crate::mtproto::session::{Event as SessionEvent, Failure, Session};
 use crate::net::error::RequestError;
-use crate::net::io::Io;
+use crate::net::wire::Wire;
 use crate::trace::Event;
 
 use super::{Driver, End};
@@ -106,10 +106,10 @@ impl Driver {
     }
 
     /// Ends sessions that have nothing left to wait for.
-    pub(super) fn retire_drained(&mut self, io: &mut Io) -> Result<(), End> {
+    pub(super) fn retire_drained(&mut self, io: &mut Wire) -> Result<(), End> {
         // A connection that is kept for its updates gets them from the old session until the new one is known.
         let covering = self.keep_alive && !self.config.prelude.hello.is_empty() && !self.is_introduced();
-        if covering || self.draining.is_empty() || !io.has_room() {
+        if covering || self.draining.is_empty() || io.turn(false).is_none() {
             return Ok(());
         }
         let now = self.config.clock.now();
@@ -121,8 +121,8 @@ impl Driver {
             // Not under a key that is about to end: the server would take the last words for a stranger's.
             if active.temp.is_none_or(|temp| active.session.server_time(now).as_secs() + 1 < temp.ends_at()) {
                 active.session.flush_acks();
-                while let Some(frame) = active.session.poll_output(now) {
-                    io.queue(&frame, &mut self.rng).map_err(|error| End::Violation(error.into()))?;
+                while let Some(frame) = io.turn(false).and_then(|turn| turn.poll(&mut active.session, now)) {
+                    io.queue(&frame, false, &mut self.rng).map_err(End::Violation)?;
                 }
             }
             self.parted = true;

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use bytes::{Bytes, BytesMut};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
 use super::sessions::{SessionKey, Slot};
@@ -17,24 +18,25 @@ use crate::crypto::AuthKey;
 use crate::crypto::kdf::Side;
 use crate::ids::{DcId, SessionId};
 use crate::mtproto::envelope::{self, Opened};
-use crate::mtproto::handshake::KeyKind;
 use crate::mtproto::handshake::server::{ServerHandshake, Step};
+use crate::mtproto::handshake::{self, KeyKind};
 use crate::mtproto::plain;
 use crate::mtproto::session::{
     DeathCause, Event, FutureSalt, KeyDestruction, PeerMisbehaved, ServerParams, Session, SessionError,
 };
+use crate::net::websocket;
 use crate::sandbox::state;
 use crate::trace::{self, ConnId, Tracer};
 use crate::transport::{self, Codec, Detector, Frame, TransportError};
 
 /// A connection over which nothing comes is closed.
-const IDLE: Duration = Duration::from_secs(600);
+pub(super) const IDLE: Duration = Duration::from_secs(600);
 /// The same, as long as nothing has come at all.
-const IDLE_AT_FIRST: Duration = Duration::from_secs(60);
+pub(super) const IDLE_AT_FIRST: Duration = Duration::from_secs(60);
 /// Bytes that wait to be written at which nothing more is made ready.
-const MAX_UNWRITTEN: usize = 2 << 20;
+pub(super) const MAX_UNWRITTEN: usize = 2 << 20;
 /// How much is read at once.
-const READ: usize = 256 << 10;
+pub(super) const READ: usize = 256 << 10;
 /// Sessions on one connection; nobody needs more than two.
 const MAX_SESSIONS: usize = 16;
 /// Salts given to a session: with one every half hour, enough for more than a day.
@@ -56,8 +58,16 @@ pub(crate) enum Closed {
     Io(#[from] std::io::Error),
     #[error("transport: {0}")]
     Transport(#[from] transport::Error),
+    #[error("HTTP: {0}")]
+    Http(#[from] transport::http::Error),
+    #[error("WebSocket: {0}")]
+    WebSocket(String),
+    #[error("a request to which there is no answer")]
+    NoAnswer,
+    #[error("the client wanted no more than this")]
+    Last,
     #[error("key exchange: {0}")]
-    Handshake(#[from] crate::mtproto::handshake::error::Error),
+    Handshake(#[from] handshake::error::Error),
     #[error("no auth key {0:#018x}")]
     UnknownKey(i64),
     #[error("session: {0}")]
@@ -76,23 +86,44 @@ pub(crate) enum Closed {
     State(#[from] state::Error),
 }
 
+impl Closed {
+    /// The transport error that tells the client, if one does.
+    pub(super) fn transport_error(&self) -> Option<TransportError> {
+        match self {
+            Self::UnknownKey(_) | Self::Session(SessionError::Envelope(_)) => Some(TransportError::AuthKeyNotFound),
+            Self::Handshake(error) => Some(error.transport_code().into()),
+            _ => None,
+        }
+    }
+}
+
+/// What became of a frame.
+pub(super) enum Handled {
+    /// A step of the key exchange, and its answer if it has one; with the reason if that was the last step.
+    Plain { answer: Option<Bytes>, failed: Option<handshake::error::Error> },
+    /// A message of a session; `received`: it was accepted for processing, now or before.
+    Message { slot: Arc<Slot>, token: u32, received: bool },
+    /// A copy of what a destroyed session has dealt with, or a late message: nobody waits for an answer.
+    Dropped,
+}
+
 /// One connection.
 pub(crate) struct Connection {
-    shared: Arc<Shared>,
-    id: ConnId,
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: ConnId,
     dc: DcId,
     peer: SocketAddr,
     tracer: Tracer,
-    notify: Arc<Notify>,
+    pub(super) notify: Arc<Notify>,
     /// Keys used on this connection, and when they end.
     keys: HashMap<i64, (AuthKey, Option<i64>)>,
     /// How many keys the cluster had forgotten when these were looked up.
     key_losses: u64,
     /// Sessions whose messages came over this connection.
-    slots: Vec<Arc<Slot>>,
+    pub(super) slots: Vec<Arc<Slot>>,
     handshake: Option<ServerHandshake>,
-    input: BytesMut,
-    output: BytesMut,
+    pub(super) input: BytesMut,
+    pub(super) output: BytesMut,
 }
 
 impl Connection {
@@ -115,35 +146,27 @@ impl Connection {
     }
 
     /// Serves the client until one of both has had enough.
-    pub(crate) async fn run(mut self, stream: TcpStream) -> Closed {
-        let (mut reader, mut writer) = stream.into_split();
+    pub(crate) async fn run(mut self, mut stream: TcpStream) -> Closed {
         self.tracer.emit(self.shared.now(), || trace::Event::Connected { addr: self.peer.to_string(), took: Duration::ZERO });
-        let mut codec = None;
-        let closed = match self.serve(&mut reader, &mut writer, &mut codec).await {
-            Ok(never) => match never {},
-            Err(closed) => closed,
-        };
-        // What is ready is written: a notice, a transport error.
-        if !matches!(closed, Closed::ByPeer | Closed::Io(_)) {
-            if let Some(codec) = &mut codec {
-                let code = match &closed {
-                    Closed::UnknownKey(_) | Closed::Session(SessionError::Envelope(_)) => Some(TransportError::AuthKeyNotFound),
-                    Closed::Handshake(error) => Some(error.transport_code().into()),
-                    _ => None,
-                };
-                if let Some(code) = code
-                    && let Err(error) = codec.encode_error(code, &mut rand::rng(), &mut self.output)
-                {
-                    tracing::debug!(%error, "transport error not sent");
+        let mut detector = Detector::new();
+        let closed = loop {
+            match detector.detect(&mut self.input) {
+                Ok(Some(codec)) => {
+                    let (mut reader, mut writer) = stream.into_split();
+                    break self.serve(&mut reader, &mut writer, codec).await;
                 }
+                Err(transport::Error::Http) => break self.serve_web(stream).await,
+                Err(error) => break error.into(),
+                Ok(None) => {}
             }
-            let farewell = async {
-                writer.write_all(&self.output).await?;
-                writer.shutdown().await
-            };
-            // Whether it arrives is the client's luck.
-            let _ = tokio::time::timeout(FAREWELL, farewell).await;
-        }
+            self.input.reserve(READ);
+            match tokio::time::timeout(IDLE_AT_FIRST, stream.read_buf(&mut self.input)).await {
+                Ok(Ok(0)) => break Closed::ByPeer,
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => break error.into(),
+                Err(_) => break Closed::Idle,
+            }
+        };
         let now = self.shared.now();
         self.tracer.emit(now, || trace::Event::Disconnected { reason: closed.to_string() });
         for slot in &self.slots {
@@ -152,21 +175,94 @@ impl Connection {
         closed
     }
 
-    async fn serve(
-        &mut self,
-        reader: &mut OwnedReadHalf,
-        writer: &mut OwnedWriteHalf,
-        codec: &mut Option<Codec>,
-    ) -> Result<std::convert::Infallible, Closed> {
+    /// The first bytes are HTTP: the transport of that name, or the upgrade to WebSocket and what is inside.
+    async fn serve_web(&mut self, stream: TcpStream) -> Closed {
+        if !self.input.starts_with(b"GET ") {
+            let (mut reader, mut writer) = stream.into_split();
+            let closed = self.serve_http(&mut reader, &mut writer).await;
+            self.say_farewell(&closed, &mut writer).await;
+            return closed;
+        }
+        let (input, rng) = (std::mem::take(&mut self.input), StdRng::from_rng(&mut rand::rng()));
+        let accepted = tokio::time::timeout(IDLE_AT_FIRST, websocket::accept(stream, input, rng));
+        let (mut reader, mut writer) = match accepted.await {
+            Ok(Ok(stream)) => tokio::io::split(stream),
+            Ok(Err(error)) => return Closed::WebSocket(error.to_string()),
+            Err(_) => return Closed::Idle,
+        };
         let mut detector = Detector::new();
+        loop {
+            match detector.detect(&mut self.input) {
+                // "When using the WebSocket transport, transport obfuscation is required."
+                Ok(Some(codec)) if !codec.options().obfuscated => return Closed::WebSocket("not obfuscated inside".to_owned()),
+                Ok(Some(codec)) => return self.serve(&mut reader, &mut writer, codec).await,
+                Ok(None) => {}
+                Err(error) => return error.into(),
+            }
+            match tokio::time::timeout(IDLE_AT_FIRST, reader.read_buf(&mut self.input)).await {
+                Ok(Ok(0)) => return Closed::ByPeer,
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return error.into(),
+                Err(_) => return Closed::Idle,
+            }
+        }
+    }
+
+    /// Serves a byte stream whose transport is known.
+    async fn serve<R, W>(&mut self, reader: &mut R, writer: &mut W, mut codec: Codec) -> Closed
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let closed = match self.run_stream(reader, writer, &mut codec).await {
+            Ok(never) => match never {},
+            Err(closed) => closed,
+        };
+        if let Some(code) = closed.transport_error()
+            && let Err(error) = codec.encode_error(code, &mut rand::rng(), &mut self.output)
+        {
+            tracing::debug!(%error, "transport error not sent");
+        }
+        self.say_farewell(&closed, writer).await;
+        closed
+    }
+
+    /// What is ready is written: a notice, a transport error.
+    async fn say_farewell<W: AsyncWrite + Unpin>(&mut self, closed: &Closed, writer: &mut W) {
+        if matches!(closed, Closed::ByPeer | Closed::Io(_)) {
+            return;
+        }
+        let farewell = async {
+            writer.write_all(&self.output).await?;
+            writer.shutdown().await
+        };
+        // Whether it arrives is the client's luck.
+        let _ = tokio::time::timeout(FAREWELL, farewell).await;
+    }
+
+    async fn run_stream<R, W>(
+        &mut self,
+        reader: &mut R,
+        writer: &mut W,
+        codec: &mut Codec,
+    ) -> Result<std::convert::Infallible, Closed>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         let mut heard_at = self.shared.now().mono;
         loop {
+            while let Some(frame) = codec.decode(&mut self.input)? {
+                // Only servers send the others.
+                if let Frame::Payload(frame) = frame {
+                    self.take_frame(frame, codec).await?;
+                }
+            }
             self.make_ready(codec)?;
-            let full = self.output.len() >= MAX_UNWRITTEN || self.slots.iter().any(|slot| slot.lock().queues.is_full());
+            let full = self.output.len() >= MAX_UNWRITTEN || self.queues_are_full();
             let idle = if self.slots.is_empty() { IDLE_AT_FIRST } else { IDLE };
             let idle_at = heard_at.saturating_add(idle);
-            let wake_at =
-                self.slots.iter().filter_map(|slot| self.timeout_of(slot)).min().map_or(idle_at, |at| at.min(idle_at));
+            let wake_at = self.next_timeout().map_or(idle_at, |at| at.min(idle_at));
             self.input.reserve(READ);
             tokio::select! {
                 biased;
@@ -178,44 +274,65 @@ impl Connection {
                         return Err(Closed::ByPeer);
                     }
                     heard_at = self.shared.now().mono;
-                    if codec.is_none() {
-                        *codec = detector.detect(&mut self.input)?;
-                    }
-                    while let Some(codec) = codec.as_mut() {
-                        match codec.decode(&mut self.input)? {
-                            Some(Frame::Payload(frame)) => self.handle_frame(frame, codec).await?,
-                            // Only servers send these.
-                            Some(Frame::QuickAck(_) | Frame::Error(_)) => {}
-                            None => break,
-                        }
-                    }
                 }
                 () = self.notify.notified() => {}
                 () = tokio::time::sleep_until(self.shared.instant(wake_at)) => {
-                    let now = self.shared.now();
-                    if now.mono >= idle_at {
+                    if self.shared.now().mono >= idle_at {
                         return Err(Closed::Idle);
                     }
-                    for slot in &self.slots {
-                        let mut inner = slot.lock();
-                        if inner.owner.as_ref().is_some_and(|owner| owner.0 == self.id) {
-                            inner.session.handle_timeout(now);
-                        }
-                    }
+                    self.handle_timeouts();
                 }
             }
         }
     }
 
-    fn timeout_of(&self, slot: &Slot) -> Option<Duration> {
-        let inner = slot.lock();
-        inner.owner.as_ref().filter(|owner| owner.0 == self.id)?;
-        inner.session.poll_timeout()
+    async fn take_frame(&mut self, frame: BytesMut, codec: &mut Codec) -> Result<(), Closed> {
+        let wants_quick_ack = codec.quick_ack_requested();
+        match self.handle_frame(frame, false).await? {
+            Handled::Plain { answer, failed } => {
+                if let Some(answer) = answer {
+                    codec.encode(&answer, &mut rand::rng(), &mut self.output)?;
+                }
+                failed.map_or(Ok(()), |error| Err(error.into()))
+            }
+            Handled::Message { token, received, .. } => {
+                if wants_quick_ack && received {
+                    codec.encode_quick_ack(token, &mut rand::rng(), &mut self.output)?;
+                }
+                Ok(())
+            }
+            Handled::Dropped => Ok(()),
+        }
     }
 
-    /// Takes the sessions' events, and their frames as long as the client takes them.
-    fn make_ready(&mut self, codec: &mut Option<Codec>) -> Result<(), Closed> {
+    /// Whether so much waits that nothing more should be read.
+    pub(super) fn queues_are_full(&self) -> bool {
+        self.slots.iter().any(|slot| slot.lock().queues.is_full())
+    }
+
+    /// When the first of the sessions here wants to be woken.
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
+        let timeout_of = |slot: &Arc<Slot>| {
+            let inner = slot.lock();
+            if inner.is_at(self.id) { inner.session.poll_timeout() } else { None }
+        };
+        self.slots.iter().filter_map(timeout_of).min()
+    }
+
+    /// Time has passed.
+    pub(super) fn handle_timeouts(&self) {
         let now = self.shared.now();
+        for slot in &self.slots {
+            let mut inner = slot.lock();
+            if inner.is_at(self.id) {
+                inner.session.handle_timeout(now);
+                inner.observe(now);
+            }
+        }
+    }
+
+    /// Takes the sessions' events. Returns why one of them wants the connection closed, if one does.
+    pub(super) fn take_events(&self) -> Result<Option<DeathCause>, Closed> {
         let mut dead = None;
         for slot in &self.slots {
             loop {
@@ -224,6 +341,7 @@ impl Connection {
                 match event {
                     Event::Request { msg_id, body } => work::submit(&self.shared, slot, msg_id, body),
                     Event::DestroySession { session_id } => {
+                        let now = self.shared.now();
                         let known = self.shared.sessions.remove(now, SessionKey { session: session_id, ..slot.key });
                         if let Err(error) = slot.lock().session.session_destroyed(session_id, known) {
                             tracing::debug!(%error, "answer to destroy_session not sent");
@@ -240,9 +358,18 @@ impl Connection {
                     _ => {}
                 }
             }
-            let Some(codec) = codec else { continue };
+            slot.lock().observe(self.shared.now());
+        }
+        Ok(dead)
+    }
+
+    /// Takes the sessions' events, and their frames as long as the client takes them.
+    fn make_ready(&mut self, codec: &mut Codec) -> Result<(), Closed> {
+        let now = self.shared.now();
+        let dead = self.take_events()?;
+        for slot in &self.slots {
             let mut inner = slot.lock();
-            if inner.owner.as_ref().is_none_or(|owner| owner.0 != self.id) {
+            if !inner.is_at(self.id) {
                 continue;
             }
             while self.output.len() < MAX_UNWRITTEN {
@@ -258,36 +385,47 @@ impl Connection {
         dead.map_or(Ok(()), |cause| Err(Closed::Dead(cause)))
     }
 
-    async fn handle_frame(&mut self, frame: BytesMut, codec: &mut Codec) -> Result<(), Closed> {
+    /// Acts on a frame. `http`: its session is to share this connection with others, and answers only when it is asked.
+    pub(super) async fn handle_frame(&mut self, frame: BytesMut, http: bool) -> Result<Handled, Closed> {
         if plain::is_plain(&frame) {
-            return self.handle_handshake(frame, codec).await;
+            return self.handle_handshake(frame).await;
         }
         let key_id = envelope::key_id_of(&frame).unwrap_or(0);
         let key = self.key(key_id)?;
-        let opened = envelope::open(&key, Side::Client, frame).map_err(|error| {
+        let (opened, token) = envelope::open_with_token(&key, Side::Client, frame).map_err(|error| {
             self.tracer.emit(self.shared.now(), || trace::Event::CheckFailed { rule: error.rule(), detail: error.to_string() });
             SessionError::Envelope(error)
         })?;
         let slot = match self.slot(&key, &opened) {
-            // A copy of what that session has dealt with, or a late message: nobody waits for an answer.
             Err(error @ Closed::SessionDestroyed(_)) => {
                 tracing::debug!(conn = self.id.0, %error, "message dropped");
-                return Ok(());
+                return Ok(Handled::Dropped);
             }
             slot => slot?,
         };
         let now = self.shared.now();
-        slot.attach(now, self.id, &self.notify);
-        let handled = slot.lock().session.handle_opened(now, opened);
-        // A client whose mistake was answered by a notice is given the chance to make it good.
-        match handled {
-            Err(error @ SessionError::PeerMisbehaved(PeerMisbehaved::Flood { .. })) => return Err(error.into()),
-            Err(error) => tracing::debug!(conn = self.id.0, %error, "message refused"),
-            Ok(()) => {}
+        if http {
+            slot.attach_http(now, self.id, &self.notify);
+        } else {
+            slot.attach(now, self.id, &self.notify);
         }
+        let handled = slot.lock().session.handle_opened(now, opened);
+        let received = match handled {
+            Err(error @ SessionError::PeerMisbehaved(PeerMisbehaved::Flood { .. })) => return Err(error.into()),
+            Ok(()) | Err(SessionError::PeerMisbehaved(PeerMisbehaved::Duplicate { .. })) => true,
+            // A client whose mistake was answered by a notice is given the chance to make it good.
+            Err(error) => {
+                tracing::debug!(conn = self.id.0, %error, "message refused");
+                false
+            }
+        };
         // At once, not with the next frames: what a call changes must not wait for them.
-        let mut codec_here = None;
-        self.make_ready(&mut codec_here)
+        let dead = self.take_events()?;
+        match dead {
+            // Over HTTP there is no connection whose end could be meant.
+            Some(cause) if !http => Err(Closed::Dead(cause)),
+            _ => Ok(Handled::Message { slot, token, received }),
+        }
     }
 
     /// The key with an id: remembered for the connection, as long as it lasts and no key of the cluster was forgotten.
@@ -356,7 +494,7 @@ impl Connection {
             return Err(Closed::TooManySessions);
         }
         let mut inner = slot.lock();
-        if inner.owner.as_ref().is_none_or(|owner| owner.0 != self.id) {
+        if !inner.is_at(self.id) {
             inner.session.set_tracer(self.tracer.clone());
         }
         if now.unix() > inner.salts_until.saturating_sub(SALTS_AHEAD) {
@@ -388,7 +526,7 @@ impl Connection {
     }
 
     /// One step of a key exchange, on a thread of its own: it is arithmetic with large numbers.
-    async fn handle_handshake(&mut self, frame: BytesMut, codec: &mut Codec) -> Result<(), Closed> {
+    async fn handle_handshake(&mut self, frame: BytesMut) -> Result<Handled, Closed> {
         let handshake = self.handshake.take();
         let (shared, dc, tracer, ip) = (Arc::clone(&self.shared), self.dc, self.tracer.clone(), self.peer.ip().to_string());
         let step = tokio::task::spawn_blocking(move || -> Result<Step, Closed> {
@@ -418,22 +556,13 @@ impl Connection {
         })
         .await
         .map_err(|_| Closed::Lost)??;
-        let frame = match step {
-            Step::Send(next, frame) => {
-                self.handshake = Some(next);
-                frame
-            }
-            Step::Wait(next) => {
-                self.handshake = Some(next);
-                return Ok(());
-            }
-            Step::Done(_, frame) => frame,
-            Step::Failed(error, frame) => {
-                codec.encode(&frame, &mut rand::rng(), &mut self.output)?;
-                return Err(error.into());
-            }
+        let (next, answer, failed) = match step {
+            Step::Send(next, frame) => (Some(next), Some(frame), None),
+            Step::Wait(next) => (Some(next), None, None),
+            Step::Done(_, frame) => (None, Some(frame), None),
+            Step::Failed(error, frame) => (None, Some(frame), Some(error)),
         };
-        codec.encode(&frame, &mut rand::rng(), &mut self.output)?;
-        Ok(())
+        self.handshake = next;
+        Ok(Handled::Plain { answer, failed })
     }
 }

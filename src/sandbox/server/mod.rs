@@ -1,6 +1,7 @@
 //! The protocol server of a DC: it accepts connections, and each gets a task.
 //!
 //! * [`connection`]: one client's socket: transport, key exchange, encrypted messages;
+//! * [`http`]: the same over HTTP; [`turns`]: which request gets what a session has to say;
 //! * [`sessions`]: sessions, which outlive connections, and the pushing of updates to them;
 //! * [`work`]: calls on their way through the services, off the tasks that serve sockets.
 
@@ -23,7 +24,11 @@ use crate::mtproto::handshake::server::Config as HandshakeConfig;
 use crate::trace::{ConnId, Tracer};
 
 pub(crate) mod connection;
+mod http;
+#[cfg(test)]
+mod http_tests;
 pub(crate) mod sessions;
+mod turns;
 pub(crate) mod work;
 
 /// How long to wait after the system refused to accept a connection (too many open files, as a rule).

@@ -5,9 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
+use super::turns::{Turn, Turns};
 use super::work::Queues;
 use crate::clock::Now;
 use crate::ids::{MsgId, SessionId};
@@ -36,11 +37,19 @@ pub(crate) struct Slot {
     inner: Mutex<Inner>,
 }
 
+/// Where a session's messages go.
+enum Owner {
+    /// To one connection, at any time; and how to wake its task.
+    Stream(ConnId, Arc<Notify>),
+    /// To requests over HTTP.
+    Http(Turns),
+}
+
 /// The part of a slot that changes.
 pub(crate) struct Inner {
     pub(crate) session: Session,
-    /// The connection that the session's messages come from and go to, and how to wake its task.
-    pub(crate) owner: Option<(ConnId, Arc<Notify>)>,
+    /// The connection or connections that the session's messages come from and go to.
+    owner: Option<Owner>,
     /// The account to whose updates the session is entitled: logged in here, not imported from elsewhere.
     pub(crate) user: Option<i64>,
     /// The permanent key behind the session's own, as of the last call: itself, unless that is a temporary one.
@@ -76,8 +85,63 @@ impl Inner {
 
     /// Wakes the connection's task: there is something to send.
     pub(crate) fn wake(&self) {
-        if let Some((_, notify)) = &self.owner {
-            notify.notify_one();
+        match &self.owner {
+            Some(Owner::Stream(_, notify)) => notify.notify_one(),
+            Some(Owner::Http(turns)) => turns.wake(),
+            None => {}
+        }
+    }
+
+    /// Whether the session's messages go to this connection, or to this one among others.
+    pub(crate) fn is_at(&self, conn: ConnId) -> bool {
+        match &self.owner {
+            Some(Owner::Stream(owner, _)) => *owner == conn,
+            Some(Owner::Http(turns)) => turns.is_attached(conn),
+            None => false,
+        }
+    }
+
+    /// Over HTTP: a request of this session came. `None` if the session is elsewhere meanwhile.
+    pub(super) fn ask(&mut self, now: Now, conn: ConnId) -> Option<Turn> {
+        let wait = self.session.take_http_wait();
+        let Some(Owner::Http(turns)) = &mut self.owner else { return None };
+        Some(turns.ask(now.mono, conn, wait))
+    }
+
+    /// Over HTTP: when a request is to be answered; at once if the session is elsewhere.
+    pub(super) fn turns_due(&self, turn: Turn) -> Option<Duration> {
+        match &self.owner {
+            Some(Owner::Http(turns)) => Some(turns.due(turn)),
+            _ => None,
+        }
+    }
+
+    /// Over HTTP: looks at what waits to be sent.
+    pub(super) fn observe(&mut self, now: Now) {
+        let (outbox, running) = (self.session.outbox(), self.session.pending());
+        if let Some(Owner::Http(turns)) = &mut self.owner {
+            turns.observe(now.mono, outbox, running);
+        }
+    }
+
+    /// Over HTTP: the answer to a request. `None` if the session is elsewhere.
+    pub(super) fn take_answer(&mut self, now: Now, turn: Turn) -> Option<BytesMut> {
+        let Some(Owner::Http(turns)) = &mut self.owner else { return None };
+        turns.answered(turn);
+        let frame = self.session.poll_http_response(now);
+        self.observe(now);
+        self.unsent =
+            if self.session.outbox() == 0 { 0 } else { self.unsent.saturating_sub(frame.as_ref().map_or(0, BytesMut::len)) };
+        frame
+    }
+
+    fn change_owner(&mut self, now: Now, owner: Owner) {
+        if self.owner.replace(owner).is_some() {
+            self.session.connection_lost(now);
+        }
+        self.session.connection_opened(now);
+        if std::mem::take(&mut self.missed) {
+            self.push(now, dispatch::too_long());
         }
     }
 
@@ -102,23 +166,32 @@ impl Slot {
     /// Makes a connection the session's own.
     pub(crate) fn attach(&self, now: Now, conn: ConnId, notify: &Arc<Notify>) {
         let mut inner = self.lock();
-        if inner.owner.as_ref().is_some_and(|owner| owner.0 == conn) {
+        if matches!(&inner.owner, Some(Owner::Stream(owner, _)) if *owner == conn) {
             return;
         }
-        let was_connected = inner.owner.replace((conn, Arc::clone(notify))).is_some();
-        if was_connected {
-            inner.session.connection_lost(now);
+        inner.change_owner(now, Owner::Stream(conn, Arc::clone(notify)));
+    }
+
+    /// Adds a connection over HTTP to the session's own.
+    pub(crate) fn attach_http(&self, now: Now, conn: ConnId, notify: &Arc<Notify>) {
+        let mut inner = self.lock();
+        if let Some(Owner::Http(turns)) = &mut inner.owner {
+            turns.attach(conn, notify);
+            return;
         }
-        inner.session.connection_opened(now);
-        if std::mem::take(&mut inner.missed) {
-            inner.push(now, dispatch::too_long());
-        }
+        let mut turns = Turns::default();
+        turns.attach(conn, notify);
+        inner.change_owner(now, Owner::Http(turns));
     }
 
     /// The connection is gone, unless the session has moved to another one.
     pub(crate) fn detach(&self, now: Now, conn: ConnId) {
         let mut inner = self.lock();
-        if inner.owner.take_if(|owner| owner.0 == conn).is_some() {
+        let is_last = |owner: &mut Owner| match owner {
+            Owner::Stream(owner, _) => *owner == conn,
+            Owner::Http(turns) => turns.is_attached(conn) && !turns.detach(conn),
+        };
+        if inner.owner.take_if(is_last).is_some() {
             inner.session.connection_lost(now);
             inner.left_at = now.mono;
         }

@@ -66,6 +66,9 @@ impl Client {
                 self.by_msg.remove(&outlived);
             }
             self.by_msg.insert(msg_id, id);
+            if request.quick_ack {
+                frame.quick.push(id);
+            }
             let ready = Ready { msg_id, seq_no, body: Body::after(&before, request.body.clone()) };
             frame.push_request(ready, alone, bare && !again);
             core.timers.start(Timer::StateCheck, now.mono.saturating_add(core.limits.state_check));

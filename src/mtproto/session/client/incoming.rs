@@ -95,7 +95,7 @@ impl Client {
             | Service::GetFutureSalts { .. }
             | Service::ResendAnswersReq(_)
             | Service::DestroySession { .. }
-            | Service::HttpWait => match broken(Check::ServerRole, true) {
+            | Service::HttpWait(_) => match broken(Check::ServerRole, true) {
                 true => Err(PeerMisbehaved::WrongRole { msg_id, constructor: constructor(&message.body) }),
                 false => Ok(()),
             },

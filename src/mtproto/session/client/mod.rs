@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use super::{core::Core, params::PingPolicy, sorted::Sorted, timer::Timer};
+use super::{core::Core, event::Event, params::PingPolicy, sorted::Sorted, timer::Timer};
 use crate::{
     clock::Now,
     ids::{MsgId, SessionId},
@@ -50,6 +50,9 @@ const SALTS_WANTED: i32 = 64;
 
 /// Cancelled requests whose answers we still try to stop.
 const MAX_DROPS: usize = 1024;
+
+/// Frames of which a quick acknowledgement is awaited. A server that sends none costs no more memory than this.
+const MAX_QUICK_ACKS: usize = 1024;
 
 pub(super) struct Client {
     requests: Sorted<RequestId, Request>,
@@ -97,6 +100,8 @@ pub(super) struct Client {
     generation: u32,
     /// The session before a reset: late messages of its are no attack.
     retired: Option<SessionId>,
+    /// Quick acknowledgements that may come on this connection, and the requests that they are about. The oldest first.
+    quick_acks: VecDeque<(u32, Vec<RequestId>)>,
 }
 
 struct Cancelled {
@@ -137,6 +142,7 @@ impl Client {
             refused_until: MsgId(0),
             generation: 0,
             retired: None,
+            quick_acks: VecDeque::new(),
         }
     }
 
@@ -170,6 +176,7 @@ impl Client {
     pub(super) fn connection_lost(&mut self) {
         self.ask.clear();
         self.fetch.clear();
+        self.quick_acks.clear();
         self.fetch_of.clear();
         self.ping.connection_lost();
     }
@@ -222,6 +229,27 @@ impl Client {
             self.check_states(core, now);
             self.check_drops(core, now);
         }
+    }
+
+    /// A frame was sent that the server is to acknowledge at once.
+    pub(super) fn expect_quick_ack(&mut self, token: u32, ids: Vec<RequestId>) {
+        if self.quick_acks.len() >= MAX_QUICK_ACKS {
+            self.quick_acks.pop_front();
+        }
+        self.quick_acks.push_back((token, ids));
+    }
+
+    /// The server has a frame of ours. `false` if it is not known which.
+    pub(super) fn handle_quick_ack(&mut self, core: &mut Core, token: u32) -> bool {
+        let Some(at) = self.quick_acks.iter().position(|(awaited, _)| *awaited == token | 1 << 31) else { return false };
+        let Some((_, ids)) = self.quick_acks.remove(at) else { return false };
+        for id in ids {
+            if let Some(request) = self.requests.get_mut(&id) {
+                request.received = true;
+                core.events.push(Event::QuickAck { id });
+            }
+        }
+        true
     }
 
     /// The machine's clocks have parted: it has slept, or somebody has set one. Whether the connection still stands is worth a question.

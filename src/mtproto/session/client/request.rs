@@ -137,6 +137,8 @@ pub(super) struct Request {
     /// How often it has offered the answer.
     pub(super) offers: u32,
     pub(super) resends: u32,
+    /// A quick acknowledgement is asked for.
+    pub(super) quick_ack: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,6 +278,7 @@ impl Client {
                 answered: 0,
                 offers: 0,
                 resends: 0,
+                quick_ack: options.quick_ack,
             },
         );
         self.queue.push_back(id);

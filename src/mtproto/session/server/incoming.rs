@@ -40,8 +40,11 @@ impl Server {
         match service {
             // Taken apart before they come here.
             Service::Container | Service::Gzip(_) => Ok(()),
-            // Only over HTTP, which this session does not see.
-            Service::HttpWait => Ok(()),
+            // The host knows whether the message came over HTTP, and asks for this then.
+            Service::HttpWait(wait) => {
+                core.http_wait = Some(wait);
+                Ok(())
+            }
             Service::Acks(ids) => {
                 core.tracer.emit(now, || trace::Event::Acked { ids: ids.clone() });
                 for id in ids {

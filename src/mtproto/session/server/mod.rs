@@ -126,6 +126,11 @@ impl Server {
         self.running
     }
 
+    /// Kept messages that wait to be sent.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.iter().filter(|msg_id| self.kept.get(msg_id).is_some_and(|kept| kept.queued)).count()
+    }
+
     /// Answers a request.
     pub(super) fn respond(
         &mut self,

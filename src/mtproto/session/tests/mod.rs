@@ -2,11 +2,13 @@
 
 mod bad_msg;
 mod client_checks;
+mod http;
 mod lossy;
 mod mutation;
 mod pair;
 mod peer;
 mod pressure;
+mod quick_acks;
 mod rare_checks;
 mod reconnect;
 mod recovery;

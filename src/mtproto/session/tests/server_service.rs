@@ -295,10 +295,3 @@ fn another_session_is_destroyed_by_the_host() {
     let sent = output(&mut server, START, Side::Server);
     assert!(sent.iter().any(|got| got.body == service::destroy_session_answer(SessionId(8), true)));
 }
-
-#[test]
-fn http_wait_is_ignored() {
-    let (mut server, mut peer, _) = asked();
-    peer.say(&mut server, START, false, [&ids::HTTP_WAIT.to_le_bytes()[..], &[0; 12]].concat());
-    assert_eq!(events(&mut server), []);
-}

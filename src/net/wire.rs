@@ -1,0 +1,139 @@
+//! A connection's way of carrying frames, whichever it is: the driver drives them alike.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::clock::Now;
+use crate::mtproto::session::{HttpWait, Session};
+use crate::trace::Tracer;
+use crate::transport::{Carrier, Frame, Options};
+
+use super::clock::Clock;
+use super::dial::Stream;
+use super::error::ProtocolError;
+use super::http::{HttpIo, Redial};
+use super::io::{Io, Readiness};
+use super::websocket::{UpgradeError, upgrade};
+
+/// How long WebSocket's upgrade may take.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What carries the frames.
+#[expect(clippy::large_enum_variant, reason = "one for each connection, and moved twice")]
+pub(super) enum Wire {
+    /// A byte stream with a codec: bare, or inside a WebSocket.
+    Stream(Io),
+    /// Requests and answers.
+    Http(HttpIo),
+}
+
+/// Leave to send one frame.
+pub(super) enum Turn {
+    /// Whatever there is.
+    Any,
+    /// The body of a request: it says how long its answer may take. With `listen`, it is sent even if there is nothing else to say.
+    Request { wait: HttpWait, listen: bool },
+}
+
+impl Turn {
+    /// The frame to send.
+    pub(super) fn poll(&self, session: &mut Session, now: Now) -> Option<BytesMut> {
+        match self {
+            Self::Any => session.poll_output(now),
+            Self::Request { wait, listen } => session.poll_http_request(now, wait, *listen),
+        }
+    }
+}
+
+/// What a fresh stream needs to know to become a [`Wire`].
+pub(super) struct Opening {
+    pub(super) carrier: Carrier,
+    pub(super) options: Options,
+    /// Where the stream leads: HTTP wants the name of its host.
+    pub(super) addr: SocketAddr,
+    /// Whether these are the public test servers: they have paths of their own.
+    pub(super) test: bool,
+    /// For carriers that use several streams.
+    pub(super) redial: Redial,
+    pub(super) clock: Clock,
+    pub(super) tracer: Tracer,
+}
+
+/// Where it leads and what travels on it.
+impl fmt::Display for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { addr, carrier, options, .. } = self;
+        match carrier {
+            Carrier::Stream => write!(f, "{addr} ({options})"),
+            Carrier::WebSocket => write!(f, "{addr} ({carrier}, {})", options.kind),
+            Carrier::Http => write!(f, "{addr} ({carrier})"),
+        }
+    }
+}
+
+impl Wire {
+    /// Makes a stream carry frames.
+    pub(super) async fn open(stream: Box<dyn Stream>, opening: Opening, rng: &mut StdRng) -> Result<Self, UpgradeError> {
+        let Opening { carrier, options, addr, test, redial, clock, tracer } = opening;
+        let (host, path) = (addr.to_string(), carrier.path(test).unwrap_or_default());
+        match carrier {
+            Carrier::Stream => Ok(Self::Stream(Io::new(stream, &options, clock, tracer, rng))),
+            Carrier::Http => Ok(Self::Http(HttpIo::new(stream, redial, host, path, clock, tracer))),
+            Carrier::WebSocket => {
+                let own = StdRng::from_rng(rng);
+                let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade(stream, &host, path, own));
+                let stream = upgraded.await.map_err(|_| UpgradeError::Lost("no answer to the upgrade".to_owned()))??;
+                // "When using the WebSocket transport, transport obfuscation is required."
+                let options = Options { obfuscated: true, ..options };
+                Ok(Self::Stream(Io::new(Box::new(stream), &options, clock, tracer, rng)))
+            }
+        }
+    }
+
+    /// Leave to send a frame, if there is room for one. `listening`: somebody waits for what the server has to say.
+    pub(super) fn turn(&self, listening: bool) -> Option<Turn> {
+        match self {
+            Self::Stream(io) => io.has_room().then_some(Turn::Any),
+            Self::Http(http) => http.turn(listening),
+        }
+    }
+
+    /// Queues one frame; `quick_ack`: so that the server acknowledges it at once, where that is possible.
+    pub(super) fn queue(&mut self, payload: &[u8], quick_ack: bool, rng: &mut dyn Rng) -> Result<(), ProtocolError> {
+        match self {
+            Self::Stream(io) if quick_ack => Ok(io.queue_with_quick_ack(payload, rng)?),
+            Self::Stream(io) => Ok(io.queue(payload, rng)?),
+            Self::Http(http) => Ok(http.queue(payload)?),
+        }
+    }
+
+    /// Takes the next whole frame out of what was read.
+    pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, ProtocolError> {
+        match self {
+            Self::Stream(io) => Ok(io.next_frame()?),
+            Self::Http(http) => Ok(http.next_frame()?),
+        }
+    }
+
+    /// Waits until something was read or written. Can be dropped at any time without loss.
+    pub(super) async fn ready(&mut self) -> io::Result<Readiness> {
+        match self {
+            Self::Stream(io) => io.ready().await,
+            Self::Http(http) => http.ready().await,
+        }
+    }
+
+    /// Writes what is queued and says goodbye.
+    pub(super) async fn finish(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stream(io) => io.finish().await,
+            Self::Http(http) => http.finish().await,
+        }
+    }
+}

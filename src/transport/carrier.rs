@@ -1,0 +1,101 @@
+//! What carries the envelopes.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use super::{http, websocket};
+
+/// What carries the envelopes: the byte stream itself, or something of the web around it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Carrier {
+    /// The byte stream of a connection.
+    #[default]
+    Stream,
+    /// The messages of a WebSocket. Obfuscation is required inside ("Transports", WebSocket).
+    WebSocket,
+    /// Requests and answers of HTTP, each of which is an envelope by itself: kind and obfuscation of the options do not matter.
+    Http,
+}
+
+/// The port on which the public servers speak what they encrypt by other means on 443.
+const TLS_PORT: u16 = 443;
+const WEB_PORT: u16 = 80;
+
+impl Carrier {
+    /// Every carrier.
+    pub const ALL: [Self; 3] = [Self::Stream, Self::WebSocket, Self::Http];
+
+    /// The name, as flags and traces write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::WebSocket => "ws",
+            Self::Http => "http",
+        }
+    }
+
+    /// Where to connect for a server whose address is `addr`. On port 443 the public servers take `POST` and `GET` for the start of
+    /// something that should have been TLS; the page names port 80 for both.
+    pub const fn addr(self, mut addr: SocketAddr) -> SocketAddr {
+        if !matches!(self, Self::Stream) && addr.port() == TLS_PORT {
+            addr.set_port(WEB_PORT);
+        }
+        addr
+    }
+
+    /// The path to ask for; `None` where there is none. `test`: at the public test servers.
+    pub const fn path(self, test: bool) -> Option<&'static str> {
+        match (self, test) {
+            (Self::Stream, _) => None,
+            (Self::WebSocket, false) => Some(websocket::PATH),
+            (Self::WebSocket, true) => Some(websocket::TEST_PATH),
+            (Self::Http, false) => Some(http::PATH),
+            (Self::Http, true) => Some(http::TEST_PATH),
+        }
+    }
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A word that names no [`Carrier`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{found}` is no carrier; known are stream, ws and http")]
+pub struct UnknownCarrier {
+    /// The word.
+    pub found: String,
+}
+
+impl FromStr for Carrier {
+    type Err = UnknownCarrier;
+
+    fn from_str(name: &str) -> Result<Self, UnknownCarrier> {
+        Self::ALL.into_iter().find(|carrier| carrier.name() == name).ok_or_else(|| UnknownCarrier { found: name.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for carrier in Carrier::ALL {
+            assert_eq!(carrier.to_string().parse(), Ok(carrier));
+        }
+        assert_eq!("udp".parse::<Carrier>(), Err(UnknownCarrier { found: "udp".to_owned() }));
+    }
+
+    #[test]
+    fn the_web_is_on_its_own_port() {
+        let addr = |port| SocketAddr::from(([149, 154, 167, 50], port));
+        assert_eq!(Carrier::Stream.addr(addr(443)), addr(443));
+        for carrier in [Carrier::WebSocket, Carrier::Http] {
+            assert_eq!((carrier.addr(addr(443)), carrier.addr(addr(5222))), (addr(80), addr(5222)));
+        }
+    }
+}
