@@ -103,21 +103,25 @@ async fn through_mtprotoproxy(mode: &str, secret: &str) {
     world.works(format!("mtproxy://{secret}@127.0.0.1:{port}")).await.cluster.shutdown().await;
 }
 
+/// Row: A.1 "MTProxy plain / dd / ee fake-TLS"
 #[tokio::test(flavor = "multi_thread")]
 async fn mtprotoproxy_plain() {
     through_mtprotoproxy("plain", KEY).await;
 }
 
+/// Row: A.1 "MTProxy plain / dd / ee fake-TLS"
 #[tokio::test(flavor = "multi_thread")]
 async fn mtprotoproxy_padded() {
     through_mtprotoproxy("padded", &format!("dd{KEY}")).await;
 }
 
+/// Row: A.1 "MTProxy plain / dd / ee fake-TLS"
 #[tokio::test(flavor = "multi_thread")]
 async fn mtprotoproxy_in_fake_tls() {
     through_mtprotoproxy("tls", DISGUISED).await;
 }
 
+/// Row: A.1 "MTProxy plain / dd / ee fake-TLS"
 #[tokio::test(flavor = "multi_thread")]
 async fn our_own_mtproxy_in_every_disguise() {
     for (secret, kind) in [
@@ -142,6 +146,7 @@ async fn our_own_mtproxy_in_every_disguise() {
     }
 }
 
+/// Row: A.1 "SOCKS5 / HTTP proxy"
 #[tokio::test(flavor = "multi_thread")]
 async fn socks5_of_pproxy() {
     let world = World::new().await;
@@ -149,6 +154,7 @@ async fn socks5_of_pproxy() {
     world.works(format!("socks5://127.0.0.1:{port}")).await.cluster.shutdown().await;
 }
 
+/// Row: A.1 "SOCKS5 / HTTP proxy"
 #[tokio::test(flavor = "multi_thread")]
 async fn socks5_of_pproxy_with_a_password() {
     let world = World::new().await;
@@ -159,6 +165,7 @@ async fn socks5_of_pproxy_with_a_password() {
     world.fails(wrong, 5, "the proxy closed the connection before it answered", "check the connection").await;
 }
 
+/// Row: A.1 "SOCKS5 / HTTP proxy"
 #[tokio::test(flavor = "multi_thread")]
 async fn http_of_proxy_py() {
     let world = World::new().await;
@@ -166,6 +173,7 @@ async fn http_of_proxy_py() {
     world.works(format!("http://127.0.0.1:{port}")).await.cluster.shutdown().await;
 }
 
+/// Row: A.1 "SOCKS5 / HTTP proxy"
 #[tokio::test(flavor = "multi_thread")]
 async fn http_of_proxy_py_with_a_password() {
     let world = World::new().await;

@@ -252,6 +252,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
+    /// Row: A.1 "IPv6"
     #[test]
     fn built_in_tables_are_whole() {
         let production = DcTable::production();

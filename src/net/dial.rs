@@ -56,6 +56,7 @@ mod tests {
 
     use super::*;
 
+    /// Row: A.1 "IPv6"
     #[tokio::test]
     async fn connects_over_tcp() {
         for host in ["127.0.0.1:0", "[::1]:0"] {

@@ -73,6 +73,7 @@ async fn works(mut ours: Box<dyn Stream>, mut theirs: impl Stream) {
     assert!(there == data && back == data);
 }
 
+/// Row: A.1 "SOCKS5 / HTTP proxy"
 #[tokio::test]
 async fn socks5_with_a_password_leads_on() {
     let (dialer, mut doors) = dialer("socks5://user:word@127.0.0.1:9");
@@ -118,6 +119,7 @@ async fn names_are_looked_up_where_the_url_says() {
     }
 }
 
+/// Row: A.1 "SOCKS5 / HTTP proxy"
 #[tokio::test]
 async fn connect_leads_on() {
     let (dialer, mut doors) = dialer("http://user:word@[::1]:3128");
@@ -222,6 +224,7 @@ async fn accept(mut stream: DuplexStream, key: [u8; 16], only_classic: bool) -> 
 
 const KEY: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
+/// Row: A.1 "MTProxy plain / dd / ee fake-TLS"
 #[tokio::test]
 async fn a_disguised_proxy_leads_on() {
     let (dialer, mut doors) = dialer(&format!("mtproxy://{SECRET}@127.0.0.1:9"));
@@ -325,6 +328,7 @@ async fn a_broken_record_ends_the_stream_behind_what_was_good() {
     assert_eq!(rule, Some(&tls::Error::NotDataRecord { found: 0x15 }));
 }
 
+/// Row: A.1 "MTProxy plain / dd / ee fake-TLS"
 #[tokio::test]
 async fn through_an_mtproxy_the_dc_is_named_and_frames_go_both_ways() {
     use crate::transport::{Codec, Detector, Frame, Options};
