@@ -24,7 +24,7 @@ const WAIT: HttpWait = HttpWait {
 fn contents(frame: BytesMut, writer: Side) -> Vec<container::Message> {
     let opened = envelope::open(&key(), writer, frame).unwrap();
     assert_eq!(container::constructor(&opened.body), container::ID);
-    container::parse(&opened.body, opened.msg_id).unwrap().into_iter().collect()
+    container::parse(&opened.body, opened.msg_id).unwrap().collect()
 }
 
 #[test]
