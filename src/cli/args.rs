@@ -128,7 +128,7 @@ pub(crate) struct GlobalArgs {
         long,
         global = true,
         env = "TDL_PFS",
-        value_name = "on|off",
+        value_name = "MODE",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "on"

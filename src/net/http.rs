@@ -242,6 +242,7 @@ mod tests {
         })
     }
 
+    /// Row: A.1 "HTTP (long poll)"
     #[tokio::test]
     async fn requests_in_flight_have_a_lane_each_and_the_last_one_is_soon_free() {
         let (mut io, mut first, dialled) = io();

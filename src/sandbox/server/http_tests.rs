@@ -162,6 +162,7 @@ async fn a_key_that_is_not_known_is_status_404() {
     .await;
 }
 
+/// Row: A.1 "HTTP (long poll)"
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_go_to_the_request_that_has_waited_longest_and_time_is_kept() {
     beside(|dc, pem| {

@@ -27,6 +27,7 @@ fn contents(frame: BytesMut, writer: Side) -> Vec<container::Message> {
     container::parse(&opened.body, opened.msg_id).unwrap().collect()
 }
 
+/// Row: A.5 "http_wait"
 #[test]
 fn a_request_travels_with_the_time_that_its_answer_may_take() {
     let mut client = client();
@@ -65,6 +66,7 @@ fn acknowledgements_that_are_due_go_without_company() {
     );
 }
 
+/// Row: A.5 "http_wait"
 #[test]
 fn a_server_learns_how_long_it_may_wait_and_the_last_word_counts() {
     let mut server = server();
