@@ -112,7 +112,7 @@ impl Reporter {
             bar.set_style(style(
                 "{msg:<24!} {bar:24.cyan/dim} {percent:>3}%  {done_bytes:>10} of {all_bytes:>10}  {speed:>12}  {left}",
             ));
-            bar.set_message(printable(name));
+            bar.set_message(printable(label(name)));
             bar.set_position(already);
             bar.reset_eta();
             bar
@@ -293,6 +293,22 @@ fn count(n: u64, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
+/// What a bar has room for: the name of a file without the directories that lead to it.
+fn label(name: &str) -> &str {
+    name.rsplit(['/', '\\']).next().filter(|last| !last.is_empty()).unwrap_or(name)
+}
+
+/// The time that is left at a speed in bytes a second; nothing where nothing moves.
+fn left(speed: f64, eta: Duration) -> String {
+    let seconds = eta.as_secs();
+    match seconds {
+        _ if speed < 1.0 => String::new(),
+        0..60 => format!("{seconds} s left"),
+        60..3600 => format!("{}:{:02} min left", seconds / 60, seconds % 60),
+        _ => format!("{}:{:02} h left", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     let bytes = |n: u64| format_size(n, BINARY);
     // A bar that cannot be written to has nobody who reads it.
@@ -308,12 +324,7 @@ fn style(template: &str) -> ProgressStyle {
             let _ = write!(w, "{}/s", bytes(s.per_sec() as u64));
         })
         .with_key("left", |s: &ProgressState, w: &mut dyn std::fmt::Write| {
-            let seconds = s.eta().as_secs();
-            let _ = match seconds {
-                0..60 => write!(w, "{seconds} s left"),
-                60..3600 => write!(w, "{}:{:02} min left", seconds / 60, seconds % 60),
-                _ => write!(w, "{}:{:02} h left", seconds / 3600, seconds / 60 % 60),
-            };
+            let _ = w.write_str(&left(s.per_sec(), s.eta()));
         })
         .progress_chars("━━─")
 }
@@ -321,6 +332,18 @@ fn style(template: &str) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bar_shows_the_file_and_promises_no_time_where_nothing_moves() {
+        for (name, shown) in [("/tmp/a b/c.bin", "c.bin"), ("c.bin", "c.bin"), ("dir/", "dir/"), ("", "")] {
+            assert_eq!(label(name), shown);
+        }
+        for (speed, seconds, shown) in
+            [(0.0, 0, ""), (1e6, 59, "59 s left"), (1e6, 61, "1:01 min left"), (10.0, 7260, "2:01 h left")]
+        {
+            assert_eq!(left(speed, Duration::from_secs(seconds)), shown);
+        }
+    }
 
     #[test]
     fn a_summary_counts_every_outcome_once() {

@@ -29,6 +29,7 @@ pub fn write_f64(out: &mut Vec<u8>, value: f64) {
 /// `string` or `bytes`: length prefix, content, zero padding up to a multiple of four.
 ///
 /// From 16 MiB on the prefix is 255 and seven bytes, as TDLib writes it; no frame is large enough for such a value, but a file may be.
+#[inline]
 pub fn write_bytes(out: &mut Vec<u8>, value: &[u8]) {
     let length = value.len();
     out.reserve(length + 12);
