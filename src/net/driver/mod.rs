@@ -378,9 +378,12 @@ impl Driver {
                     }
                 }
                 Frame::QuickAck(token) => {
-                    let known =
-                        self.session.iter_mut().chain(&mut self.draining).any(|active| active.session.handle_quick_ack(token));
-                    tracing::trace!(token, known, "quick acknowledgement");
+                    let mut sessions = self.session.iter_mut().chain(&mut self.draining);
+                    let about = sessions.find_map(|active| active.session.handle_quick_ack(token).then_some(active));
+                    tracing::trace!(token, known = about.is_some(), "quick acknowledgement");
+                    if let Some(active) = about {
+                        active.heard = true;
+                    }
                 }
                 Frame::Error(error) => return Err(End::Refused(error)),
             }
