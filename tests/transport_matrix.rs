@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tdl::client::{Client, ClientConfig, DcTable, MemoryPersistence, UpdateItem};
+use tdl::client::{Client, ClientConfig, DcTable, MemoryPersistence, PfsPolicy, UpdateItem};
 use tdl::ids::DcId;
 use tdl::sandbox::{Cluster, Config};
 use tdl::tl::Deserialize as _;
@@ -293,5 +293,56 @@ async fn every_kind_over_every_way() {
     println!("{table}");
     assert!(results.iter().all(|(_, _, result)| result.is_ok()), "{table}");
     assert_eq!(results.len(), 13, "4 plain, 4 obfuscated, 4 in a WebSocket, and HTTP");
+    cluster.shutdown().await;
+}
+
+/// How long an update may take over a connection whose key was renewed a moment ago: less than a long poll.
+const PROMPTLY: Duration = Duration::from_secs(12);
+
+/// Renews the key of one connection twice, and hears of an update behind that.
+async fn outlive_keys(table: DcTable, carrier: Carrier, phone: String) -> Result<(), Failure> {
+    let row = Row { carrier, kind: Kind::PaddedIntermediate, obfuscated: true };
+    let collector = Collector::new();
+    let short = ClientConfig { pfs: Some(PfsPolicy { lifetime: Duration::from_secs(8) }), ..config(&table, row, Way::Direct) };
+    let first = connect(short, &collector).await?;
+    login(&first, &phone).await?;
+    let second = connect(config(&table, row, Way::Direct), &Collector::new()).await?;
+    login(&second, &phone).await?;
+    while collector.count(|event| matches!(event, Event::TempKeyBound { .. })) < 3 {
+        first.invoke(&f::help::GetNearestDc).await?;
+        // Keys end by the clock of the wall, and there is nothing to do meanwhile.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let say = f::messages::SendMessage {
+        peer: enums::InputPeer::PeerSelf,
+        message: "under another key".into(),
+        random_id: second.random_i64(),
+        ..f::messages::SendMessage::default()
+    };
+    second.invoke(&say).await?;
+    tokio::time::timeout(PROMPTLY, hear(&first, "under another key")).await??;
+    first.close().await;
+    second.close().await;
+    let failed = collector.failed_checks();
+    if failed.is_empty() { Ok(()) } else { Err(format!("checks failed: {failed:?}").into()) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_bound_and_renewed_over_every_carrier() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+    let table = DcTable::read(&cluster.file()).unwrap();
+    let cells: Vec<_> = Carrier::ALL
+        .into_iter()
+        .enumerate()
+        .map(|(n, carrier)| {
+            let work = outlive_keys(table.clone(), carrier, format!("99966230{n:02}"));
+            (carrier, tokio::spawn(tokio::time::timeout(PATIENCE, work)))
+        })
+        .collect();
+    for (carrier, cell) in cells {
+        let result = cell.await.unwrap().unwrap_or_else(|_| Err("not done in time".into()));
+        assert!(result.is_ok(), "{carrier}: {result:?}");
+    }
     cluster.shutdown().await;
 }

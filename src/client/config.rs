@@ -27,7 +27,7 @@ pub struct ClientConfig {
     pub layer: LayerPlan,
     /// Envelope and obfuscation of the byte stream. Default: obfuscated padded intermediate.
     pub transport: transport::Options,
-    /// What carries the envelopes. Default: the byte stream itself.
+    /// What carries the envelopes. Through an MTProxy, always the byte stream. Default: the byte stream itself.
     pub carrier: transport::Carrier,
     /// Whether requests ask for quick acknowledgements, where the transport has them; they appear in the trace. Default no.
     pub quick_acks: bool,

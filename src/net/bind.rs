@@ -179,7 +179,7 @@ async fn answer(
                 _ => {}
             }
         }
-        while let Some(frame) = io.turn(true).and_then(|turn| turn.poll(session, clock.now())) {
+        while let Some(frame) = io.turn(true, session.auth_key_id()).and_then(|turn| turn.poll(session, clock.now())) {
             io.queue(&frame, false, rng).map_err(BindError::Protocol)?;
         }
         let due = session.poll_timeout().map(|due| clock.instant(due));
@@ -223,7 +223,7 @@ fn receive(io: &mut Wire, session: &mut Session, clock: Clock) -> Result<(), Bin
 /// Says goodbye on a connection that served only to bind a key.
 pub(super) async fn leave(mut io: Wire, mut session: Session, clock: Clock, rng: &mut StdRng) {
     session.flush_acks();
-    while let Some(frame) = io.turn(false).and_then(|turn| turn.poll(&mut session, clock.now())) {
+    while let Some(frame) = io.turn(false, session.auth_key_id()).and_then(|turn| turn.poll(&mut session, clock.now())) {
         if io.queue(&frame, false, rng).is_err() {
             return;
         }

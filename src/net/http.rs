@@ -4,8 +4,9 @@
 //! pipelines behind a long poll waits for that to end. So each request in flight has a connection of its own, a *lane*. Any lane's
 //! answer may hold any message of the session; the server gives what it has to the request that has waited longest.
 //!
-//! One lane at least waits for the server whenever somebody wants to hear it. The last free one is used for a request that is answered at
-//! once, so that a lane is never far away for what is to be sent next. What cannot be sent meanwhile is sent together, in one container.
+//! One lane at least waits for the server whenever somebody wants to hear it, one for each session that there is something to be heard in:
+//! an answer holds messages of one session. The last free one is used for a request that is answered at once, so that a lane is never far
+//! away for what is to be sent next. What cannot be sent meanwhile is sent together, in one container.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::mtproto::envelope;
 use crate::mtproto::session::HttpWait;
 use crate::trace::{Event, Tracer};
 use crate::transport::Frame;
@@ -55,6 +57,8 @@ pub(super) struct HttpIo {
 
 struct Lane {
     stream: LaneStream,
+    /// The key of the request that was sent last: it stands for the session.
+    key_id: Option<i64>,
     client: Client,
     inbuf: BytesMut,
     outbuf: BytesMut,
@@ -82,12 +86,20 @@ impl HttpIo {
         self.lanes.iter().filter(|lane| lane.client.waiting() > 0).count()
     }
 
-    /// Leave to send a request, if a lane is free.
-    pub(super) fn turn(&self, listening: bool) -> Option<Turn> {
+    /// Whether a lane is free.
+    pub(super) fn has_room(&self) -> bool {
+        self.busy() < LANES
+    }
+
+    /// Leave to send a request under a key, if a lane is free. With `listening`, it is sent in any case if none waits under that key.
+    pub(super) fn turn(&self, listening: bool, key_id: i64) -> Option<Turn> {
         match LANES - self.busy().min(LANES) {
             0 => None,
             1 => Some(Turn::Request { wait: HttpWait::NONE, listen: false }),
-            free => Some(Turn::Request { wait: LISTEN, listen: listening && free == LANES }),
+            _ => {
+                let waits = |lane: &Lane| lane.client.waiting() > 0 && lane.key_id == Some(key_id);
+                Some(Turn::Request { wait: LISTEN, listen: listening && !self.lanes.iter().any(waits) })
+            }
         }
     }
 
@@ -101,6 +113,7 @@ impl HttpIo {
             }
         };
         lane.client.encode(payload, &mut lane.outbuf)?;
+        lane.key_id = envelope::key_id_of(payload);
         self.tracer.emit(self.clock.now(), || Event::FrameSent { len: payload.len() });
         Ok(())
     }
@@ -155,7 +168,7 @@ impl HttpIo {
 
 impl Lane {
     fn new(stream: LaneStream, host: &str, path: &str) -> Self {
-        Self { stream, client: Client::new(host, path), inbuf: BytesMut::new(), outbuf: BytesMut::new() }
+        Self { stream, key_id: None, client: Client::new(host, path), inbuf: BytesMut::new(), outbuf: BytesMut::new() }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Readiness>> {
@@ -188,6 +201,9 @@ mod tests {
     use crate::transport::http::{PATH, Server};
 
     use super::*;
+
+    /// The key of the frame `[1; 8]`.
+    const KEY: i64 = 0x0101_0101_0101_0101;
 
     /// The other ends of the streams that were dialled.
     type Dialled = Arc<Mutex<Vec<DuplexStream>>>;
@@ -246,31 +262,36 @@ mod tests {
     #[tokio::test]
     async fn requests_in_flight_have_a_lane_each_and_the_last_one_is_soon_free() {
         let (mut io, mut first, dialled) = io();
-        assert_eq!(wait_of(io.turn(true)), Some((LISTEN.max_wait, true)), "somebody listens, and no request waits");
-        assert_eq!(wait_of(io.turn(false)), Some((LISTEN.max_wait, false)));
-        io.queue(&[1; 4]).unwrap();
-        assert_eq!(wait_of(io.turn(true)), Some((LISTEN.max_wait, false)), "one waits already");
-        io.queue(&[2; 4]).unwrap();
-        assert_eq!(wait_of(io.turn(true)), Some((Duration::ZERO, false)));
-        io.queue(&[3; 4]).unwrap();
-        assert!(io.turn(true).is_none());
+        assert_eq!(wait_of(io.turn(true, KEY)), Some((LISTEN.max_wait, true)), "somebody listens, and no request waits");
+        assert_eq!(wait_of(io.turn(false, KEY)), Some((LISTEN.max_wait, false)));
+        io.queue(&[1; 8]).unwrap();
+        assert_eq!(wait_of(io.turn(true, KEY)), Some((LISTEN.max_wait, false)), "one waits already");
+        assert_eq!(
+            wait_of(io.turn(true, KEY + 1)),
+            Some((LISTEN.max_wait, true)),
+            "but it is answered for its own session only"
+        );
+        io.queue(&[2; 8]).unwrap();
+        assert_eq!(wait_of(io.turn(true, KEY)), Some((Duration::ZERO, false)));
+        io.queue(&[3; 8]).unwrap();
+        assert!(io.turn(true, KEY).is_none());
         assert_eq!(dialled.lock().unwrap().len(), 2);
 
         // Answers come in any order.
         let mut others = std::mem::take(&mut *dialled.lock().unwrap());
-        assert_eq!(serve(&mut io, &mut others[1], Some(&[6; 4])).await[..], [3; 4]);
-        assert_eq!(frame(&mut io).await, Frame::Payload(BytesMut::from(&[6; 4][..])));
-        assert_eq!(serve(&mut io, &mut first, Some(&[4; 4])).await[..], [1; 4]);
-        assert_eq!(frame(&mut io).await, Frame::Payload(BytesMut::from(&[4; 4][..])));
+        assert_eq!(serve(&mut io, &mut others[1], Some(&[6; 8])).await[..], [3; 8]);
+        assert_eq!(frame(&mut io).await, Frame::Payload(BytesMut::from(&[6; 8][..])));
+        assert_eq!(serve(&mut io, &mut first, Some(&[4; 8])).await[..], [1; 8]);
+        assert_eq!(frame(&mut io).await, Frame::Payload(BytesMut::from(&[4; 8][..])));
         // A lane that is free is used again.
-        io.queue(&[7; 4]).unwrap();
+        io.queue(&[7; 8]).unwrap();
         assert!(dialled.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn a_status_is_a_transport_error_and_ends_its_lane() {
         let (mut io, mut first, _dialled) = io();
-        io.queue(&[1; 4]).unwrap();
+        io.queue(&[1; 8]).unwrap();
         serve(&mut io, &mut first, None).await;
         assert_eq!(frame(&mut io).await, Frame::Error(TransportError::Flood));
         assert!(io.lanes.is_empty());
@@ -282,7 +303,7 @@ mod tests {
         drop(first);
         assert!(poll_fn(|cx| Poll::Ready(io.poll_ready(cx).is_pending())).await);
         assert!(io.lanes.is_empty());
-        io.queue(&[1; 4]).unwrap();
+        io.queue(&[1; 8]).unwrap();
         let mut second = dialled.lock().unwrap().pop().unwrap();
         assert!(matches!(io.ready().await, Ok(Readiness::Written)));
         let mut input = BytesMut::new();
@@ -302,11 +323,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_queued_is_written_before_the_end() {
         let (mut io, mut first, _dialled) = io();
-        io.queue(&[1; 4]).unwrap();
+        io.queue(&[1; 8]).unwrap();
         io.finish().await.unwrap();
         let mut all = Vec::new();
         first.read_to_end(&mut all).await.unwrap();
-        assert!(all.ends_with(&[1; 4]));
+        assert!(all.ends_with(&[1; 8]));
     }
 
     #[tokio::test]
@@ -315,8 +336,8 @@ mod tests {
         let redial: Redial = Box::new(|| Box::pin(async { Err("no way".to_owned()) }));
         let clock = Clock::starting_at(Duration::ZERO);
         let mut io = HttpIo::new(Box::new(ours), redial, "h".to_owned(), PATH, clock, Tracer::off());
-        io.queue(&[1; 4]).unwrap();
-        io.queue(&[2; 4]).unwrap();
+        io.queue(&[1; 8]).unwrap();
+        io.queue(&[2; 8]).unwrap();
         let error = loop {
             match io.ready().await {
                 Ok(Readiness::Written) => {}

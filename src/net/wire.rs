@@ -96,11 +96,19 @@ impl Wire {
         }
     }
 
-    /// Leave to send a frame, if there is room for one. `listening`: somebody waits for what the server has to say.
-    pub(super) fn turn(&self, listening: bool) -> Option<Turn> {
+    /// Leave to send a frame under a key, if there is room for one. `listening`: somebody waits for what the server has to say under it.
+    pub(super) fn turn(&self, listening: bool, key_id: i64) -> Option<Turn> {
         match self {
             Self::Stream(io) => io.has_room().then_some(Turn::Any),
-            Self::Http(http) => http.turn(listening),
+            Self::Http(http) => http.turn(listening, key_id),
+        }
+    }
+
+    /// Whether there is room for a frame.
+    pub(super) fn has_room(&self) -> bool {
+        match self {
+            Self::Stream(io) => io.has_room(),
+            Self::Http(http) => http.has_room(),
         }
     }
 

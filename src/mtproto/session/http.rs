@@ -5,7 +5,7 @@
 
 use bytes::BytesMut;
 
-use super::{HttpWait, Role, Session, core::Service, service};
+use super::{HttpWait, Role, Session, core::Service, service, timer::Timer};
 use crate::{clock::Now, mtproto::msg_id::Origin};
 
 impl Session {
@@ -42,6 +42,8 @@ impl Session {
         if frame.is_empty() {
             frame.wrap();
         }
+        // What found no room waits for the next request in any case.
+        self.core.timers.stop(Timer::Flush);
         Some(self.seal(now, frame))
     }
 

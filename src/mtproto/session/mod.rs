@@ -262,6 +262,10 @@ impl Session {
         if self.core.timers.take_expired(Timer::Acks, now.mono) {
             self.core.acks_due = true;
         }
+        if self.core.timers.take_expired(Timer::Flush, now.mono) {
+            // Whoever cannot write now, or may not, need not be woken for it again.
+            self.core.hurry = true;
+        }
         match &mut self.role {
             Role::Client(client) => client.handle_timeout(&mut self.core, now),
             Role::Server(server) => server.handle_timeout(&mut self.core, now),

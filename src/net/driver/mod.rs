@@ -30,6 +30,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::clock::Now;
 use crate::mtproto::envelope;
 use crate::mtproto::rpc_error::RpcError;
 use crate::mtproto::session::{ApiMisuse, Event as SessionEvent, Reaction, RequestId, SessionError};
@@ -326,12 +327,13 @@ impl Driver {
             self.hand_over();
             let moved = self.handle_events()?;
             let now = self.config.clock.now();
-            let listening = self.keep_alive || !self.pending.is_empty();
-            for active in self.session.iter_mut().chain(&mut self.draining) {
-                while let Some(turn) = io.turn(listening) {
-                    let Some(frame) = turn.poll(&mut active.session, now) else { break };
-                    io.queue(&frame, active.session.wants_quick_ack(), &mut self.rng).map_err(End::Violation)?;
-                }
+            let (wanted, covering) = (self.keep_alive || !self.pending.is_empty(), self.is_covering());
+            for active in self.session.iter_mut() {
+                Self::write(io, active, wanted, now, &mut self.rng)?;
+            }
+            for active in &mut self.draining {
+                let listening = covering || active.session.pending() > 0;
+                Self::write(io, active, listening, now, &mut self.rng)?;
             }
             self.retire_drained(io)?;
             // An event may have led to a request that is sent again.
@@ -339,6 +341,15 @@ impl Driver {
                 return Ok(());
             }
         }
+    }
+
+    /// Writes what a session has to say. `listening`: somebody waits for what the server has to say in it.
+    fn write(io: &mut Wire, active: &mut Active, listening: bool, now: Now, rng: &mut StdRng) -> Result<(), End> {
+        while let Some(turn) = io.turn(listening, active.key_id) {
+            let Some(frame) = turn.poll(&mut active.session, now) else { break };
+            io.queue(&frame, active.session.wants_quick_ack(), rng).map_err(End::Violation)?;
+        }
+        Ok(())
     }
 
     /// Takes the frames that have come in whole.
@@ -378,9 +389,12 @@ impl Driver {
                     }
                 }
                 Frame::QuickAck(token) => {
-                    let known =
-                        self.session.iter_mut().chain(&mut self.draining).any(|active| active.session.handle_quick_ack(token));
-                    tracing::trace!(token, known, "quick acknowledgement");
+                    let mut sessions = self.session.iter_mut().chain(&mut self.draining);
+                    let about = sessions.find_map(|active| active.session.handle_quick_ack(token).then_some(active));
+                    tracing::trace!(token, known = about.is_some(), "quick acknowledgement");
+                    if let Some(active) = about {
+                        active.heard = true;
+                    }
                 }
                 Frame::Error(error) => return Err(End::Refused(error)),
             }
@@ -473,7 +487,7 @@ impl Driver {
         if matches!(end, End::Closed) {
             for active in self.session.iter_mut().chain(&mut self.draining) {
                 active.session.flush_acks();
-                while let Some(frame) = io.turn(false).and_then(|turn| turn.poll(&mut active.session, now)) {
+                while let Some(frame) = io.turn(false, active.key_id).and_then(|turn| turn.poll(&mut active.session, now)) {
                     if io.queue(&frame, false, &mut self.rng).is_err() {
                         break;
                     }

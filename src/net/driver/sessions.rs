@@ -105,11 +105,15 @@ impl Driver {
         }
     }
 
+    /// Whether updates come in sessions out of use: a connection that is kept for them gets them from the old session until the new one is
+    /// known.
+    pub(super) fn is_covering(&self) -> bool {
+        self.keep_alive && !self.config.prelude.hello.is_empty() && !self.is_introduced()
+    }
+
     /// Ends sessions that have nothing left to wait for.
     pub(super) fn retire_drained(&mut self, io: &mut Wire) -> Result<(), End> {
-        // A connection that is kept for its updates gets them from the old session until the new one is known.
-        let covering = self.keep_alive && !self.config.prelude.hello.is_empty() && !self.is_introduced();
-        if covering || self.draining.is_empty() || io.turn(false).is_none() {
+        if self.is_covering() || self.draining.is_empty() || !io.has_room() {
             return Ok(());
         }
         let now = self.config.clock.now();
@@ -121,7 +125,7 @@ impl Driver {
             // Not under a key that is about to end: the server would take the last words for a stranger's.
             if active.temp.is_none_or(|temp| active.session.server_time(now).as_secs() + 1 < temp.ends_at()) {
                 active.session.flush_acks();
-                while let Some(frame) = io.turn(false).and_then(|turn| turn.poll(&mut active.session, now)) {
+                while let Some(frame) = io.turn(false, active.key_id).and_then(|turn| turn.poll(&mut active.session, now)) {
                     io.queue(&frame, false, &mut self.rng).map_err(End::Violation)?;
                 }
             }

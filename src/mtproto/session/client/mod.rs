@@ -243,6 +243,8 @@ impl Client {
     pub(super) fn handle_quick_ack(&mut self, core: &mut Core, token: u32) -> bool {
         let Some(at) = self.quick_acks.iter().position(|(awaited, _)| *awaited == token | 1 << 31) else { return false };
         let Some((_, ids)) = self.quick_acks.remove(at) else { return false };
+        // Only who can read the frame knows the token: it may be executed, whether or not anything else is ever heard.
+        self.heard = true;
         for id in ids {
             if let Some(request) = self.requests.get_mut(&id) {
                 request.received = true;

@@ -10,7 +10,7 @@ use crate::{
     mtproto::{
         container,
         envelope::{self, Side},
-        session::{HttpWait, PeerMisbehaved, RequestOptions, service, service::ids},
+        session::{FutureSalt, HttpWait, PeerMisbehaved, RequestOptions, ServerParams, Session, service, service::ids},
     },
 };
 
@@ -147,4 +147,29 @@ fn an_empty_container_is_understood_and_changes_nothing() {
     let empty = server.poll_http_response(START).unwrap();
     client.handle_input(START, empty).unwrap();
     assert_eq!((events(&mut client).len(), client.pending()), (0, 1), "{id:?}");
+}
+
+/// Who may not speak yet is not woken for it again and again: the next request may be long in coming.
+#[test]
+fn a_session_that_cannot_write_is_not_woken_twice_for_the_same_words() {
+    let moment = Duration::from_millis(1);
+    let mut params = ServerParams::new(key(), SESSION, vec![FutureSalt::unlimited(SALT)], [9; 32]);
+    params.limits.coalesce = moment;
+    let mut server = Session::server(params, START);
+    let mut peer = Peer::new(Side::Client);
+    let requests = [1, 2].map(|number| peer.say(&mut server, START, true, body(number)));
+    events(&mut server);
+    server.poll_http_response(START).unwrap();
+
+    server.respond(START, requests[0], body(3), false).unwrap();
+    let due = START.later(moment);
+    assert_eq!(server.poll_timeout(), Some(due.mono), "there is something to say");
+    server.handle_timeout(due);
+    assert!(server.poll_timeout().is_none_or(|at| at > due.mono), "nobody has asked");
+    server.poll_http_response(due).unwrap();
+
+    server.respond(due, requests[1], body(4), false).unwrap();
+    server.poll_http_response(due).unwrap();
+    assert_eq!(server.outbox(), 0);
+    assert!(server.poll_timeout().is_none_or(|at| at > due.mono + moment), "everything is said");
 }

@@ -32,9 +32,11 @@ fn a_request_that_asks_for_it_is_told_that_it_arrived() {
     let third = client.request(START, body(3), QUICK).unwrap();
     let token = token(&mut client);
     assert!(client.wants_quick_ack());
+    assert!(!client.may_have_been_executed(first));
     assert_eq!(token >> 31, 1);
     assert!(client.handle_quick_ack(token));
     assert_eq!(quick_acks(&mut client), [first, third]);
+    assert!(client.may_have_been_executed(first), "whatever becomes of the connection");
     assert_eq!(client.pending(), 3, "it is no answer");
     assert!(!client.handle_quick_ack(token), "one acknowledgement is one");
     assert_eq!(quick_acks(&mut client), []);
