@@ -297,7 +297,7 @@ impl Inner {
 
     fn spawn(&self, dc: &Dc, transfer: bool) -> Result<Arc<Link>, InvokeError> {
         let id = dc.state.dc;
-        let WayTo { dialer, addrs, transport } = self.way.to(&self.config, id, transfer);
+        let WayTo { dialer, addrs, transport, carrier } = self.way.to(&self.config, id, transfer);
         if addrs.is_empty() {
             return Err(NetError::NoAddress { dc: id }.into());
         }
@@ -310,7 +310,7 @@ impl Inner {
             wire_dc: self.config.dcs.wire_id(id),
             addrs,
             transport,
-            carrier: self.config.carrier,
+            carrier,
             quick_acks: self.config.quick_acks,
             rsa_keys: Arc::clone(&self.rsa_keys),
             dialer,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::ids::DcId;
 use crate::net::{Dialer, ProxyDialer};
-use crate::transport::Options;
+use crate::transport::{Carrier, Options};
 
 use super::config::ClientConfig;
 use super::dcs::DcTable;
@@ -23,16 +23,17 @@ pub(super) struct WayTo {
     pub(super) dialer: Arc<dyn Dialer>,
     pub(super) addrs: Vec<SocketAddr>,
     pub(super) transport: Options,
+    pub(super) carrier: Carrier,
 }
 
 impl Way {
     /// To `dc`; with `transfer`, for uploads and downloads.
     pub(super) fn to(&self, config: &ClientConfig, dc: DcId, transfer: bool) -> WayTo {
         let addrs = config.dcs.addresses(dc, config.ipv6_first, transfer);
-        let transport = config.transport;
+        let (transport, carrier) = (config.transport, config.carrier);
         let (proxy, secret) = match (self, config.proxy.as_ref().and_then(|proxy| proxy.secret())) {
-            (Self::Direct(dialer), _) => return WayTo { dialer: Arc::clone(dialer), addrs, transport },
-            (Self::Proxy(proxy), None) => return WayTo { dialer: Arc::clone(proxy) as _, addrs, transport },
+            (Self::Direct(dialer), _) => return WayTo { dialer: Arc::clone(dialer), addrs, transport, carrier },
+            (Self::Proxy(proxy), None) => return WayTo { dialer: Arc::clone(proxy) as _, addrs, transport, carrier },
             (Self::Proxy(proxy), Some(secret)) => (proxy, secret),
         };
         // The proxy knows where the DCs are. One address stands for this one, so that the proxy is not dialled once for each.
@@ -42,6 +43,8 @@ impl Way {
             dialer: proxy.for_dc(kind, number_for_proxy(&config.dcs, dc, transfer)),
             addrs,
             transport: Options { kind, obfuscated: false, ..transport },
+            // The proxy takes frames apart: what carried them elsewhere would be no frame to it.
+            carrier: Carrier::Stream,
         }
     }
 }
@@ -97,6 +100,14 @@ mod tests {
         let mtproxy = to(Some("mtproxy://00112233445566778899aabbccddeeff@a"));
         assert_eq!((mtproxy.addrs.len(), mtproxy.dialer.via().as_deref()), (1, Some("mtproxy://***@a:443")));
         assert_eq!((mtproxy.transport.kind, mtproxy.transport.obfuscated), (Kind::Intermediate, false));
+        for carrier in Carrier::ALL {
+            let carried = |proxy: Option<&str>| {
+                let config = ClientConfig { carrier, ..config(proxy) };
+                way(&config).to(&config, DcId(2), false).carrier
+            };
+            assert_eq!((carried(None), carried(Some("http://a"))), (carrier, carrier));
+            assert_eq!(carried(Some("mtproxy://00112233445566778899aabbccddeeff@a")), Carrier::Stream);
+        }
         assert!(!format!("{:?}", config(Some("socks5://u:hunter2@a"))).contains("hunter2"));
     }
 }
