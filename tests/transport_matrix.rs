@@ -5,6 +5,7 @@
 //! of [`Way`] and an arm in [`Way::lead`]. Where a way goes through a proxy, the addresses in the client's DC list lead nowhere, so
 //! whatever works, works through the proxy.
 #![cfg(feature = "sandbox")]
+#![allow(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
 #[path = "support/proxies.rs"]
 mod proxies;
