@@ -2,24 +2,47 @@
 //! down again, an update that is pushed. Prints a table: `cargo test --test transport_matrix -- --nocapture`.
 //!
 //! Kinds are rows, ways are columns. A way is what leads to the data centre before the first byte of the transport: a new one is a variant
-//! of [`Way`] and an arm in [`Way::lead`].
+//! of [`Way`] and an arm in [`Way::lead`]. Where a way goes through a proxy, the addresses in the client's DC list lead nowhere, so
+//! whatever works, works through the proxy.
 #![cfg(feature = "sandbox")]
+#![allow(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
+#[path = "support/proxies.rs"]
+mod proxies;
+
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tdl::client::{Client, ClientConfig, DcTable, MemoryPersistence, PfsPolicy, UpdateItem};
+use proxies::{PASSWORD, Speech, TestProxy};
+use tdl::client::{Client, ClientConfig, DcTable, InvokeError, MemoryPersistence, NetError, PfsPolicy, UpdateItem};
 use tdl::ids::DcId;
+use tdl::sandbox::mtproxy::MtProxy;
 use tdl::sandbox::{Cluster, Config};
 use tdl::tl::Deserialize as _;
 use tdl::tl::api::{enums, functions as f, types};
 use tdl::trace::{Collector, Event};
+use tdl::transport::mtproxy::Secret;
 use tdl::transport::{Carrier, Kind, Options};
+use tokio::sync::Semaphore;
 
 /// How long one cell may take, on a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(240);
+
+/// How many cells are under way together.
+const TOGETHER: usize = 8;
+
+/// Nobody listens there.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
+
+/// The secrets of the MTProxies.
+const PLAIN: &str = "000102030405060708090a0b0c0d0e0f";
+const PADDED: &str = "dd000102030405060708090a0b0c0d0e0f";
+/// For a visitor of www.example.com.
+const FAKE_TLS: &str = "ee000102030405060708090a0b0c0d0e0f7777772e6578616d706c652e636f6d";
 
 /// The length of the parts of the file, and how many there are.
 const PART: usize = 64 << 10;
@@ -63,29 +86,108 @@ impl Row {
 enum Way {
     /// Nothing but the network.
     Direct,
+    /// The same, and traffic is encrypted with the permanent key.
+    WithoutPfs,
+    /// A SOCKS5 proxy that wants a user and a password.
+    Socks5,
+    /// An HTTP proxy that wants them as well.
+    Connect,
+    /// An MTProxy with this secret.
+    MtProxy(&'static str),
 }
 
 impl Way {
-    const ALL: [Self; 1] = [Self::Direct];
+    const ALL: [Self; 7] = [
+        Self::Direct,
+        Self::WithoutPfs,
+        Self::Socks5,
+        Self::Connect,
+        Self::MtProxy(PLAIN),
+        Self::MtProxy(PADDED),
+        Self::MtProxy(FAKE_TLS),
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
+            Self::WithoutPfs => "no PFS",
+            Self::Socks5 => "SOCKS5",
+            Self::Connect => "CONNECT",
+            Self::MtProxy(secret) => match secret.as_bytes() {
+                [b'd', ..] => "MTP dd",
+                [b'e', ..] => "MTP ee",
+                _ => "MTP plain",
+            },
         }
     }
 
-    /// Whether a kind of transport can go this way.
-    const fn carries(self, _row: Row) -> bool {
+    /// Whether a kind of transport can go this way. An MTProxy takes obfuscated streams, of the kinds that its secret allows.
+    fn carries(self, row: Row) -> bool {
         match self {
-            Self::Direct => true,
+            Self::Direct | Self::WithoutPfs | Self::Socks5 | Self::Connect => true,
+            Self::MtProxy(text) => row.carrier == Carrier::Stream && row.obfuscated && secret(text).kind(row.kind) == row.kind,
         }
     }
 
     /// Leads a client this way.
-    fn lead(self, _config: &mut ClientConfig) {
-        match self {
-            Self::Direct => {}
+    fn lead(self, config: &mut ClientConfig, world: &World) {
+        let url = match self {
+            Self::Direct => return,
+            Self::WithoutPfs => {
+                config.pfs = None;
+                return;
+            }
+            Self::Socks5 => world.socks5.url(PASSWORD),
+            Self::Connect => world.connect.url(PASSWORD),
+            Self::MtProxy(secret) => format!("mtproxy://{secret}@{}", world.mtproxy(secret).addr()),
+        };
+        config.proxy = Some(url.parse().expect("a proxy"));
+        config.dcs = world.nowhere.clone();
+    }
+}
+
+fn secret(text: &str) -> Secret {
+    text.parse().expect("a secret")
+}
+
+/// A cluster, and the proxies that lead to it.
+struct World {
+    cluster: Cluster,
+    /// Where it is.
+    table: DcTable,
+    /// Where it is not.
+    nowhere: DcTable,
+    socks5: TestProxy,
+    connect: TestProxy,
+    mtproxies: HashMap<&'static str, MtProxy>,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+        let table = DcTable::read(&cluster.file()).unwrap();
+        let mut nowhere = table.clone();
+        nowhere.dcs.iter_mut().for_each(|dc| dc.ip = NOWHERE);
+        let places: HashMap<_, _> = cluster.dcs().iter().map(|dc| (SocketAddr::new(NOWHERE, dc.port), dc.addr())).collect();
+        let mut mtproxies = HashMap::new();
+        for text in [PLAIN, PADDED, FAKE_TLS] {
+            mtproxies.insert(text, MtProxy::start(secret(text), cluster.dcs()).await.unwrap());
         }
+        Self {
+            table,
+            nowhere,
+            socks5: TestProxy::start(Speech::Socks5, places.clone()).await.unwrap(),
+            connect: TestProxy::start(Speech::Connect, places).await.unwrap(),
+            mtproxies,
+            cluster,
+            _dir: dir,
+        }
+    }
+
+    fn mtproxy(&self, secret: &str) -> &MtProxy {
+        &self.mtproxies[secret]
     }
 }
 
@@ -93,17 +195,32 @@ impl Way {
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     quick_acks: usize,
+    /// Connections that went over to a temporary key, and to a permanent one.
+    temporary: usize,
+    permanent: usize,
+}
+
+impl Seen {
+    /// What a cell of this row and column should not look like.
+    fn check(self, row: Row, way: Way) -> Result<Self, String> {
+        let Self { quick_acks, temporary, permanent } = self;
+        if row.has_quick_acks() != (quick_acks > 0) {
+            return Err(format!("{quick_acks} quick acknowledgements"));
+        }
+        let fits = if way == Way::WithoutPfs { temporary == 0 && permanent > 0 } else { temporary > 0 && permanent == 0 };
+        if fits { Ok(self) } else { Err(format!("{temporary} temporary keys in use, {permanent} permanent ones")) }
+    }
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-fn config(table: &DcTable, row: Row, way: Way) -> ClientConfig {
-    let mut config = ClientConfig::new(table.clone(), 1, "hash");
+fn config(world: &World, row: Row, way: Way) -> ClientConfig {
+    let mut config = ClientConfig::new(world.table.clone(), 1, "hash");
     config.transport = Options { kind: row.kind, obfuscated: row.obfuscated, dc: DcId(0) };
     config.carrier = row.carrier;
     config.quick_acks = true;
     config.updates = true;
-    way.lead(&mut config);
+    way.lead(&mut config, world);
     config
 }
 
@@ -218,9 +335,9 @@ async fn hear(client: &Client, text: &str) -> Result<(), Failure> {
     Err("the stream of updates ended".into())
 }
 
-async fn cell(table: DcTable, row: Row, way: Way, phone: String) -> Result<Seen, Failure> {
+async fn cell(world: &World, row: Row, way: Way, phone: String) -> Result<Seen, Failure> {
     let collector = Collector::new();
-    let first = connect(config(&table, row, way), &collector).await?;
+    let first = connect(config(world, row, way), &collector).await?;
     login(&first, &phone).await?;
     let enums::NearestDc::Dc(nearest) = first.invoke(&f::help::GetNearestDc).await?;
     if DcId(nearest.this_dc) != first.home_dc() {
@@ -230,7 +347,7 @@ async fn cell(table: DcTable, row: Row, way: Way, phone: String) -> Result<Seen,
     move_a_file(&first, &content).await?;
 
     // Somebody else's connection: what it says is pushed.
-    let second = connect(config(&table, row, way), &collector).await?;
+    let second = connect(config(world, row, way), &collector).await?;
     login(&second, &phone).await?;
     let text = format!("over {}", row.name());
     let say = f::messages::SendMessage {
@@ -248,65 +365,184 @@ async fn cell(table: DcTable, row: Row, way: Way, phone: String) -> Result<Seen,
     if !failed.is_empty() {
         return Err(format!("checks failed: {failed:?}").into());
     }
-    Ok(Seen { quick_acks: collector.count(|event| matches!(event, Event::QuickAck { .. })) })
+    let keys = |temporary| {
+        collector.count(|event| matches!(event, Event::KeyInUse { expires_at, .. } if expires_at.is_some() == temporary))
+    };
+    Ok(Seen {
+        quick_acks: collector.count(|event| matches!(event, Event::QuickAck { .. })),
+        temporary: keys(true),
+        permanent: keys(false),
+    })
 }
 
+/// What came of a cell; `None`: the way does not carry the row.
+type Outcome = Option<Result<Seen, String>>;
+
+async fn outcome(world: &World, places: &Semaphore, (n, row): (usize, Row), (m, way): (usize, Way)) -> Outcome {
+    if !way.carries(row) {
+        return None;
+    }
+    let _place = places.acquire().await.expect("never closed");
+    let phone = format!("999662{:02}{m:02}", n + 10);
+    Some(match tokio::time::timeout(PATIENCE, cell(world, row, way, phone)).await {
+        Ok(Ok(seen)) => seen.check(row, way),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("not done within {} s", PATIENCE.as_secs())),
+    })
+}
+
+/// The rows with their outcomes, by column, and below them what went wrong.
+fn draw(rows: &[(Row, Vec<Outcome>)]) -> String {
+    let mut table = format!("\n{:<26}", "");
+    for way in Way::ALL {
+        write!(table, "{:<11}", way.name()).unwrap();
+    }
+    table.push_str("quick acks\n");
+    let mut failures = String::new();
+    for (row, outcomes) in rows {
+        write!(table, "{:<26}", row.name()).unwrap();
+        for (way, outcome) in Way::ALL.iter().zip(outcomes) {
+            let word = match outcome {
+                None => "–",
+                Some(Ok(_)) => "ok",
+                Some(Err(error)) => {
+                    writeln!(failures, "{}, {}: {error}", row.name(), way.name()).unwrap();
+                    "FAILED"
+                }
+            };
+            write!(table, "{word:<11}").unwrap();
+        }
+        let quick: usize = outcomes.iter().flatten().flatten().map(|seen| seen.quick_acks).sum();
+        writeln!(table, "{}", if row.has_quick_acks() { quick.to_string() } else { "–".to_owned() }).unwrap();
+    }
+    table + &failures
+}
+
+/// Row: A.1 "SOCKS5 / HTTP proxy"
+/// Row: A.1 "MTProxy plain / dd / ee fake-TLS"
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_over_every_way() {
-    let dir = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
-    let table = DcTable::read(&cluster.file()).unwrap();
-    let mut cells = Vec::new();
-    for (n, row) in Row::all().into_iter().enumerate() {
-        for (m, way) in Way::ALL.into_iter().enumerate() {
-            if !way.carries(row) {
-                continue;
-            }
-            let phone = format!("999662{:02}{m:02}", n + 10);
-            let cell = tokio::spawn(tokio::time::timeout(PATIENCE, cell(table.clone(), row, way, phone)));
-            cells.push((row, way, cell));
-        }
+    let began = Instant::now();
+    let world = Arc::new(World::new().await);
+    let places = Arc::new(Semaphore::new(TOGETHER));
+    let mut rows = Vec::new();
+    for row in Row::all().into_iter().enumerate() {
+        let cells = Way::ALL.into_iter().enumerate().map(|way| {
+            let (world, places) = (Arc::clone(&world), Arc::clone(&places));
+            tokio::spawn(async move { outcome(&world, &places, row, way).await })
+        });
+        rows.push((row.1, cells.collect::<Vec<_>>()));
     }
     let mut results = Vec::new();
-    for (row, way, cell) in cells {
-        let result = match cell.await {
-            Ok(Ok(Ok(seen))) if row.has_quick_acks() == (seen.quick_acks > 0) => Ok(seen),
-            Ok(Ok(Ok(seen))) => Err(format!("{} quick acknowledgements", seen.quick_acks)),
-            Ok(Ok(Err(error))) => Err(error.to_string()),
-            Ok(Err(_)) => Err(format!("not done within {} s", PATIENCE.as_secs())),
-            Err(panic) => Err(panic.to_string()),
-        };
-        results.push((row, way, result));
-    }
-    let mut table = String::new();
-    for way in Way::ALL {
-        write!(table, "\n{:<26}{:<10}quick acks\n", "", way.name()).unwrap();
-        for (row, _, result) in results.iter().filter(|result| result.1 == way) {
-            let (word, quick) = match result {
-                Ok(seen) if row.has_quick_acks() => ("ok", seen.quick_acks.to_string()),
-                Ok(_) => ("ok", "-".to_owned()),
-                Err(error) => ("FAILED", error.clone()),
-            };
-            writeln!(table, "{:<26}{word:<10}{quick}", row.name()).unwrap();
+    for (row, cells) in rows {
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        for cell in cells {
+            outcomes.push(cell.await.unwrap_or_else(|panic| Some(Err(panic.to_string()))));
         }
+        results.push((row, outcomes));
     }
-    println!("{table}");
-    assert!(results.iter().all(|(_, _, result)| result.is_ok()), "{table}");
-    assert_eq!(results.len(), 13, "4 plain, 4 obfuscated, 4 in a WebSocket, and HTTP");
-    cluster.shutdown().await;
+    let table = draw(&results);
+    println!("{table}\n{:.1} s", began.elapsed().as_secs_f64());
+
+    assert!(results.iter().flat_map(|(_, outcomes)| outcomes).flatten().all(Result::is_ok), "{table}");
+    let carried = Way::ALL.map(|way| results.iter().filter(|(row, _)| way.carries(*row)).count());
+    assert_eq!(
+        carried,
+        [13, 13, 13, 13, 2, 1, 1],
+        "4 plain, 4 obfuscated, 4 in a WebSocket, and HTTP; by an MTProxy only its own"
+    );
+    for proxy in [&world.socks5, &world.connect] {
+        // Two clients in each cell, each with a connection at least.
+        assert!(proxy.tunnels() >= 2 * 13, "{}", proxy.tunnels());
+        assert_eq!(proxy.refused(), Vec::<String>::new());
+    }
+    for (secret, kinds) in [
+        (PLAIN, &[Kind::Abridged, Kind::Intermediate][..]),
+        (PADDED, &[Kind::PaddedIntermediate]),
+        (FAKE_TLS, &[Kind::PaddedIntermediate]),
+    ] {
+        let accepted = world.mtproxy(secret).accepted();
+        let all = kinds.iter().all(|kind| accepted.iter().any(|options| options.kind == *kind));
+        assert!(all && accepted.iter().all(|options| kinds.contains(&options.kind)), "{secret}: {accepted:?}");
+        assert_eq!(world.mtproxy(secret).refused(), Vec::<String>::new());
+    }
+    let world = Arc::into_inner(world).expect("all cells are done");
+    world.cluster.shutdown().await;
+}
+
+/// What a client that is to give up soon gets for an answer.
+async fn ask(mut config: ClientConfig) -> Result<enums::NearestDc, InvokeError> {
+    config.reconnect_timeout = Duration::from_secs(1);
+    let client = connect(config, &Collector::new()).await.expect("nothing is dialled yet");
+    let answer = client.invoke(&f::help::GetNearestDc).await;
+    client.close().await;
+    answer
+}
+
+/// Row: A.1 "SOCKS5 / HTTP proxy"
+/// Row: A.1 "MTProxy plain / dd / ee fake-TLS"
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_does_not_know_the_secret_gets_nowhere() {
+    let world = World::new().await;
+    let row = Row { carrier: Carrier::Stream, kind: Kind::PaddedIntermediate, obfuscated: true };
+    let through = |url: Option<String>| ClientConfig {
+        proxy: url.map(|url| url.parse().expect("a proxy")),
+        dcs: world.nowhere.clone(),
+        ..config(&world, row, Way::Direct)
+    };
+    let unreachable = |answer: Result<_, _>| matches!(answer, Err(InvokeError::Net(NetError::Unreachable { .. })));
+    assert!(unreachable(ask(through(None)).await), "the addresses lead nowhere");
+
+    for proxy in [&world.socks5, &world.connect] {
+        let answer = ask(through(Some(proxy.url("hunter3")))).await;
+        assert!(matches!(answer, Err(InvokeError::Net(NetError::Barred { .. }))), "{answer:?}");
+        assert_eq!((proxy.tunnels(), proxy.refused()), (0, vec!["wrong user or password".to_owned()]));
+        ask(through(Some(proxy.url(PASSWORD)))).await.expect("the right password");
+    }
+    for (text, proxy) in &world.mtproxies {
+        let wrong = text.replacen("0001", "0002", 1);
+        let answer = ask(through(Some(format!("mtproxy://{wrong}@{}", proxy.addr())))).await;
+        assert!(matches!(answer, Err(InvokeError::Net(_))), "{text}: {answer:?}");
+        assert_eq!((proxy.accepted(), proxy.refused().is_empty()), (Vec::new(), false), "{text}");
+    }
+    world.cluster.shutdown().await;
+}
+
+/// What an MTProxy does not carry is not sent to it: the client speaks what the secret allows instead.
+///
+/// Row: A.1 "MTProxy plain / dd / ee fake-TLS"
+#[tokio::test(flavor = "multi_thread")]
+async fn an_mtproxy_is_spoken_to_as_its_secret_wants_whatever_was_wished() {
+    let world = World::new().await;
+    for (text, proxy) in &world.mtproxies {
+        let way = Way::MtProxy(text);
+        let others: Vec<_> = Row::all().into_iter().filter(|row| !way.carries(*row)).collect();
+        for answer in futures_util::future::join_all(others.iter().map(|row| ask(config(&world, *row, way)))).await {
+            answer.expect("an answer");
+        }
+        let mut wanted: Vec<_> = others.iter().map(|row| secret(text).kind(row.kind)).collect();
+        let mut found: Vec<_> = proxy.accepted().iter().map(|options| options.kind).collect();
+        assert_eq!(proxy.refused(), Vec::<String>::new());
+        for kinds in [&mut wanted, &mut found] {
+            kinds.sort_by_key(|kind| kind.name());
+            kinds.dedup();
+        }
+        assert_eq!(found, wanted, "{text}");
+    }
+    world.cluster.shutdown().await;
 }
 
 /// How long an update may take over a connection whose key was renewed a moment ago: less than a long poll.
 const PROMPTLY: Duration = Duration::from_secs(12);
 
 /// Renews the key of one connection twice, and hears of an update behind that.
-async fn outlive_keys(table: DcTable, carrier: Carrier, phone: String) -> Result<(), Failure> {
+async fn outlive_keys(world: Arc<World>, carrier: Carrier, phone: String) -> Result<(), Failure> {
     let row = Row { carrier, kind: Kind::PaddedIntermediate, obfuscated: true };
     let collector = Collector::new();
-    let short = ClientConfig { pfs: Some(PfsPolicy { lifetime: Duration::from_secs(8) }), ..config(&table, row, Way::Direct) };
+    let short = ClientConfig { pfs: Some(PfsPolicy { lifetime: Duration::from_secs(8) }), ..config(&world, row, Way::Direct) };
     let first = connect(short, &collector).await?;
     login(&first, &phone).await?;
-    let second = connect(config(&table, row, Way::Direct), &Collector::new()).await?;
+    let second = connect(config(&world, row, Way::Direct), &Collector::new()).await?;
     login(&second, &phone).await?;
     while collector.count(|event| matches!(event, Event::TempKeyBound { .. })) < 3 {
         first.invoke(&f::help::GetNearestDc).await?;
@@ -329,14 +565,12 @@ async fn outlive_keys(table: DcTable, carrier: Carrier, phone: String) -> Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_bound_and_renewed_over_every_carrier() {
-    let dir = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
-    let table = DcTable::read(&cluster.file()).unwrap();
+    let world = Arc::new(World::new().await);
     let cells: Vec<_> = Carrier::ALL
         .into_iter()
         .enumerate()
         .map(|(n, carrier)| {
-            let work = outlive_keys(table.clone(), carrier, format!("99966230{n:02}"));
+            let work = outlive_keys(Arc::clone(&world), carrier, format!("99966230{n:02}"));
             (carrier, tokio::spawn(tokio::time::timeout(PATIENCE, work)))
         })
         .collect();
@@ -344,5 +578,5 @@ async fn keys_are_bound_and_renewed_over_every_carrier() {
         let result = cell.await.unwrap().unwrap_or_else(|_| Err("not done in time".into()));
         assert!(result.is_ok(), "{carrier}: {result:?}");
     }
-    cluster.shutdown().await;
+    Arc::into_inner(world).expect("all cells are done").cluster.shutdown().await;
 }

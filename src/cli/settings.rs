@@ -444,12 +444,17 @@ mod tests {
             (plain, "obfuscated-intermediate", true),
             (plain, "padded", false),
             (plain, "full", false),
+            (plain, "http", false),
+            (plain, "ws", false),
             (padded, "auto", true),
             (padded, "padded", true),
             (padded, "abridged", false),
             (padded, "obfuscated-abridged", false),
             (padded, "full", false),
+            (padded, "http", false),
+            (padded, "ws", false),
             ("socks5://a", "full", true),
+            ("socks5://a", "http", true),
         ] {
             let result = resolve("", &["--proxy", proxy, "--transport", transport]);
             assert_eq!(result.is_ok(), fits, "{proxy} {transport}");

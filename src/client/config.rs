@@ -32,7 +32,7 @@ pub struct ClientConfig {
     /// Whether requests ask for quick acknowledgements, where the transport has them; they appear in the trace. Default no.
     pub quick_acks: bool,
     /// The proxy to go through. Through an MTProxy, the proxy's secret decides about obfuscation, and about the envelope as far as it
-    /// has to: see [`Secret::kind`](transport::mtproxy::Secret::kind). Default none.
+    /// has to: see [`Secret::kind`](transport::mtproxy::Secret::kind); the carrier is the byte stream. Default none.
     pub proxy: Option<transport::Proxy>,
     /// Try IPv6 addresses first.
     pub ipv6_first: bool,

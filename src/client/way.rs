@@ -100,13 +100,14 @@ mod tests {
         let mtproxy = to(Some("mtproxy://00112233445566778899aabbccddeeff@a"));
         assert_eq!((mtproxy.addrs.len(), mtproxy.dialer.via().as_deref()), (1, Some("mtproxy://***@a:443")));
         assert_eq!((mtproxy.transport.kind, mtproxy.transport.obfuscated), (Kind::Intermediate, false));
+        for carrier in Carrier::ALL {
+            let carried = |proxy: Option<&str>| {
+                let config = ClientConfig { carrier, ..config(proxy) };
+                way(&config).to(&config, DcId(2), false).carrier
+            };
+            assert_eq!((carried(None), carried(Some("http://a"))), (carrier, carrier));
+            assert_eq!(carried(Some("mtproxy://00112233445566778899aabbccddeeff@a")), Carrier::Stream);
+        }
         assert!(!format!("{:?}", config(Some("socks5://u:hunter2@a"))).contains("hunter2"));
-        let carrier = |proxy: Option<&str>| {
-            let config = ClientConfig { carrier: Carrier::WebSocket, ..config(proxy) };
-            way(&config).to(&config, DcId(2), false).carrier
-        };
-        assert_eq!(carrier(None), Carrier::WebSocket);
-        assert_eq!(carrier(Some("socks5://a")), Carrier::WebSocket);
-        assert_eq!(carrier(Some("mtproxy://00112233445566778899aabbccddeeff@a")), Carrier::Stream);
     }
 }
