@@ -601,7 +601,12 @@ impl World {
                     }
                 }
                 SessionEvent::ConnectionDead(cause) => self.drop_link(client, &cause.to_string(), Duration::ZERO),
-                other => self.note(|| format!("client {client}: {other:?}")),
+                other => {
+                    if matches!(other, SessionEvent::NewSession { .. }) {
+                        self.oracle.told_of_new_session(client);
+                    }
+                    self.note(|| format!("client {client}: {other:?}"));
+                }
             }
         }
     }

@@ -63,7 +63,9 @@ impl World {
         let executed = |message: &Message| {
             body::read_request(&body::unwrap(&message.body).1).is_some_and(|asked| self.oracle.was_executed(asked))
         };
-        if inside.iter().any(executed) {
+        // What was taken is not refused, whatever becomes of its copies: a client has to believe a refusal.
+        let taken = &self.server.slots[slot].taken;
+        if inside.iter().any(|message| taken.contains(&message.msg_id) || executed(message)) {
             return false;
         }
         // The container as a rule; sometimes a message in it.

@@ -13,7 +13,10 @@
 //! * **Updates** are delivered at most once, always. They are delivered in the order in which they were sent as long as the transport
 //!   keeps the order, as TCP does, over any number of connections. After a frame was lost or overtaken inside a connection that went on,
 //!   those sent until then may come late: the session hands on what it gets, and putting it in order is for the floor that knows the
-//!   updates' own counters. They are delivered at least once if the session in which they were sent goes on at both ends.
+//!   updates' own counters. They are delivered at least once if the session in which they were sent goes on at both ends. One exception:
+//!   when the server's clock was set back, its session may say that it gives up an update that it has sent, because the identifier by
+//!   which the client would know it again is of the future now. Then the client has to be told, afterwards, of a new session
+//!   ([`Event::NewSession`](crate::mtproto::session::Event::NewSession)): that is how its driver learns that it has to fetch something.
 //! * **Memory** stays within what the limits allow.
 
 use std::{
@@ -63,6 +66,17 @@ struct Sent {
     /// Frames lost or overtaken until it was sent.
     tampered: u64,
     delivered: bool,
+    loss: Loss,
+}
+
+/// Whether an update may be missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    No,
+    /// The server's session has given it up, as it may.
+    GivenUp,
+    /// The client was told of a new session since.
+    Told,
 }
 
 /// The updates of one client.
@@ -80,6 +94,8 @@ pub(super) struct Oracle {
     feeds: Vec<Feed>,
     /// Sessions of the server's that it has forgotten.
     forgotten: BTreeSet<u64>,
+    /// The server's clock was set back at some time.
+    set_back: bool,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -90,6 +106,7 @@ impl Oracle {
             open: BTreeSet::new(),
             feeds: (0..clients).map(|_| Feed::default()).collect(),
             forgotten: BTreeSet::new(),
+            set_back: false,
             violations: Vec::new(),
         }
     }
@@ -274,7 +291,29 @@ impl Oracle {
     pub(super) fn pushed(&mut self, update: Asked, slot: u64) {
         if let Some(feed) = self.feeds.get_mut(update.client) {
             let tampered = feed.tampered;
-            feed.sent.insert(update.number, Sent { slot, tampered, delivered: false });
+            feed.sent.insert(update.number, Sent { slot, tampered, delivered: false, loss: Loss::No });
+        }
+    }
+
+    /// The server's clock is set back.
+    pub(super) fn set_back(&mut self) {
+        self.set_back = true;
+    }
+
+    /// The server's session gives an update up. Nothing but a clock that was set back is a reason.
+    pub(super) fn given_up(&mut self, update: Asked) {
+        if self.set_back
+            && let Some(sent) = self.feeds.get_mut(update.client).and_then(|feed| feed.sent.get_mut(&update.number))
+        {
+            sent.loss = Loss::GivenUp;
+        }
+    }
+
+    /// A client's driver was told of a new session.
+    pub(super) fn told_of_new_session(&mut self, client: usize) {
+        let Some(feed) = self.feeds.get_mut(client) else { return };
+        for sent in feed.sent.values_mut().filter(|sent| sent.loss == Loss::GivenUp) {
+            sent.loss = Loss::Told;
         }
     }
 
@@ -320,7 +359,10 @@ impl Oracle {
         }
         let mut lost = Vec::new();
         for (client, feed) in self.feeds.iter().enumerate() {
-            let missing = feed.sent.iter().filter(|(_, sent)| !sent.delivered && lives(sent.slot));
+            let missing = feed.sent.iter().filter(|(_, sent)| {
+                // Given up is not enough: the client has to know.
+                !sent.delivered && sent.loss != Loss::Told && lives(sent.slot)
+            });
             lost.extend(missing.map(|(number, _)| Violation::UpdateLost { client, number: *number }));
         }
         lost.into_iter().for_each(|violation| self.blame(violation));

@@ -72,6 +72,10 @@ pub(super) struct Slot {
     pub(super) limits: Limits,
     /// Requests that it was handed, by their messages.
     pub(super) executed: BTreeMap<MsgId, Asked>,
+    /// Updates that were sent in it, by what the session calls them.
+    pushed: BTreeMap<MsgId, Asked>,
+    /// Requests that its host was given, whether it works on them yet or not.
+    pub(super) taken: BTreeSet<MsgId>,
     /// Frames that were refused on purpose.
     pub(super) refused: BTreeSet<MsgId>,
     /// Those that are done, and whether well.
@@ -351,8 +355,10 @@ impl World {
             forger: Generator::default(),
             limits: self.server.limits,
             executed: BTreeMap::new(),
+            pushed: BTreeMap::new(),
             finished: BTreeMap::new(),
             refused: BTreeSet::new(),
+            taken: BTreeSet::new(),
         });
         self.server.slots.len() - 1
     }
@@ -480,6 +486,12 @@ impl World {
                     // In the server's role it cannot be refused.
                     let _ = self.server.slots[slot].session.session_destroyed(session_id, existed);
                 }
+                SessionEvent::UpdateLost { msg_id } => {
+                    self.note(|| format!("server: slot {number} gives update {msg_id} up"));
+                    if let Some(update) = self.server.slots[slot].pushed.get(&msg_id) {
+                        self.oracle.given_up(*update);
+                    }
+                }
                 SessionEvent::ConnectionDead(cause) => {
                     self.note(|| format!("server: slot {number}: {cause}"));
                     if let Some(conn) = self.server.slots[slot].owner {
@@ -497,6 +509,7 @@ impl World {
     fn take(&mut self, slot: usize, msg_id: MsgId, body: &Bytes) {
         let (after, query) = body::unwrap(body);
         let number = self.server.slots[slot].number;
+        self.server.slots[slot].taken.insert(msg_id);
         if self.sabotages(Sabotage::OutOfTurn) {
             return self.execute(slot, msg_id, &query);
         }
@@ -608,7 +621,8 @@ impl World {
                 self.oracle.pushed(update, found.number);
                 continue;
             }
-            if found.session.push(now, body::update(client, update.number)).is_ok() {
+            if let Ok(msg_id) = found.session.push(now, body::update(client, update.number)) {
+                found.pushed.insert(msg_id, update);
                 self.figures.pushed += 1;
                 self.oracle.pushed(update, found.number);
                 if self.options.sabotage == Some(Sabotage::UpdateTwice) {

@@ -338,6 +338,9 @@ impl World {
             }
             Fault::ServerLeap => {
                 let seconds = self.leap();
+                if seconds < 0 {
+                    self.oracle.set_back();
+                }
                 self.server.machine.leap(seconds);
             }
             Fault::Sleep => self.fall_asleep(client),

@@ -99,6 +99,12 @@ pub enum Event {
         /// The request that was answered, or the identifier that [`Session::push`](super::Session::push) returned.
         msg_id: MsgId,
     },
+    /// An update is given up: the machine's clock was set back by so much that the update can be sent no more under the identifier by
+    /// which the client would know it again. The client is told that the session is new, and fetches what it may have missed.
+    UpdateLost {
+        /// The identifier that [`Session::push`](super::Session::push) returned.
+        msg_id: MsgId,
+    },
     /// The client asks to forget another session of its key: to be answered with
     /// [`Session::session_destroyed`](super::Session::session_destroyed). With the session goes the memory of what it has executed, so
     /// the host drops frames of that session for as long as one written before would be in time: for 330 seconds.

@@ -49,6 +49,13 @@ impl Client {
             };
             let Some(request) = self.requests.get_mut(&id) else { continue };
             self.waiting_bytes = self.waiting_bytes.saturating_sub(len);
+            if request.has_aged(core, now) {
+                request.phase = Phase::Unknown;
+                request.checked = now.mono;
+                self.ask.extend(request.sent.map(|(msg_id, _)| msg_id));
+                core.timers.start(Timer::StateCheck, now.mono.saturating_add(core.limits.state_check));
+                continue;
+            }
             let (msg_id, seq_no, old) = request.assign(core, now, era);
             match old {
                 Some(old) => core.tracer.emit(now, || trace::Event::Resent { old, new: msg_id }),

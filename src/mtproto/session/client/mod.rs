@@ -10,7 +10,7 @@
 //!
 //! Every request ends with exactly one event: `Response` or `Failed`. None is executed twice: a message that may have arrived is sent again
 //! only under the identifier that it had, by which the server can tell; under another one only when the server has said that it did not
-//! take the first, and only one copy of it was ever written. Where that cannot be known, the request fails and says so.
+//! take the first, and no copy of it can be under way any more. Where that cannot be known, the request fails and says so.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

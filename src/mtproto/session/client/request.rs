@@ -63,7 +63,7 @@ pub enum Failure {
     /// The server does not remember whether it has received the message. Whether it was executed is not known, so it is not sent again.
     #[error("the server does not know whether it has received the request; it may have been executed")]
     Uncertain,
-    /// The server has refused its message as often as is allowed. It was not executed.
+    /// The server has refused every message that carried it, as often as is allowed. It was not executed.
     #[error("the server refused the request's message {times} times")]
     TooManyResends {
         /// How often.
@@ -96,6 +96,9 @@ const MAX_FORMER: usize = 16;
 /// A message younger than this many seconds is sent again under the identifier that it had, so that the server can tell that it has
 /// seen it. The server takes identifiers of up to 300 seconds.
 const SAME_ID_SECS: i64 = 280;
+
+/// Of a message older than this many seconds by our clock, no copy that is still under way somewhere will be taken.
+const DEAD_SECS: i64 = 330;
 
 pub(super) struct Request {
     pub(super) body: Bytes,
@@ -397,12 +400,15 @@ impl Client {
             Against::Salt if young => {
                 if request.resends >= allowed {
                     let times = request.resends + 1;
-                    return self.fail(core, id, Failure::TooManyResends { times });
+                    // The notice may be about an older copy than the last, which may be taken.
+                    let error =
+                        if request.may_have_been_taken() { Failure::Uncertain } else { Failure::TooManyResends { times } };
+                    return self.fail(core, id, error);
                 }
                 request.resends += 1;
                 self.resend(core, id, false);
             }
-            Against::Salt | Against::Identifier if request.times <= 1 => self.resend(core, id, true),
+            Against::Salt | Against::Identifier if !request.may_have_been_taken() => self.resend(core, id, true),
             Against::Salt | Against::Identifier | Against::Copy => {
                 request.doubtful |= against == Against::Copy;
                 request.fresh_id = true;
@@ -418,9 +424,8 @@ impl Client {
 
     /// The server will not take the message, and sending it again does not help.
     pub(super) fn give_up(&mut self, core: &mut Core, id: RequestId, code: i32) {
-        // Of a message that was written more than once, another copy may have been taken.
-        let once = self.requests.get(&id).is_none_or(|request| request.times <= 1);
-        self.fail(core, id, if once { Failure::Refused { code } } else { Failure::Uncertain });
+        let taken = self.requests.get(&id).is_some_and(Request::may_have_been_taken);
+        self.fail(core, id, if taken { Failure::Uncertain } else { Failure::Refused { code } });
     }
 
     /// The pending request that is under way as this message, and not as a later one.
@@ -441,6 +446,19 @@ impl Request {
     /// Whether any message of it was ever put into a frame.
     pub(super) fn was_written(&self) -> bool {
         self.times > 0 || !self.former.is_empty()
+    }
+
+    /// Whether the server may have taken its present message though it refuses a copy of it: another copy was written, or the server
+    /// has said so.
+    fn may_have_been_taken(&self) -> bool {
+        self.times > 1 || self.received
+    }
+
+    /// Whether it was written under an identifier that has become too old to be sent again, but of which nobody has said that it was not
+    /// taken: it gets no other one before the server was asked.
+    pub(super) fn has_aged(&self, core: &Core, now: Now) -> bool {
+        let old = |(msg_id, _)| age(core, now, msg_id) >= SAME_ID_SECS;
+        self.times > 0 && !self.fresh_id && !self.pinned && self.sent.is_some_and(old)
     }
 
     /// Gives it a message for the next frame: the one it had, or a new one. Says which, and whether it was written before.
@@ -483,7 +501,17 @@ impl Request {
 /// Whether the server still takes a message of this identifier, and in a container: then it has to be lower than that of the container,
 /// which it is not if the clock was set back meanwhile.
 pub(super) fn is_young(core: &Core, now: Now, msg_id: MsgId) -> bool {
-    core.server_unix(now) - msg_id.unix() < SAME_ID_SECS && msg_id <= core.generator.last()
+    age(core, now, msg_id) < SAME_ID_SECS && msg_id <= core.generator.last()
+}
+
+/// Whether the server may still take a copy of a message that is too old to be sent again: one that is under way somewhere.
+pub(super) fn is_dying(core: &Core, now: Now, msg_id: MsgId) -> bool {
+    (SAME_ID_SECS..DEAD_SECS).contains(&age(core, now, msg_id))
+}
+
+/// Seconds since an identifier was made, by the server's clock as far as it is known.
+fn age(core: &Core, now: Now, msg_id: MsgId) -> i64 {
+    core.server_unix(now) - msg_id.unix()
 }
 
 /// A body is serialized TL, and fits a frame.

@@ -4,7 +4,11 @@
 //! anything again. What did not arrive is sent again under the identifier that it had, within a container, so that a server that has
 //! received it after all can tell. See "Service Messages about Messages".
 
-use super::{Client, Failure, Phase, RequestId, incoming::draft, request::is_young};
+use super::{
+    Client, Failure, Phase, RequestId,
+    incoming::draft,
+    request::{is_dying, is_young},
+};
 use crate::{
     check::{Check, broken},
     clock::Now,
@@ -181,6 +185,14 @@ impl Client {
             return self.fail(core, id, Failure::Uncertain);
         }
         let refused = request.fresh_id;
+        if !refused && is_dying(core, now, msg_id) {
+            // Too old to be sent again, too young to be sure that no copy of it arrives yet: it is asked about until it is either.
+            request.phase = Phase::Unknown;
+            request.checked = now.mono;
+            core.timers.start(Timer::StateCheck, now.mono.saturating_add(core.limits.state_check));
+            return;
+        }
+        request.fresh_id |= !same_id;
         self.resend(core, id, refused);
     }
 

@@ -129,12 +129,7 @@ impl Server {
             return;
         }
         self.first_msg_id = Some(lowest);
-        let unix = core.server_unix(now);
-        let Some(salt) = core.salts.current(unix).map(|current| current.salt) else { return };
-        let unique_id = self.unique_id;
-        core.tracer.emit(now, || trace::Event::SessionCreated { first_msg_id: lowest, unique_id, salt });
-        let body = service::new_session_created(lowest, unique_id, salt);
-        self.keep(core, now, super::Origin::Answer, body.into(), super::What::NewSession);
+        self.announce(core, now, lowest);
     }
 
     /// A message that was received before: its sender does not know that, or has not got the answer.

@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use rand::Rng;
 
 use super::{
     client::check_body,
@@ -223,8 +224,11 @@ impl Server {
         }
     }
 
-    /// Puts the news of the session into a frame, if the client has not had it yet.
+    /// Puts the news of the session into a frame, if the client has not had it yet: before all else, so that what follows can be sent.
     pub(super) fn fill_news(&mut self, core: &mut Core, now: Now, frame: &mut Frame) {
+        if self.queue.iter().any(|msg_id| core.is_early(now, *msg_id)) {
+            self.settle_what_is_early(core, now);
+        }
         let is_news = |msg_id: &MsgId| self.kept.get(msg_id).is_some_and(|kept| kept.what == What::NewSession && kept.queued);
         let Some(at) = self.queue.iter().take(NEWS_AMONG).position(is_news) else { return };
         let Some(msg_id) = self.queue.remove(at) else { return };
@@ -237,15 +241,28 @@ impl Server {
         self.fill_some(core, now, frame, usize::MAX);
     }
 
-    /// Our clock was set back, so that kept messages have identifiers of the future: they fit no container, and the client would refuse
-    /// them. They get others, unless the client may have them: then it would not know them again. An answer it knows by its request.
-    fn rename_what_is_early(&mut self, core: &mut Core, now: Now) {
+    /// Our clock was set back, so that messages to be sent have identifiers of the future: they fit no container, and the client would
+    /// refuse them. They get others, unless the client may have them already: then it would not know them again. An answer it knows by
+    /// its request, but an update it knows by nothing else: such a one is given up, and the client is told of a new session, which is
+    /// how it learns that updates may have been missed.
+    fn settle_what_is_early(&mut self, core: &mut Core, now: Now) {
         let early: Vec<MsgId> = self.kept.keys().rev().copied().take_while(|msg_id| core.is_early(now, *msg_id)).collect();
         let mut early: Vec<(u64, MsgId)> =
             early.iter().filter_map(|msg_id| self.kept.get(msg_id).map(|kept| (kept.order, *msg_id))).collect();
         early.sort_unstable();
+        let mut lost = false;
         for (_, old) in early {
-            let Some(kept) = self.kept.get(&old).filter(|kept| kept.what != What::Update || !kept.sent) else { continue };
+            let Some(kept) = self.kept.get(&old) else { continue };
+            if kept.what == What::Update && kept.sent {
+                // One that is not to be sent again may be acknowledged yet.
+                if kept.queued
+                    && let Some(kept) = self.forget(old)
+                {
+                    core.events.push(Event::UpdateLost { msg_id: kept.name });
+                    lost = true;
+                }
+                continue;
+            }
             let origin = if kept.what == What::Update { Origin::Notice } else { Origin::Answer };
             let (new, seq_no) = core.allocate(now, origin, true);
             let Some(mut kept) = self.kept.remove(&old) else { continue };
@@ -261,32 +278,42 @@ impl Server {
             }
             core.tracer.emit(now, || trace::Event::Resent { old, new });
         }
-    }
-
-    fn fill_some(&mut self, core: &mut Core, now: Now, frame: &mut Frame, most: usize) {
-        if self.queue.iter().any(|msg_id| core.is_early(now, *msg_id)) {
-            self.rename_what_is_early(core, now);
-        }
-        // What has to wait until our clock is there again, and the updates behind it.
-        let mut held: Vec<MsgId> = Vec::new();
-        self.fill_from_queue(core, now, frame, most, &mut held);
-        for msg_id in held.into_iter().rev() {
-            self.queue.push_front(msg_id);
+        if lost {
+            self.begin_anew(core, now);
         }
     }
 
-    fn fill_from_queue(&mut self, core: &mut Core, now: Now, frame: &mut Frame, mut most: usize, held: &mut Vec<MsgId>) {
+    /// Tells the client of a session of another name. It begins where the present one does, so that its requests stay.
+    fn begin_anew(&mut self, core: &mut Core, now: Now) {
+        let news: Vec<MsgId> =
+            self.kept.iter().filter(|(_, kept)| kept.what == What::NewSession).map(|(msg_id, _)| *msg_id).collect();
+        for msg_id in news {
+            self.forget(msg_id);
+        }
+        self.unique_id = core.rng.next_u64().cast_signed();
+        if self.first_msg_id.is_some_and(|first| self.announce(core, now, first)) {
+            // Before what that session says.
+            self.queue.rotate_right(1);
+        }
+    }
+
+    /// Queues `new_session_created`. `false` if there is no salt to tell of.
+    fn announce(&mut self, core: &mut Core, now: Now, first_msg_id: MsgId) -> bool {
+        let Some(salt) = core.salts.current(core.server_unix(now)).map(|current| current.salt) else { return false };
+        let unique_id = self.unique_id;
+        core.tracer.emit(now, || trace::Event::SessionCreated { first_msg_id, unique_id, salt });
+        let body = service::new_session_created(first_msg_id, unique_id, salt);
+        self.keep(core, now, Origin::Answer, body.into(), What::NewSession);
+        true
+    }
+
+    fn fill_some(&mut self, core: &mut Core, now: Now, frame: &mut Frame, mut most: usize) {
         while let Some(msg_id) = self.queue.front().copied().filter(|_| most > 0) {
             let Some(kept) = self.kept.get_mut(&msg_id).filter(|kept| kept.queued) else {
-                // It has been acknowledged meanwhile.
+                // It has been acknowledged meanwhile, or given up.
                 self.queue.pop_front();
                 continue;
             };
-            if core.is_early(now, msg_id) || (kept.what == What::Update && !held.is_empty()) {
-                self.queue.pop_front();
-                held.push(msg_id);
-                continue;
-            }
             if !frame.has_room(kept.body.len()) {
                 return;
             }

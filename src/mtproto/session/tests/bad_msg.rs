@@ -345,6 +345,7 @@ fn code_48_brings_the_salt_and_sends_again() {
 /// Row: A.5 "48 / bad_server_salt"
 #[test]
 fn code_48_without_a_salt_sends_again_and_gives_up_in_the_end() {
+    // A notice may be about any of the copies, of which the others may have been taken.
     let limits = Limits { resends: 2, ..Limits::default() };
     let mut client = client_with(limits);
     let mut peer = Peer::new(Side::Server);
@@ -353,7 +354,40 @@ fn code_48_without_a_salt_sends_again_and_gives_up_in_the_end() {
         let sent = output(&mut client, START, Side::Client);
         peer.say(&mut client, START, false, service::bad_msg_notification(request_in(&sent).msg_id, SeqNo(1), 48));
     }
-    assert_eq!(events(&mut client), [Event::Failed { id, error: Failure::TooManyResends { times: 3 } }]);
+    assert_eq!(events(&mut client), [Event::Failed { id, error: Failure::Uncertain }]);
+}
+
+#[test]
+fn what_was_refused_under_every_identifier_was_not_executed() {
+    let limits = Limits { resends: 2, ..Limits::default() };
+    let mut client = client_with(limits);
+    let mut peer = Peer::new(Side::Server);
+    let id = client.request(START, body(1), RequestOptions::default()).unwrap();
+    for _ in 0..3 {
+        let sent = output(&mut client, START, Side::Client);
+        peer.say(&mut client, START, false, service::bad_msg_notification(request_in(&sent).msg_id, SeqNo(1), 16));
+    }
+    let events = events(&mut client);
+    assert!(events.contains(&Event::Failed { id, error: Failure::TooManyResends { times: 3 } }), "{events:?}");
+    assert!(!Failure::TooManyResends { times: 3 }.may_have_been_executed());
+}
+
+#[test]
+fn what_is_refused_after_it_was_acknowledged_may_have_been_executed() {
+    let (mut client, mut peer, id, msg_id) = asked();
+    peer.say(&mut client, START, false, service::msgs_ack(&[msg_id]));
+    peer.say(&mut client, START, false, service::bad_msg_notification(msg_id, SeqNo(1), 64));
+    assert_eq!(events(&mut client), [Event::Failed { id, error: Failure::Uncertain }]);
+}
+
+#[test]
+fn what_is_refused_after_it_was_acknowledged_is_asked_about_before_it_gets_another_identifier() {
+    let (mut client, mut peer, _, msg_id) = asked();
+    peer.say(&mut client, START, false, service::msgs_ack(&[msg_id]));
+    peer.say(&mut client, START, false, service::bad_msg_notification(msg_id, SeqNo(1), 16));
+    let sent = output(&mut client, START, Side::Client);
+    assert!(find(&sent, 0x0bad_cafe).is_none(), "{sent:?}");
+    assert_eq!(find(&sent, ids::MSGS_STATE_REQ).unwrap().ids(), [msg_id]);
 }
 
 /// Row: A.5 "48 / bad_server_salt"
