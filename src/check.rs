@@ -1,6 +1,6 @@
 //! The checks of what a peer sends, by name, so that each can be taken away and a test be seen to fail.
 //!
-//! A check is an `if` around [`broken`]. In every ordinary build that is the condition itself: no cost, no setting, no way around
+//! A check is an `if` around `broken`. In every ordinary build that is the condition itself: no cost, no setting, no way around
 //! a check. Only with the feature `mutations`, which nothing but `tests/mutations.rs` asks for, one check of the process can be out of
 //! force: the one that the environment variable `TDL_WITHOUT_CHECK` names.
 //!

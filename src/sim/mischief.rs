@@ -3,7 +3,7 @@
 //! * Refusals: a frame of the client's is ignored, and the client is told so, with any code. It is only done to frames whose requests
 //!   have not been executed: a refusal says so.
 //! * Answers: not sent, doubled, or announced in place of being sent.
-//! * Nonsense: messages made by hand, from [`nonsense`](super::nonsense).
+//! * Nonsense: messages made by hand, from [`nonsense`].
 
 use std::time::Duration;
 
