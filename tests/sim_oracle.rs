@@ -58,7 +58,9 @@ fn a_failing_seed_fails_again_and_can_be_shrunk() {
     assert_eq!(run(seed, &options).violations, run(seed, &options).violations);
     let (fewer, report) = shrink(seed, &options).expect("it fails");
     assert!(!report.violations.is_empty());
-    assert!(report.figures.faults.len() <= 1, "hardly any was needed: {:?}", report.figures.faults);
+    // Which other faults the world needs to come to the failure differs from seed to seed; most of them it does not.
+    let whole = run(seed, &options).figures.faults;
+    assert!(report.figures.faults.len() * 2 < whole.len(), "hardly any was needed: {:?} of {whole:?}", report.figures.faults);
     assert_eq!(run(seed, &fewer).violations, report.violations);
 }
 
