@@ -156,9 +156,13 @@ impl Inner {
                 Err(RequestError::Rpc(error)) => error,
                 // Nobody knows whether it was executed, or its answer is lost. Where that does not matter, it is asked again.
                 Err(RequestError::Failed(
-                    Failure::SessionReset | Failure::Uncertain | Failure::AnswerLost | Failure::TooManyResends { .. },
+                    failure @ (Failure::SessionReset
+                    | Failure::Uncertain
+                    | Failure::AnswerLost
+                    | Failure::TooManyResends { .. }),
                 )) if method.is_repeatable() && patience.retries < RETRIES => {
                     patience.retries += 1;
+                    self.trace_retry(method, patience, Duration::ZERO, &failure.to_string());
                     continue;
                 }
                 Err(other) => return Err(self.failure(other, method, dc)),
@@ -178,12 +182,18 @@ impl Inner {
                 Verdict::Retry if patience.retries < RETRIES => {
                     let delay = FIRST_RETRY_DELAY * (1 << patience.retries);
                     patience.retries += 1;
+                    self.trace_retry(method, patience, delay, &error.message);
                     self.shared.notice(Notice::Retry { dc: dc_id, method: method.name, error: error.message, delay });
                     tokio::time::sleep(delay).await;
                 }
                 verdict => return Ok(Err((error, verdict))),
             }
         }
+    }
+
+    fn trace_retry(&self, method: Method, patience: &Patience, delay: Duration, reason: &str) {
+        let (method, attempt) = (method.id, patience.retries);
+        self.tracer.emit(self.clock.now(), || Event::Retry { method, attempt, delay, reason: reason.to_owned() });
     }
 
     /// Notes the end of an authorization. From here on nothing is asked under it any more.

@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use super::units::{size, span, time_of_day};
 use crate::ids::{MsgId, Salt};
 use crate::tl;
-use crate::trace::{Event, Layer, LayerSet, Observer, Record};
+use crate::trace::{Counters, Event, Inner, Layer, LayerSet, Observer, Record, Verdict};
 use crate::transport::TransportError;
 
 /// How lines are written.
@@ -153,12 +153,24 @@ fn tell(event: &Event) -> Told {
         Event::Dialing { addr } => (Mark::Note, "dialing".into(), addr.clone()),
         Event::Connected { addr, took } => (Mark::Note, "connected".into(), format!("{addr}  {}", span(*took))),
         Event::Disconnected { reason } => (Mark::Note, "disconnected".into(), reason.clone()),
-        Event::FrameSent { len } => (Mark::Out, "frame".into(), size(*len)),
-        Event::FrameReceived { len } => (Mark::In, "frame".into(), size(*len)),
+        Event::FrameSent { len, wire, padding, framing, quick_ack } => {
+            (Mark::Out, "frame".into(), frame(*len, *wire, *padding, framing, *quick_ack))
+        }
+        Event::FrameReceived { len, wire, padding, framing, quick_ack } => {
+            (Mark::In, "frame".into(), frame(*len, *wire, *padding, framing, *quick_ack))
+        }
         Event::QuickAck { token } => (Mark::In, "quick ack".into(), format!("{token:#010x}")),
         Event::TransportError { code } => (Mark::Wrong, TransportError::from(*code).to_string(), String::new()),
-        Event::Computed { what, detail } => (Mark::Note, (*what).into(), detail.clone()),
-        Event::HandshakeStep { name, detail } => (Mark::Note, (*name).into(), detail.clone()),
+        Event::Computed { what, detail } => (Mark::Note, what.to_string(), detail.clone()),
+        Event::Envelope { sent, auth_key_id, len, msg_key, inner, token } => {
+            let mark = match (msg_key, sent) {
+                (Verdict::Ok, true) => Mark::Out,
+                (Verdict::Ok, false) => Mark::In,
+                (Verdict::Mismatch | Verdict::Unchecked, _) => Mark::Wrong,
+            };
+            (mark, "envelope".into(), envelope(*auth_key_id, *len, *msg_key, inner.as_ref(), *token))
+        }
+        Event::HandshakeStep { name, detail } => (Mark::Note, name.to_string(), detail.clone()),
         Event::AuthKeyReady { id, fresh } => {
             (Mark::Note, "auth key ready".into(), format!("{id:#018x}, {}", if *fresh { "fresh" } else { "stored" }))
         }
@@ -179,6 +191,11 @@ fn tell(event: &Event) -> Told {
         Event::MessageIgnored { msg_id, reason } => {
             (Mark::Note, "message ignored".into(), format!("{reason}  {}", id(*msg_id)))
         }
+        Event::Gzip { sent, msg_id, packed, unpacked } => (
+            if *sent { Mark::Out } else { Mark::In },
+            "packed".into(),
+            format!("{}  {}", ratio(*packed, *unpacked), id(*msg_id)),
+        ),
         Event::Acked { ids } => (Mark::In, "acknowledged".into(), list(ids)),
         Event::AcksSent { ids } => (Mark::Out, "acknowledging".into(), list(ids)),
         Event::SaltChanged { old, new } => (Mark::Note, "salt changed".into(), format!("{} to {}", end(*old), end(*new))),
@@ -194,31 +211,98 @@ fn tell(event: &Event) -> Told {
         Event::TimeOffset { seconds } => (Mark::Note, "server's clock".into(), format!("{seconds:+} s")),
         Event::Ping { ping_id } => (Mark::Out, "ping".into(), format!("{ping_id:#018x}")),
         Event::Pong { ping_id, rtt } => (Mark::In, "pong".into(), format!("{}  {ping_id:#018x}", span(*rtt))),
-        Event::RpcSent { msg_id, method, len } => (Mark::Out, name(*method), format!("{}  {}", size(*len), id(*msg_id))),
-        Event::RpcResult { msg_id, method, latency, len, compressed, error } => match error {
-            Some((code, text)) => (Mark::Wrong, name(*method), format!("{code} {text}  {}  {}", span(*latency), id(*msg_id))),
-            None => {
-                let gzip = if *compressed { " gzip" } else { "" };
-                (Mark::In, name(*method), format!("{}  {}{gzip}  {}", span(*latency), size(*len), id(*msg_id)))
+        Event::RpcSent { msg_id, method, len, packed } => {
+            (Mark::Out, name(*method), format!("{}  {}", packed_size(*len, *packed), id(*msg_id)))
+        }
+        Event::RpcResult { msg_id, method, latency, len, packed, sends, error } => {
+            let sends = if *sends > 1 { format!("  sent {sends} times") } else { String::new() };
+            match error {
+                Some((code, text)) => {
+                    (Mark::Wrong, name(*method), format!("{code} {text}  {}{sends}  {}", span(*latency), id(*msg_id)))
+                }
+                None => {
+                    let details = format!("{}  {}{sends}  {}", span(*latency), packed_size(*len, *packed), id(*msg_id));
+                    (Mark::In, name(*method), details)
+                }
             }
-        },
+        }
+        Event::RpcFailed { msg_id, method, sends, reason } => {
+            let about = msg_id.map_or_else(|| "never sent".to_owned(), |msg_id| format!("sent {sends}×  {}", id(msg_id)));
+            (Mark::Wrong, name(*method), format!("{reason}  {about}"))
+        }
         Event::RpcCancelled { msg_id } => (Mark::Note, "request given up".into(), id(*msg_id)),
         Event::RpcReceived { msg_id, method, len } => (Mark::In, name(*method), format!("{}  {}", size(*len), id(*msg_id))),
-        Event::RpcAnswered { msg_id, method, len, error } => match error {
+        Event::RpcAnswered { msg_id, method, len, packed, error } => match error {
             Some((code, text)) => (Mark::Wrong, name(*method), format!("{code} {text}  {}", id(*msg_id))),
-            None => (Mark::Out, name(*method), format!("{}  {}", size(*len), id(*msg_id))),
+            None => (Mark::Out, name(*method), format!("{}  {}", packed_size(*len, *packed), id(*msg_id))),
         },
+        Event::Retry { method, attempt, delay, reason } => {
+            (Mark::Wrong, format!("again: {attempt}"), format!("{}  in {}  {reason}", name(*method), span(*delay)))
+        }
         Event::FloodWait { method, seconds } => (Mark::Wrong, format!("flood wait: {seconds} s"), name(*method)),
         Event::Migrate { from, to, reason } => (Mark::Note, "migrating".into(), format!("{from} to {to}  {reason}")),
         Event::Negotiated { layer, device } => (Mark::Out, "negotiated".into(), format!("layer {layer}  {device}")),
-        Event::Body { sent, msg_id, bytes } => {
+        Event::Body { sent, msg_id, method: _, len, bytes } => {
             let constructor = bytes.first_chunk().map(|id| u32::from_le_bytes(*id));
-            let subject = constructor.map_or_else(|| "empty body".into(), name);
-            (if *sent { Mark::Out } else { Mark::In }, subject, format!("{}  {}", size(bytes.len()), id(*msg_id)))
+            let subject = constructor.map_or_else(|| "body".into(), name);
+            (if *sent { Mark::Out } else { Mark::In }, subject, format!("{}  {}", size(*len), id(*msg_id)))
         }
-        Event::Update { constructor } => (Mark::In, name(*constructor), String::new()),
+        Event::Update { constructor, counters } => (Mark::In, name(*constructor), counted(counters)),
     };
     Told { mark, subject, details }
+}
+
+fn frame(len: usize, wire: usize, padding: usize, framing: &str, quick_ack: bool) -> String {
+    let padding = if padding > 0 { format!(", {padding} B of padding") } else { String::new() };
+    let quick_ack = if quick_ack { ", wants a quick ack" } else { "" };
+    format!("{}  {} on the wire  {framing}{padding}{quick_ack}", size(len), size(wire))
+}
+
+fn envelope(key: i64, len: usize, msg_key: Verdict, inner: Option<&Inner>, token: Option<u32>) -> String {
+    let mut text = format!("{}  key {key:016x}", size(len));
+    if msg_key != Verdict::Ok {
+        let _ = write!(text, "  msg_key {}", msg_key.name());
+    }
+    if let Some(inner) = inner {
+        let Inner { salt, session_id, msg_id, seq_no, len: _, padding } = inner;
+        let _ = write!(text, "  session {:016x}  salt {}  padding {padding} B", session_id.0, end(*salt));
+        let _ = write!(text, "  seq {seq_no}  {}", id(*msg_id));
+    }
+    if let Some(token) = token {
+        let _ = write!(text, "  token {token:08x}");
+    }
+    text
+}
+
+/// The counters that an update has.
+fn counted(counters: &Counters) -> String {
+    let Counters { pts, pts_count, qts, seq, date: _, channel_id } = counters;
+    let mut parts = Vec::new();
+    if let Some(id) = channel_id {
+        parts.push(format!("channel {id}"));
+    }
+    match (pts, pts_count) {
+        (Some(pts), Some(count)) => parts.push(format!("pts {pts} ({count:+})")),
+        (Some(pts), None) => parts.push(format!("pts {pts}")),
+        _ => {}
+    }
+    if let Some(qts) = qts {
+        parts.push(format!("qts {qts}"));
+    }
+    if let Some(seq) = seq.filter(|seq| *seq != 0) {
+        parts.push(format!("seq {seq}"));
+    }
+    parts.join("  ")
+}
+
+/// `1.2 KiB`, or `1.2 KiB packed to 300 B (25 %)`.
+fn packed_size(len: usize, packed: Option<usize>) -> String {
+    packed.map_or_else(|| size(len), |packed| ratio(packed, len))
+}
+
+fn ratio(packed: usize, unpacked: usize) -> String {
+    let percent = packed.saturating_mul(100).checked_div(unpacked).unwrap_or(100);
+    format!("{} packed to {} ({percent} %)", size(unpacked), size(packed))
 }
 
 /// A constructor's or method's name; its id when the schema has none.

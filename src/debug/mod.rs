@@ -1,11 +1,19 @@
 //! Trace sinks: where the records of [`crate::trace`] go.
 //!
 //! * [`human`]: one aligned line an event, for people.
+//! * [`jsonl`]: one JSON object an event, for programs; and back.
+//! * [`redact`]: what of it may be shown. [`body`]: the bodies of messages as trees.
 //! * [`units`]: how spans, sizes and times are written in it.
 //! * [`collect`]: keeps them, for tests (it lives with the trace, so that the core's tests can use it without this floor).
+//! * [`hex`], `json`: how bytes and values are written.
 //! * here: [`Tee`], several sinks at once.
 
+pub mod body;
+pub mod hex;
 pub mod human;
+mod json;
+pub mod jsonl;
+pub mod redact;
 pub mod units;
 
 use std::sync::Arc;
@@ -46,7 +54,7 @@ mod tests {
         let rpc = Collector::of(LayerSet::NONE.with(Layer::Rpc));
         let tracer = Tracer::new(Arc::new(Tee(vec![transport.clone(), rpc.clone()])));
         assert!(tracer.wants(Layer::Rpc) && tracer.wants(Layer::Transport) && !tracer.wants(Layer::Tl));
-        tracer.emit(Now::new(Duration::ZERO, Duration::ZERO), || Event::FrameSent { len: 1 });
+        tracer.emit(Now::new(Duration::ZERO, Duration::ZERO), || Event::TransportError { code: 404 });
         assert_eq!((transport.events().len(), rpc.events().len()), (1, 0));
     }
 }

@@ -39,6 +39,9 @@ const READ_CHUNK: usize = 64 << 10;
 const LISTEN: HttpWait =
     HttpWait { max_delay: Duration::from_millis(30), wait_after: Duration::from_millis(10), max_wait: Duration::from_secs(25) };
 
+/// What is around payloads, for the trace.
+const FRAMING: &str = "http";
+
 /// Another stream to the same address.
 pub(super) type Redial = Box<dyn Fn() -> Dialling + Send>;
 
@@ -61,6 +64,8 @@ struct Lane {
     key_id: Option<i64>,
     client: Client,
     inbuf: BytesMut,
+    /// Bytes of the answer that is coming in which were taken out of `inbuf` already.
+    taken: usize,
     outbuf: BytesMut,
 }
 
@@ -112,9 +117,17 @@ impl HttpIo {
                 self.lanes.last_mut().expect("pushed just now")
             }
         };
+        let before = lane.outbuf.len();
         lane.client.encode(payload, &mut lane.outbuf)?;
         lane.key_id = envelope::key_id_of(payload);
-        self.tracer.emit(self.clock.now(), || Event::FrameSent { len: payload.len() });
+        let wire = lane.outbuf.len().saturating_sub(before);
+        self.tracer.emit(self.clock.now(), || Event::FrameSent {
+            len: payload.len(),
+            wire,
+            padding: 0,
+            framing: FRAMING.into(),
+            quick_ack: false,
+        });
         Ok(())
     }
 
@@ -122,12 +135,19 @@ impl HttpIo {
     pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
         for at in 0..self.lanes.len() {
             let lane = &mut self.lanes[at];
-            let Some(answer) = lane.client.decode(&mut lane.inbuf)? else { continue };
+            let before = lane.inbuf.len();
+            let answer = lane.client.decode(&mut lane.inbuf)?;
+            // A head may have been taken before its body is there.
+            lane.taken += before.saturating_sub(lane.inbuf.len());
+            let Some(answer) = answer else { continue };
+            let wire = std::mem::take(&mut lane.taken);
             if answer.last {
                 self.lanes.swap_remove(at);
             }
             self.tracer.emit(self.clock.now(), || match &answer.frame {
-                Frame::Payload(payload) => Event::FrameReceived { len: payload.len() },
+                Frame::Payload(payload) => {
+                    Event::FrameReceived { len: payload.len(), wire, padding: 0, framing: FRAMING.into(), quick_ack: false }
+                }
                 Frame::QuickAck(token) => Event::QuickAck { token: *token },
                 Frame::Error(error) => Event::TransportError { code: error.code() },
             });
@@ -168,7 +188,8 @@ impl HttpIo {
 
 impl Lane {
     fn new(stream: LaneStream, host: &str, path: &str) -> Self {
-        Self { stream, key_id: None, client: Client::new(host, path), inbuf: BytesMut::new(), outbuf: BytesMut::new() }
+        let (inbuf, outbuf) = (BytesMut::new(), BytesMut::new());
+        Self { stream, key_id: None, client: Client::new(host, path), inbuf, taken: 0, outbuf }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Readiness>> {

@@ -30,6 +30,8 @@ pub(super) struct Io {
     outbuf: BytesMut,
     /// Whether something was written that the stream may still hold back.
     unflushed: bool,
+    /// What is around payloads, for the trace.
+    framing: &'static str,
     clock: Clock,
     tracer: Tracer,
 }
@@ -43,10 +45,19 @@ pub(super) enum Readiness {
 }
 
 impl Io {
-    pub(super) fn new(stream: Box<dyn Stream>, options: &Options, clock: Clock, tracer: Tracer, rng: &mut dyn Rng) -> Self {
+    /// `framing`: what is around payloads, for the trace.
+    pub(super) fn new(
+        stream: Box<dyn Stream>,
+        options: &Options,
+        framing: &'static str,
+        clock: Clock,
+        tracer: Tracer,
+        rng: &mut dyn Rng,
+    ) -> Self {
         let (read, write) = tokio::io::split(stream);
         let codec = Codec::client(options, rng);
-        Self { read, write, codec, inbuf: BytesMut::new(), outbuf: BytesMut::new(), unflushed: false, clock, tracer }
+        let (inbuf, outbuf) = (BytesMut::new(), BytesMut::new());
+        Self { read, write, codec, inbuf, outbuf, unflushed: false, framing, clock, tracer }
     }
 
     /// Whether another frame may be queued.
@@ -56,27 +67,51 @@ impl Io {
 
     /// Queues one frame.
     pub(super) fn queue(&mut self, payload: &[u8], rng: &mut dyn Rng) -> Result<(), Error> {
+        let before = self.outbuf.len();
         self.codec.encode(payload, rng, &mut self.outbuf)?;
-        self.tracer.emit(self.clock.now(), || Event::FrameSent { len: payload.len() });
+        self.trace_sent(payload.len(), before, false);
         Ok(())
     }
 
     /// Queues one frame that the server is to acknowledge at once; as any other where the transport has no such thing.
     pub(super) fn queue_with_quick_ack(&mut self, payload: &[u8], rng: &mut dyn Rng) -> Result<(), Error> {
+        let before = self.outbuf.len();
         match self.codec.encode_with_quick_ack(payload, rng, &mut self.outbuf) {
             Err(Error::QuickAckUnsupported) => return self.queue(payload, rng),
             other => other?,
         }
-        self.tracer.emit(self.clock.now(), || Event::FrameSent { len: payload.len() });
+        self.trace_sent(payload.len(), before, true);
         Ok(())
+    }
+
+    fn trace_sent(&self, len: usize, before: usize, quick_ack: bool) {
+        if self.tracer.is_off() {
+            return;
+        }
+        self.tracer.emit(self.clock.now(), || Event::FrameSent {
+            len,
+            wire: self.outbuf.len().saturating_sub(before),
+            padding: self.codec.padding_sent(),
+            framing: self.framing.into(),
+            quick_ack,
+        });
     }
 
     /// Takes the next whole frame out of what was read.
     pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
+        let before = self.inbuf.len();
         let frame = self.codec.decode(&mut self.inbuf)?;
-        if let Some(frame) = &frame {
+        if let Some(frame) = &frame
+            && !self.tracer.is_off()
+        {
             self.tracer.emit(self.clock.now(), || match frame {
-                Frame::Payload(payload) => Event::FrameReceived { len: payload.len() },
+                Frame::Payload(payload) => Event::FrameReceived {
+                    len: payload.len(),
+                    wire: before.saturating_sub(self.inbuf.len()),
+                    padding: self.codec.padding_received(),
+                    framing: self.framing.into(),
+                    quick_ack: false,
+                },
                 Frame::QuickAck(token) => Event::QuickAck { token: *token },
                 Frame::Error(error) => Event::TransportError { code: error.code() },
             });
@@ -138,7 +173,8 @@ mod tests {
     fn io(stream: tokio::io::DuplexStream) -> (Io, StdRng) {
         let mut rng = StdRng::from_seed([1; 32]);
         let options = Options { kind: Kind::Intermediate, obfuscated: false, dc: DcId(2) };
-        (Io::new(Box::new(stream), &options, Clock::starting_at(Duration::ZERO), Tracer::off(), &mut rng), rng)
+        let clock = Clock::starting_at(Duration::ZERO);
+        (Io::new(Box::new(stream), &options, options.name(), clock, Tracer::off(), &mut rng), rng)
     }
 
     #[tokio::test]

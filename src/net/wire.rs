@@ -83,7 +83,7 @@ impl Wire {
         let Opening { carrier, options, addr, test, redial, clock, tracer } = opening;
         let (host, path) = (addr.to_string(), carrier.path(test).unwrap_or_default());
         match carrier {
-            Carrier::Stream => Ok(Self::Stream(Io::new(stream, &options, clock, tracer, rng))),
+            Carrier::Stream => Ok(Self::Stream(Io::new(stream, &options, carrier.framing(&options), clock, tracer, rng))),
             Carrier::Http => Ok(Self::Http(HttpIo::new(stream, redial, host, path, clock, tracer))),
             Carrier::WebSocket => {
                 let own = StdRng::from_rng(rng);
@@ -91,7 +91,7 @@ impl Wire {
                 let stream = upgraded.await.map_err(|_| UpgradeError::Lost("no answer to the upgrade".to_owned()))??;
                 // "When using the WebSocket transport, transport obfuscation is required."
                 let options = Options { obfuscated: true, ..options };
-                Ok(Self::Stream(Io::new(Box::new(stream), &options, clock, tracer, rng)))
+                Ok(Self::Stream(Io::new(Box::new(stream), &options, carrier.framing(&options), clock, tracer, rng)))
             }
         }
     }

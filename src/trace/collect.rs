@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Event, Layer, LayerSet, Observer, Record, Tracer};
+use super::{Event, Layer, LayerSet, Observer, Record, Tracer, Word};
 
 /// Keeps every record of the layers asked for, in order.
 pub struct Collector {
@@ -43,11 +43,11 @@ impl Collector {
     }
 
     /// How often each rule was broken so far.
-    pub fn failed_checks(&self) -> BTreeMap<&'static str, usize> {
+    pub fn failed_checks(&self) -> BTreeMap<Word, usize> {
         let mut counts = BTreeMap::new();
         for record in self.lock().iter() {
-            if let Event::CheckFailed { rule, .. } = record.event {
-                *counts.entry(rule).or_default() += 1;
+            if let Event::CheckFailed { rule, .. } = &record.event {
+                *counts.entry(rule.clone()).or_default() += 1;
             }
         }
         counts
@@ -82,11 +82,11 @@ mod tests {
         let collector = Collector::new();
         let tracer = collector.tracer();
         for rule in ["MsgKeyMismatch", "WrongSession", "MsgKeyMismatch"] {
-            tracer.emit(now, || Event::CheckFailed { rule, detail: String::new() });
+            tracer.emit(now, || Event::CheckFailed { rule: rule.into(), detail: String::new() });
         }
-        tracer.emit(now, || Event::FrameSent { len: 4 });
-        assert_eq!(collector.failed_checks(), BTreeMap::from([("MsgKeyMismatch", 2), ("WrongSession", 1)]));
-        assert_eq!(collector.count(|event| matches!(event, Event::FrameSent { .. })), 1);
+        tracer.emit(now, || Event::TransportError { code: 429 });
+        assert_eq!(collector.failed_checks(), BTreeMap::from([("MsgKeyMismatch".into(), 2), ("WrongSession".into(), 1)]));
+        assert_eq!(collector.count(|event| matches!(event, Event::TransportError { .. })), 1);
         assert_eq!(collector.events().len(), 4);
         assert_eq!(collector.take().len(), 4);
         assert!(collector.take().is_empty());
@@ -97,8 +97,8 @@ mod tests {
         let now = Now::new(Duration::ZERO, Duration::ZERO);
         let collector = Collector::of(LayerSet::NONE.with(Layer::Transport));
         let tracer = collector.tracer();
-        tracer.emit(now, || Event::FrameSent { len: 4 });
+        tracer.emit(now, || Event::TransportError { code: 429 });
         tracer.emit(now, || Event::Ping { ping_id: 1 });
-        assert_eq!(collector.events(), [Event::FrameSent { len: 4 }]);
+        assert_eq!(collector.events(), [Event::TransportError { code: 429 }]);
     }
 }

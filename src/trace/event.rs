@@ -1,11 +1,15 @@
 //! The events themselves: plain values, each of one [`Layer`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::ids::{DcId, MsgId, Salt, SeqNo};
+use crate::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
+
+/// A word from a fixed list: borrowed where the program wrote it, owned where it was read from a recording.
+pub type Word = Cow<'static, str>;
 
 /// A connection of this process, numbered from 1 in the order of dialling. 0 stands for none in particular.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +26,7 @@ impl fmt::Display for ConnId {
 pub enum Layer {
     /// Sockets and frames.
     Transport,
-    /// What was computed: factors, groups, keys (never their values).
+    /// What was computed: factors, groups, keys (never their values); the envelopes of encrypted messages.
     Crypto,
     /// Key exchange, messages, acknowledgements, salts, time.
     Mtproto,
@@ -95,11 +99,27 @@ pub enum Event {
     FrameSent {
         /// Its payload.
         len: usize,
+        /// What it takes on the wire: envelope and padding included, in front of the first also the transport's initial bytes.
+        wire: usize,
+        /// The transport's own padding in it.
+        padding: usize,
+        /// The envelope, and what is around it: `obfuscated padded`, `http`.
+        framing: Word,
+        /// Whether it asks the server for a quick acknowledgement.
+        quick_ack: bool,
     },
     /// A frame was read.
     FrameReceived {
         /// Its payload.
         len: usize,
+        /// What it took on the wire.
+        wire: usize,
+        /// The transport's own padding in it.
+        padding: usize,
+        /// The envelope, and what is around it.
+        framing: Word,
+        /// Whether it asks for a quick acknowledgement (server role).
+        quick_ack: bool,
     },
     /// The server confirmed receipt at the transport's level ("Quick ack").
     QuickAck {
@@ -116,16 +136,31 @@ pub enum Event {
     /// A computation worth knowing of is done.
     Computed {
         /// Which.
-        what: &'static str,
+        what: Word,
         /// Public details of it.
         detail: String,
+    },
+    /// An encrypted frame was sealed or opened.
+    Envelope {
+        /// Whether we sealed it.
+        sent: bool,
+        /// The key that it names.
+        auth_key_id: i64,
+        /// All of it.
+        len: usize,
+        /// What comparing its `msg_key` with the decrypted bytes gave.
+        msg_key: Verdict,
+        /// What is inside; `None` if it could not be opened, or breaks a rule.
+        inner: Option<Inner>,
+        /// The token that a quick acknowledgement of it would carry. Only of what a client wrote, as far as it is known.
+        token: Option<u32>,
     },
 
     // Mtproto.
     /// A step of the key exchange was taken.
     HandshakeStep {
         /// The constructor or method, as the protocol names it.
-        name: &'static str,
+        name: Word,
         /// Public details of it.
         detail: String,
     },
@@ -155,11 +190,11 @@ pub enum Event {
     /// A rule was broken, by the peer or by the bytes on their way.
     CheckFailed {
         /// The rule: the name of the error's variant.
-        rule: &'static str,
+        rule: Word,
         /// What was found and what was expected.
         detail: String,
     },
-    /// A message was put into a frame.
+    /// A message was put into a frame. A container comes before what is in it.
     MessageSent {
         /// Its identifier.
         msg_id: MsgId,
@@ -172,7 +207,7 @@ pub enum Event {
         /// The container that it travels in.
         container: Option<MsgId>,
     },
-    /// A message passed all checks.
+    /// A message passed all checks. A container comes before what is in it.
     MessageReceived {
         /// Its identifier.
         msg_id: MsgId,
@@ -190,7 +225,18 @@ pub enum Event {
         /// Its identifier.
         msg_id: MsgId,
         /// Why.
-        reason: &'static str,
+        reason: Word,
+    },
+    /// A message holds a packed object, or an answer that is one (`gzip_packed`).
+    Gzip {
+        /// Whether we packed it.
+        sent: bool,
+        /// The message.
+        msg_id: MsgId,
+        /// Packed.
+        packed: usize,
+        /// Unpacked.
+        unpacked: usize,
     },
     /// The peer acknowledged messages of ours.
     Acked {
@@ -262,8 +308,10 @@ pub enum Event {
         msg_id: MsgId,
         /// The method, without its wrappers (`invokeWithLayer` and the like).
         method: u32,
-        /// The request with its wrappers.
+        /// The request with its wrappers, unpacked.
         len: usize,
+        /// The same as `gzip_packed`, if it is sent so.
+        packed: Option<usize>,
     },
     /// A request was answered.
     RpcResult {
@@ -275,10 +323,23 @@ pub enum Event {
         latency: Duration,
         /// The result, unpacked.
         len: usize,
-        /// Whether it came as `gzip_packed`.
-        compressed: bool,
+        /// The same as `gzip_packed`, if it came so.
+        packed: Option<usize>,
+        /// How often the request was written: 1 if nothing went wrong.
+        sends: u32,
         /// The code and text of `rpc_error`.
         error: Option<(i32, String)>,
+    },
+    /// A request will not be answered.
+    RpcFailed {
+        /// The message that carried it last, if any did.
+        msg_id: Option<MsgId>,
+        /// The method, without its wrappers.
+        method: u32,
+        /// How often it was written.
+        sends: u32,
+        /// Why.
+        reason: String,
     },
     /// A request was given up by the caller.
     RpcCancelled {
@@ -300,8 +361,10 @@ pub enum Event {
         msg_id: MsgId,
         /// The method, without its wrappers.
         method: u32,
-        /// The result.
+        /// The result, unpacked.
         len: usize,
+        /// The same as `gzip_packed`, if it is sent so.
+        packed: Option<usize>,
         /// The code and text of `rpc_error`.
         error: Option<(i32, String)>,
     },
@@ -311,6 +374,17 @@ pub enum Event {
         method: u32,
         /// How long.
         seconds: i64,
+    },
+    /// A request is asked once more after a while: the server stumbled, or its answer is lost.
+    Retry {
+        /// Which method.
+        method: u32,
+        /// Which repetition this is, counted from 1.
+        attempt: u32,
+        /// After how long.
+        delay: Duration,
+        /// What went wrong.
+        reason: String,
     },
     /// A request goes to another DC.
     Migrate {
@@ -330,22 +404,87 @@ pub enum Event {
     },
 
     // Tl.
-    /// The body of a message, whole. May hold anything: sinks redact it.
+    /// The body of a message that is no container. May hold anything: sinks redact it.
     Body {
         /// Whether we wrote it.
         sent: bool,
         /// The message.
         msg_id: MsgId,
-        /// The serialized object.
+        /// For an `rpc_result`: the method that it answers, where that is known; otherwise 0.
+        method: u32,
+        /// All of it.
+        len: usize,
+        /// The serialized object. Shorter than `len` where it was redacted: then only the constructor is left, or nothing.
         bytes: Bytes,
     },
 
     // Updates.
-    /// An update came in.
+    /// An update came in, or went out (server role). A box of several (`updates`) is followed by one record for each.
     Update {
         /// Its constructor.
         constructor: u32,
+        /// The counters in it.
+        counters: Counters,
     },
+}
+
+/// What comparing the `msg_key` of an encrypted message gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is that of the decrypted bytes.
+    Ok,
+    /// It is not: the message was altered, or another key made it.
+    Mismatch,
+    /// It did not come to that: the key is not known, or the length is impossible.
+    Unchecked,
+}
+
+impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Mismatch, Self::Unchecked];
+
+    /// The name used in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Mismatch => "mismatch",
+            Self::Unchecked => "unchecked",
+        }
+    }
+}
+
+/// What stands inside an encrypted message, around its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inner {
+    /// The server salt.
+    pub salt: Salt,
+    /// The session.
+    pub session_id: SessionId,
+    /// The message.
+    pub msg_id: MsgId,
+    /// Its sequence number.
+    pub seq_no: SeqNo,
+    /// Its body.
+    pub len: usize,
+    /// The padding behind it.
+    pub padding: usize,
+}
+
+/// The counters of an update: each only if the update has it. See "Working with Updates".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// The state of the common box, or of the channel's, after the update.
+    pub pts: Option<i32>,
+    /// How many events it stands for.
+    pub pts_count: Option<i32>,
+    /// The state of the secondary box.
+    pub qts: Option<i32>,
+    /// The number of the box of updates.
+    pub seq: Option<i32>,
+    /// When it was made, in server time.
+    pub date: Option<i32>,
+    /// The channel whose box `pts` counts.
+    pub channel_id: Option<i64>,
 }
 
 impl Event {
@@ -359,7 +498,7 @@ impl Event {
             | Self::FrameReceived { .. }
             | Self::QuickAck { .. }
             | Self::TransportError { .. } => Layer::Transport,
-            Self::Computed { .. } => Layer::Crypto,
+            Self::Computed { .. } | Self::Envelope { .. } => Layer::Crypto,
             Self::HandshakeStep { .. }
             | Self::AuthKeyReady { .. }
             | Self::TempKeyBound { .. }
@@ -368,6 +507,7 @@ impl Event {
             | Self::MessageSent { .. }
             | Self::MessageReceived { .. }
             | Self::MessageIgnored { .. }
+            | Self::Gzip { .. }
             | Self::Acked { .. }
             | Self::AcksSent { .. }
             | Self::SaltChanged { .. }
@@ -380,10 +520,12 @@ impl Event {
             | Self::Pong { .. } => Layer::Mtproto,
             Self::RpcSent { .. }
             | Self::RpcResult { .. }
+            | Self::RpcFailed { .. }
             | Self::RpcCancelled { .. }
             | Self::RpcReceived { .. }
             | Self::RpcAnswered { .. }
             | Self::FloodWait { .. }
+            | Self::Retry { .. }
             | Self::Migrate { .. }
             | Self::Negotiated { .. } => Layer::Rpc,
             Self::Body { .. } => Layer::Tl,

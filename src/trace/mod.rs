@@ -2,6 +2,7 @@
 //!
 //! * [`event`]: [`Event`], the [`Layer`] each event belongs to, and the [`Record`] that carries one with its time and connection.
 //! * [`layers`]: [`LayerSet`], what `--trace=WHAT` selects.
+//! * [`counters`]: the counters of updates, out of their bytes.
 //! * [`collect`]: [`Collector`], an observer for tests.
 //! * here: [`Tracer`], the handle that the floors hold, and [`Observer`], what stands behind it.
 //!
@@ -9,8 +10,11 @@
 //! material by construction; what may be personal (the bodies of messages) is in [`Event::Body`] only, and sinks redact it.
 
 pub mod collect;
+pub mod counters;
 pub mod event;
 pub mod layers;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +23,7 @@ use crate::clock::Now;
 use crate::ids::DcId;
 
 pub use collect::Collector;
-pub use event::{ConnId, Event, Layer, Record};
+pub use event::{ConnId, Counters, Event, Inner, Layer, Record, Verdict, Word};
 pub use layers::{LayerSet, UnknownLayer};
 
 /// A sink of trace records.
@@ -137,7 +141,7 @@ mod tests {
         let observer = Arc::new(OnlyRpc(Mutex::new(Vec::new())));
         let tracer = Tracer::new(observer.clone()).with_connection(ConnId(3), DcId(2));
         assert!(tracer.wants(Layer::Rpc) && !tracer.wants(Layer::Mtproto));
-        tracer.emit(NOW, || Event::FrameSent { len: 8 });
+        tracer.emit(NOW, || Event::TransportError { code: 404 });
         tracer.emit(NOW, || Event::Negotiated { layer: 230, device: "bench".into() });
         let seen = observer.0.lock().unwrap();
         assert_eq!(

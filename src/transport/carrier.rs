@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use super::{http, websocket};
+use super::{Kind, Options, http, websocket};
 
 /// What carries the envelopes: the byte stream itself, or something of the web around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,6 +32,19 @@ impl Carrier {
             Self::Stream => "stream",
             Self::WebSocket => "ws",
             Self::Http => "http",
+        }
+    }
+
+    /// What is around payloads on the wire, as traces write it: the carrier, unless it is the stream itself, and the envelope.
+    pub const fn framing(self, options: &Options) -> &'static str {
+        match (self, options.kind) {
+            (Self::Stream, _) => options.name(),
+            (Self::Http, _) => "http",
+            // What is inside of a WebSocket is always obfuscated.
+            (Self::WebSocket, Kind::Abridged) => "ws obfuscated abridged",
+            (Self::WebSocket, Kind::Intermediate) => "ws obfuscated intermediate",
+            (Self::WebSocket, Kind::PaddedIntermediate) => "ws obfuscated padded",
+            (Self::WebSocket, Kind::Full) => "ws obfuscated full",
         }
     }
 

@@ -48,6 +48,9 @@ pub struct Codec {
     seq_out: u32,
     seq_in: u32,
     quick_ack_requested: bool,
+    /// Padding of the last frame in each direction.
+    padding_out: usize,
+    padding_in: usize,
     dc: DcId,
     failed: Option<Error>,
 }
@@ -114,6 +117,8 @@ impl Codec {
             seq_out: 0,
             seq_in: 0,
             quick_ack_requested: false,
+            padding_out: 0,
+            padding_in: 0,
             dc: DcId(0),
             failed: None,
         }
@@ -198,6 +203,7 @@ impl Codec {
             }
             Kind::PaddedIntermediate => {
                 let padding = intermediate::Padding::random(rng);
+                self.padding_out = padding.bytes().len();
                 intermediate::put_head(len + padding.bytes().len(), quick_ack, out);
                 out.put_slice(payload);
                 out.put_slice(padding.bytes());
@@ -245,6 +251,16 @@ impl Codec {
         self.quick_ack_requested
     }
 
+    /// Bytes of padding in the payload's frame that was encoded last.
+    pub fn padding_sent(&self) -> usize {
+        self.padding_out
+    }
+
+    /// Bytes of padding in the payload's frame that was decoded last.
+    pub fn padding_received(&self) -> usize {
+        self.padding_in
+    }
+
     fn decode_next(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, Error> {
         self.decipher(input)?;
         let head = match self.kind {
@@ -275,7 +291,12 @@ impl Codec {
                 body.truncate(skip + len);
                 body.advance(skip);
                 self.quick_ack_requested = wants_ack;
-                self.interpret(body).map(Some)
+                let padded = body.len();
+                let frame = self.interpret(body)?;
+                if let Frame::Payload(payload) = &frame {
+                    self.padding_in = padded.saturating_sub(payload.len());
+                }
+                Ok(Some(frame))
             }
         }
     }

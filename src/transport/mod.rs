@@ -143,11 +143,21 @@ pub struct Options {
     pub dc: DcId,
 }
 
+impl Options {
+    /// The envelope and what is around it, as traces write it: what [`Display`](fmt::Display) prints.
+    pub const fn name(&self) -> &'static str {
+        match (self.obfuscated, self.kind) {
+            (false, kind) => kind.name(),
+            (true, Kind::Abridged) => "obfuscated abridged",
+            (true, Kind::Intermediate) => "obfuscated intermediate",
+            (true, Kind::PaddedIntermediate) => "obfuscated padded",
+            (true, Kind::Full) => "obfuscated full",
+        }
+    }
+}
+
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.obfuscated {
-            f.write_str("obfuscated ")?;
-        }
-        write!(f, "{}", self.kind)
+        f.write_str(self.name())
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     check::{Check, broken},
     crypto::{self, AuthKey, kdf},
     ids::{MsgId, Salt, SeqNo, SessionId},
+    trace::{self, Verdict},
 };
 
 pub use crate::crypto::kdf::Side;
@@ -156,6 +157,44 @@ impl EnvelopeError {
             Self::LengthOutOfBounds { .. } => "LengthOutOfBounds",
             Self::PaddingTooShort { .. } => "PaddingTooShort",
             Self::PaddingTooLong { .. } => "PaddingTooLong",
+        }
+    }
+}
+
+/// What the trace says of a frame of `len` bytes under a key that came in: opened, with the token of a quick acknowledgement where that
+/// means anything, or refused.
+pub fn traced(auth_key_id: i64, len: usize, outcome: Result<(&Opened, Option<u32>), &EnvelopeError>) -> trace::Event {
+    let (msg_key, inner, token) = match outcome {
+        Ok((opened, token)) => {
+            let body = opened.body.len();
+            let header =
+                Header { salt: opened.salt, session_id: opened.session_id, msg_id: opened.msg_id, seq_no: opened.seq_no };
+            (Verdict::Ok, Some(header.inner(body, len)), token)
+        }
+        Err(error) => (error.verdict(), None, None),
+    };
+    trace::Event::Envelope { sent: false, auth_key_id, len, msg_key, inner, token }
+}
+
+impl Header {
+    /// What the trace says of the inside of a frame of `len` bytes that holds a body of `body` bytes.
+    pub(super) fn inner(&self, body: usize, len: usize) -> trace::Inner {
+        let Self { salt, session_id, msg_id, seq_no } = *self;
+        let padding = len.saturating_sub(OUTER_HEADER_LEN + INNER_HEADER_LEN + body);
+        trace::Inner { salt, session_id, msg_id, seq_no, len: body, padding }
+    }
+}
+
+impl EnvelopeError {
+    /// What had become of the comparison of the message key by then.
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::TooShort { .. } | Self::KeyIdMismatch { .. } | Self::NotBlockAligned { .. } => Verdict::Unchecked,
+            Self::MsgKeyMismatch => Verdict::Mismatch,
+            Self::LengthNotDivisibleByFour { .. }
+            | Self::LengthOutOfBounds { .. }
+            | Self::PaddingTooShort { .. }
+            | Self::PaddingTooLong { .. } => Verdict::Ok,
         }
     }
 }

@@ -414,7 +414,7 @@ impl ClientHandshake {
                 Ok(Step::Done(established))
             }
             Err(error) => {
-                tracer.emit(now, || Event::CheckFailed { rule: error.rule(), detail: error.to_string() });
+                tracer.emit(now, || Event::CheckFailed { rule: error.rule().into(), detail: error.to_string() });
                 Err(error)
             }
         }
@@ -456,5 +456,5 @@ enum Advance {
 }
 
 fn step(name: &'static str, detail: String) -> Event {
-    Event::HandshakeStep { name, detail }
+    Event::HandshakeStep { name: name.into(), detail }
 }

@@ -395,7 +395,7 @@ impl ServerHandshake {
         is_taken: &mut dyn FnMut(i64) -> bool,
     ) -> Result<Step, Error> {
         let tracer = self.config.tracer.clone();
-        let failed = |error: &Error| Event::CheckFailed { rule: error.rule(), detail: error.to_string() };
+        let failed = |error: &Error| Event::CheckFailed { rule: error.rule().into(), detail: error.to_string() };
         let done = plain::decode(frame)
             .map_err(|error| InvalidMessage::from(error).into())
             .and_then(|(_, body)| self.handle_body(body, now, rng, is_taken));
@@ -435,7 +435,9 @@ impl ServerHandshake {
             self.state = State::ReqPq(start(&self.config));
         }
         let tracer = &self.config.tracer;
-        let trace = |name, detail: &dyn Fn() -> String| tracer.emit(now, || Event::HandshakeStep { name, detail: detail() });
+        let trace = |name: &'static str, detail: &dyn Fn() -> String| {
+            tracer.emit(now, || Event::HandshakeStep { name: name.into(), detail: detail() });
+        };
 
         let (state, answer) = match self.state {
             State::ReqPq(state) => {

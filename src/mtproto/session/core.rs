@@ -49,6 +49,8 @@ pub(super) struct Core {
     /// Who we are.
     pub(super) side: Side,
     pub(super) session_id: SessionId,
+    /// The last reading of the clocks that came in, for what is traced without one.
+    pub(super) now: Now,
     pub(super) clock: ServerClock,
     pub(super) generator: Generator,
     /// Content-related messages sent so far.
@@ -154,6 +156,8 @@ impl Core {
     pub(super) fn unpack(&mut self, msg_id: MsgId, data: &[u8]) -> Result<Bytes, PeerMisbehaved> {
         let unpacked = gzip::unpack(data, self.unpack_left).map_err(|error| PeerMisbehaved::Gzip { msg_id, error })?;
         self.unpack_left = self.unpack_left.saturating_sub(unpacked.len());
+        let (packed, len) = (data.len(), unpacked.len());
+        self.tracer.emit(self.now, || trace::Event::Gzip { sent: false, msg_id, packed, unpacked: len });
         Ok(unpacked)
     }
 
@@ -219,17 +223,22 @@ impl Core {
         let unix = self.server_unix(now);
         let salt = self.salts.current(unix).map_or(Salt(0), |salt| salt.salt);
         let Frame { mut messages, wrap, .. } = frame;
-        let sealed = match &messages[..] {
+        let ((sealed, token), header, body_len) = match &messages[..] {
             [only] if !wrap => {
                 self.trace_sent(now, only, None);
                 let header = Header { salt, session_id: self.session_id, msg_id: only.msg_id, seq_no: only.seq_no };
                 let (body, ledger) = (&only.body, &self.ledger);
                 let write = |out: &mut BytesMut| body.write(ledger, out);
-                envelope::seal_with_token(&self.auth_key, self.side, &header, body.len(), write, &mut self.rng)
+                let len = body.len();
+                (envelope::seal_with_token(&self.auth_key, self.side, &header, len, write, &mut self.rng), header, len)
             }
             _ => {
                 let origin = self.answering();
                 let (msg_id, seq_no) = self.allocate(now, origin, false);
+                let each = |message: &Ready| container::MESSAGE_HEADER_LEN + message.body.len();
+                let len = container::HEADER_LEN + messages.iter().map(each).sum::<usize>();
+                let constructor = container::ID;
+                self.tracer.emit(now, || trace::Event::MessageSent { msg_id, seq_no, constructor, len, container: None });
                 for message in &messages {
                     self.trace_sent(now, message, Some(msg_id));
                 }
@@ -243,15 +252,21 @@ impl Core {
                         body.write(ledger, out);
                     }
                 };
-                let each = |message: &Ready| container::MESSAGE_HEADER_LEN + message.body.len();
-                let len = container::HEADER_LEN + messages.iter().map(each).sum::<usize>();
                 let header = Header { salt, session_id: self.session_id, msg_id, seq_no };
-                envelope::seal_with_token(&self.auth_key, self.side, &header, len, write, &mut self.rng)
+                (envelope::seal_with_token(&self.auth_key, self.side, &header, len, write, &mut self.rng), header, len)
             }
         };
+        self.tracer.emit(now, || trace::Event::Envelope {
+            sent: true,
+            auth_key_id: self.auth_key.id(),
+            len: sealed.len(),
+            msg_key: trace::Verdict::Ok,
+            inner: Some(header.inner(body_len, sealed.len())),
+            token: Some(token).filter(|_| self.side == Side::Client),
+        });
         messages.clear();
         self.spare = messages;
-        sealed
+        (sealed, token)
     }
 
     fn trace_sent(&self, now: Now, message: &Ready, container: Option<MsgId>) {
@@ -266,8 +281,19 @@ impl Core {
             self.tracer.emit(now, || trace::Event::Body {
                 sent: true,
                 msg_id: message.msg_id,
+                method: message.body.method,
+                len: message.body.len(),
                 bytes: message.body.to_bytes(&self.ledger),
             });
+        }
+    }
+
+    /// Tells the trace of an update and of what is in it.
+    pub(super) fn trace_update(&self, now: Now, body: &Bytes) {
+        if self.tracer.wants(Layer::Updates) {
+            for (constructor, counters) in trace::counters::of(body) {
+                self.tracer.emit(now, || trace::Event::Update { constructor, counters });
+            }
         }
     }
 
@@ -328,6 +354,8 @@ pub(super) struct Body {
     head: [u8; 16],
     head_len: usize,
     tail: Tail,
+    /// The method that an `rpc_result` answers, for the trace; 0 if it is none, or not known.
+    method: u32,
 }
 
 #[derive(Clone)]
@@ -339,7 +367,7 @@ enum Tail {
 
 impl From<Bytes> for Body {
     fn from(tail: Bytes) -> Self {
-        Self { head: [0; 16], head_len: 0, tail: Tail::Object(tail) }
+        Self { head: [0; 16], head_len: 0, tail: Tail::Object(tail), method: 0 }
     }
 }
 
@@ -354,9 +382,9 @@ impl Body {
         }
     }
 
-    /// `rpc_result`.
-    pub(super) fn answer(req: MsgId, result: Bytes) -> Self {
-        Self::headed(service::rpc_result_header(req), Tail::Object(result))
+    /// `rpc_result`, with the method that it answers.
+    pub(super) fn answer(req: MsgId, result: Bytes, method: u32) -> Self {
+        Self { method, ..Self::headed(service::rpc_result_header(req), Tail::Object(result)) }
     }
 
     /// `msgs_ack`.
@@ -366,13 +394,13 @@ impl Body {
 
     /// A message of sixteen bytes.
     pub(super) fn short(head: [u8; 16]) -> Self {
-        Self { head, head_len: 16, tail: Tail::Object(Bytes::new()) }
+        Self { head, head_len: 16, tail: Tail::Object(Bytes::new()), method: 0 }
     }
 
     fn headed(head: [u8; 12], tail: Tail) -> Self {
         let mut padded = [0; 16];
         padded[..12].copy_from_slice(&head);
-        Self { head: padded, head_len: 12, tail }
+        Self { head: padded, head_len: 12, tail, method: 0 }
     }
 
     pub(super) fn len(&self) -> usize {

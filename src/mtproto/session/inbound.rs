@@ -80,7 +80,8 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn trace_received(&self, now: Now, message: &Message) {
+    /// `method`: for an `rpc_result`, the method that it answers, if that is known.
+    pub(super) fn trace_received(&self, now: Now, message: &Message, method: impl FnOnce() -> u32) {
         self.tracer.emit(now, || trace::Event::MessageReceived {
             msg_id: message.msg_id,
             seq_no: message.seq_no,
@@ -88,8 +89,15 @@ impl Core {
             len: message.body.len(),
             container: message.container,
         });
-        if self.tracer.wants(Layer::Tl) {
-            self.tracer.emit(now, || trace::Event::Body { sent: false, msg_id: message.msg_id, bytes: message.body.clone() });
+        // What is in a container follows it.
+        if self.tracer.wants(Layer::Tl) && constructor(&message.body) != container::ID {
+            self.tracer.emit(now, || trace::Event::Body {
+                sent: false,
+                msg_id: message.msg_id,
+                method: method(),
+                len: message.body.len(),
+                bytes: message.body.clone(),
+            });
         }
     }
 
@@ -125,7 +133,7 @@ impl Session {
             Role::Server(server) => server.receive(&mut self.core, now, opened),
         };
         if let Err(error) = &result {
-            self.core.tracer.emit(now, || trace::Event::CheckFailed { rule: error.rule(), detail: error.to_string() });
+            self.core.tracer.emit(now, || trace::Event::CheckFailed { rule: error.rule().into(), detail: error.to_string() });
         }
         result
     }
@@ -138,7 +146,7 @@ fn receive_as_client(
     opened: Opened,
 ) -> Result<(), PeerMisbehaved> {
     if client.is_retired(opened.session_id) {
-        let reason = "its session was reset";
+        let reason = "its session was reset".into();
         core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id: opened.msg_id, reason });
         return Ok(());
     }
@@ -163,7 +171,7 @@ fn receive_as_client(
         let mut messages = parsed.clone().map(|message| Message::inner(message, msg_id));
         messages.try_for_each(|message| check_parity(&message, Check::ParityInside).and_then(|()| check_even(&message)))?;
         core.seen.insert(outer.seen());
-        core.trace_received(now, &outer);
+        core.trace_received(now, &outer, || 0);
         Some(parsed)
     } else {
         None
@@ -183,7 +191,7 @@ fn receive_as_client(
     for message in news.into_iter().chain(others).map(|message| Message::inner(message, msg_id)) {
         if core.session_id != session_id {
             // A message before this one has ended the session that they all belong to, and with it the memory of what was received.
-            let reason = "its session was reset";
+            let reason = "its session was reset".into();
             core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id: message.msg_id, reason });
             continue;
         }
@@ -198,7 +206,7 @@ fn receive_as_client(
 fn accept_anew(client: &mut super::client::Client, core: &mut Core, now: Now, message: Message) -> Result<(), PeerMisbehaved> {
     match accept(client, core, now, message) {
         Err(PeerMisbehaved::Duplicate { msg_id }) => {
-            let reason = "it was received before";
+            let reason = "it was received before".into();
             core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id, reason });
             Ok(())
         }
@@ -212,7 +220,7 @@ fn accept(client: &mut super::client::Client, core: &mut Core, now: Now, message
         check_novelty(core, now, &message, Check::NoveltyInside)?;
     }
     core.seen.insert(message.seen());
-    core.trace_received(now, &message);
+    core.trace_received(now, &message, || client.method_answered(&message.body));
     if message.seq_no.is_content_related() {
         core.owe_ack(now, message.msg_id);
     }

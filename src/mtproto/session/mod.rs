@@ -124,7 +124,7 @@ impl Session {
     pub fn client(params: ClientParams, now: Now) -> Self {
         let ClientParams { auth_key, session_id, salts, time_offset, tracer, rng_seed, ping, limits } = params;
         let clock = ServerClock::new(now, time_offset);
-        let mut core = new_core(auth_key, Side::Client, session_id, clock, salts, tracer, &rng_seed, limits);
+        let mut core = new_core(auth_key, Side::Client, session_id, now, clock, salts, tracer, &rng_seed, limits);
         core.reported_offset = core.clock.offset(now);
         let mut client = Client::new(ping);
         client.connection_opened(&mut core, now);
@@ -135,7 +135,7 @@ impl Session {
     pub fn server(params: ServerParams, now: Now) -> Self {
         let ServerParams { auth_key, session_id, salts, tracer, rng_seed, limits } = params;
         let clock = ServerClock::new(now, 0);
-        let mut core = new_core(auth_key, Side::Server, session_id, clock, salts, tracer, &rng_seed, limits);
+        let mut core = new_core(auth_key, Side::Server, session_id, now, clock, salts, tracer, &rng_seed, limits);
         let unique_id = core.rng.next_u64().cast_signed();
         Self { core, role: Role::Server(Server::new(unique_id)), wants_quick_ack: false }
     }
@@ -238,10 +238,18 @@ impl Session {
             Side::Client => Side::Server,
             Side::Server => Side::Client,
         };
-        match envelope::open(&self.core.auth_key, writer, frame) {
-            Ok(opened) => self.receive(now, opened),
+        let (len, key_id) = (frame.len(), envelope::key_id_of(&frame).unwrap_or(0));
+        match envelope::open_with_token(&self.core.auth_key, writer, frame) {
+            Ok((opened, token)) => {
+                let token = Some(token).filter(|_| writer == Side::Client);
+                self.core.tracer.emit(now, || envelope::traced(key_id, len, Ok((&opened, token))));
+                self.receive(now, opened)
+            }
             Err(error) => {
-                self.core.tracer.emit(now, || trace::Event::CheckFailed { rule: error.rule(), detail: error.to_string() });
+                self.core.tracer.emit(now, || envelope::traced(key_id, len, Err(&error)));
+                self.core
+                    .tracer
+                    .emit(now, || trace::Event::CheckFailed { rule: error.rule().into(), detail: error.to_string() });
                 Err(error.into())
             }
         }
@@ -580,6 +588,7 @@ impl Session {
 impl Session {
     /// Looks whether the machine's clocks have parted. A server's time is its machine's, whatever that does.
     fn note_clocks(&mut self, now: Now) {
+        self.core.now = now;
         if let Role::Client(client) = &mut self.role
             && self.core.clock.note(now).is_some()
         {
@@ -597,6 +606,7 @@ fn new_core(
     auth_key: AuthKey,
     side: Side,
     session_id: SessionId,
+    now: Now,
     clock: ServerClock,
     salts: Vec<FutureSalt>,
     tracer: Tracer,
@@ -610,6 +620,7 @@ fn new_core(
         auth_key,
         side,
         session_id,
+        now,
         clock,
         generator: Generator::default(),
         content_sent: 0,

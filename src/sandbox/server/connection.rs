@@ -27,7 +27,7 @@ use crate::mtproto::session::{
 use crate::net::websocket;
 use crate::sandbox::state;
 use crate::trace::{self, ConnId, Tracer};
-use crate::transport::{self, Codec, Detector, Frame, TransportError};
+use crate::transport::{self, Carrier, Codec, Detector, Frame, TransportError};
 
 /// A connection over which nothing comes is closed.
 pub(super) const IDLE: Duration = Duration::from_secs(600);
@@ -114,6 +114,8 @@ pub(crate) struct Connection {
     dc: DcId,
     peer: SocketAddr,
     tracer: Tracer,
+    /// What is around payloads, for the trace.
+    framing: &'static str,
     pub(super) notify: Arc<Notify>,
     /// Keys used on this connection, and when they end.
     keys: HashMap<i64, (AuthKey, Option<i64>)>,
@@ -135,6 +137,7 @@ impl Connection {
             dc,
             peer,
             tracer,
+            framing: "",
             notify: Arc::new(Notify::new()),
             keys: HashMap::new(),
             key_losses: 0,
@@ -179,6 +182,7 @@ impl Connection {
     async fn serve_web(&mut self, stream: TcpStream) -> Closed {
         if !self.input.starts_with(b"GET ") {
             let (mut reader, mut writer) = stream.into_split();
+            self.framing = Carrier::Http.name();
             let closed = self.serve_http(&mut reader, &mut writer).await;
             self.say_farewell(&closed, &mut writer).await;
             return closed;
@@ -190,6 +194,7 @@ impl Connection {
             Ok(Err(error)) => return Closed::WebSocket(error.to_string()),
             Err(_) => return Closed::Idle,
         };
+        self.framing = Carrier::WebSocket.name();
         let mut detector = Detector::new();
         loop {
             match detector.detect(&mut self.input) {
@@ -214,6 +219,8 @@ impl Connection {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
+        let carrier = if self.framing.is_empty() { Carrier::Stream } else { Carrier::WebSocket };
+        self.framing = carrier.framing(&codec.options());
         let closed = match self.run_stream(reader, writer, &mut codec).await {
             Ok(never) => match never {},
             Err(closed) => closed,
@@ -252,9 +259,13 @@ impl Connection {
     {
         let mut heard_at = self.shared.now().mono;
         loop {
-            while let Some(frame) = codec.decode(&mut self.input)? {
+            loop {
+                let before = self.input.len();
+                let Some(frame) = codec.decode(&mut self.input)? else { break };
                 // Only servers send the others.
                 if let Frame::Payload(frame) = frame {
+                    let wire = before.saturating_sub(self.input.len());
+                    self.trace_received(frame.len(), wire, codec.padding_received(), codec.quick_ack_requested());
                     self.take_frame(frame, codec).await?;
                 }
             }
@@ -291,7 +302,7 @@ impl Connection {
         match self.handle_frame(frame, false).await? {
             Handled::Plain { answer, failed } => {
                 if let Some(answer) = answer {
-                    codec.encode(&answer, &mut rand::rng(), &mut self.output)?;
+                    self.put(codec, &answer)?;
                 }
                 failed.map_or(Ok(()), |error| Err(error.into()))
             }
@@ -302,6 +313,28 @@ impl Connection {
                 Ok(())
             }
             Handled::Dropped => Ok(()),
+        }
+    }
+
+    /// Makes one payload ready to be written.
+    fn put(&mut self, codec: &mut Codec, payload: &[u8]) -> Result<(), Closed> {
+        let before = self.output.len();
+        codec.encode(payload, &mut rand::rng(), &mut self.output)?;
+        self.trace_sent(payload.len(), self.output.len().saturating_sub(before), codec.padding_sent());
+        Ok(())
+    }
+
+    pub(super) fn trace_sent(&self, len: usize, wire: usize, padding: usize) {
+        if !self.tracer.is_off() {
+            let framing = self.framing.into();
+            self.tracer.emit(self.shared.now(), || trace::Event::FrameSent { len, wire, padding, framing, quick_ack: false });
+        }
+    }
+
+    pub(super) fn trace_received(&self, len: usize, wire: usize, padding: usize, quick_ack: bool) {
+        if !self.tracer.is_off() {
+            let framing = self.framing.into();
+            self.tracer.emit(self.shared.now(), || trace::Event::FrameReceived { len, wire, padding, framing, quick_ack });
         }
     }
 
@@ -378,7 +411,9 @@ impl Connection {
                     break;
                 };
                 inner.unsent = inner.unsent.saturating_sub(frame.len());
+                let before = self.output.len();
                 codec.encode(&frame, &mut rand::rng(), &mut self.output)?;
+                self.trace_sent(frame.len(), self.output.len().saturating_sub(before), codec.padding_sent());
             }
             work::resume(&self.shared, slot, &mut inner);
         }
@@ -392,10 +427,13 @@ impl Connection {
         }
         let key_id = envelope::key_id_of(&frame).unwrap_or(0);
         let key = self.key(key_id)?;
+        let (len, now) = (frame.len(), self.shared.now());
         let (opened, token) = envelope::open_with_token(&key, Side::Client, frame).map_err(|error| {
-            self.tracer.emit(self.shared.now(), || trace::Event::CheckFailed { rule: error.rule(), detail: error.to_string() });
+            self.tracer.emit(now, || envelope::traced(key_id, len, Err(&error)));
+            self.tracer.emit(now, || trace::Event::CheckFailed { rule: error.rule().into(), detail: error.to_string() });
             SessionError::Envelope(error)
         })?;
+        self.tracer.emit(now, || envelope::traced(key_id, len, Ok((&opened, Some(token)))));
         let slot = match self.slot(&key, &opened) {
             Err(error @ Closed::SessionDestroyed(_)) => {
                 tracing::debug!(conn = self.id.0, %error, "message dropped");

@@ -56,12 +56,20 @@ impl Connection {
     {
         let mut asked = VecDeque::new();
         let mut failed = None;
+        let mut taken = 0;
         let mut heard_at = self.shared.now().mono;
         loop {
             while failed.is_none()
                 && asked.len() < MAX_PIPELINED
-                && let Some(request) = server.decode(&mut self.input)?
+                && let Some(request) = {
+                    let before = self.input.len();
+                    let request = server.decode(&mut self.input)?;
+                    // A head may have been taken before its body is there.
+                    taken += before.saturating_sub(self.input.len());
+                    request
+                }
             {
+                self.trace_received(request.payload.len(), std::mem::take(&mut taken), 0, false);
                 failed = self.take_request(request.payload, &mut asked).await?;
             }
             self.take_events()?;
@@ -129,9 +137,10 @@ impl Connection {
     fn answer(&mut self, server: &mut Server, asked: &mut VecDeque<Asked>) -> Result<(), Closed> {
         let now = self.shared.now();
         while self.output.len() < MAX_UNWRITTEN {
-            let last = match asked.front() {
+            let before = self.output.len();
+            let (last, len) = match asked.front() {
                 None => return Ok(()),
-                Some(Asked::Plain(answer)) => server.encode(answer, &mut self.output)?,
+                Some(Asked::Plain(answer)) => (server.encode(answer, &mut self.output)?, answer.len()),
                 Some(Asked::Message(slot, turn)) => {
                     let mut inner = slot.lock();
                     if inner.turns_due(*turn).is_some_and(|due| due > now.mono) {
@@ -139,9 +148,10 @@ impl Connection {
                     }
                     let frame = inner.take_answer(now, *turn).ok_or(Closed::NoAnswer)?;
                     super::work::resume(&self.shared, slot, &mut inner);
-                    server.encode(&frame, &mut self.output)?
+                    (server.encode(&frame, &mut self.output)?, frame.len())
                 }
             };
+            self.trace_sent(len, self.output.len().saturating_sub(before), 0);
             asked.pop_front();
             if last {
                 return Err(Closed::Last);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::{
     mtproto::plain,
     tl::mtproto::types,
-    trace::{Event, Observer, Record, Tracer},
+    trace::{Event, Observer, Record, Tracer, Word},
 };
 
 use super::*;
@@ -20,12 +20,12 @@ impl Observer for Log {
 }
 
 impl Log {
-    fn steps(&self) -> Vec<&'static str> {
+    fn steps(&self) -> Vec<Word> {
         let steps = self.0.lock().unwrap();
         let name = |record: &Record| match &record.event {
-            Event::HandshakeStep { name, .. } => Some(*name),
-            Event::AuthKeyReady { fresh: true, .. } => Some("ready"),
-            Event::CheckFailed { rule, .. } => Some(*rule),
+            Event::HandshakeStep { name, .. } => Some(name.clone()),
+            Event::AuthKeyReady { fresh: true, .. } => Some("ready".into()),
+            Event::CheckFailed { rule, .. } => Some(rule.clone()),
             _ => None,
         };
         steps.iter().filter_map(name).collect()

@@ -60,8 +60,12 @@ impl Client {
             match old {
                 Some(old) => core.tracer.emit(now, || trace::Event::Resent { old, new: msg_id }),
                 None => {
-                    let (method, len) = (request.method, request.body.len());
-                    core.tracer.emit(now, || trace::Event::RpcSent { msg_id, method, len });
+                    let (method, len) = (request.method, request.unpacked);
+                    let packed = request.packed();
+                    core.tracer.emit(now, || trace::Event::RpcSent { msg_id, method, len, packed });
+                    if let Some(packed) = packed {
+                        core.tracer.emit(now, || trace::Event::Gzip { sent: true, msg_id, packed, unpacked: len });
+                    }
                 }
             }
             // "The message must not be re-sent on its own with the same msg_id."

@@ -104,7 +104,7 @@ impl Client {
 
     /// What is no service message is an update.
     pub(in super::super) fn handle_update(&self, core: &mut Core, now: Now, body: Bytes) {
-        core.tracer.emit(now, || trace::Event::Update { constructor: constructor(&body) });
+        core.trace_update(now, &body);
         core.events.push(Event::Update(body));
     }
 
@@ -130,8 +130,8 @@ impl Client {
                 self.resend(core, id, true);
                 Ok(())
             }
-            Ok((result, compressed)) => {
-                self.complete(core, now, id, req, result, compressed);
+            Ok((result, packed)) => {
+                self.complete(core, now, id, req, result, packed);
                 Ok(())
             }
             Err(error) => {
@@ -196,8 +196,18 @@ impl Client {
         }
         let reason =
             if self.drops.contains_key(&req) { "the request was cancelled" } else { "no request waits for this answer" };
-        core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id: message.msg_id, reason });
+        core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id: message.msg_id, reason: reason.into() });
         Ok(())
+    }
+
+    /// The method that an `rpc_result` answers; 0 for what is none, and for requests that have ended.
+    pub(in super::super) fn method_answered(&self, body: &[u8]) -> u32 {
+        let req = match body.split_first_chunk::<4>() {
+            Some((id, rest)) if u32::from_le_bytes(*id) == ids::RPC_RESULT => rest.first_chunk::<8>(),
+            _ => None,
+        };
+        let id = req.and_then(|req| self.by_msg.get(&MsgId(i64::from_le_bytes(*req))));
+        id.and_then(|id| self.requests.get(id)).map_or(0, |request| request.method)
     }
 }
 
@@ -206,20 +216,23 @@ pub(super) fn draft(core: &mut Core, body: Bytes) -> Result<(), PeerMisbehaved> 
     if core.draft(body) { Ok(()) } else { Err(PeerMisbehaved::Flood { limit: core.limits.service_queue }) }
 }
 
+/// A result or an error, and how many bytes it was if it came packed.
+type Read = (Result<Bytes, RpcError>, Option<usize>);
+
 /// Tells a result from an error, and unpacks it.
-fn read_result(core: &mut Core, msg_id: MsgId, result: Bytes) -> Result<(Result<Bytes, RpcError>, bool), PeerMisbehaved> {
+fn read_result(core: &mut Core, msg_id: MsgId, result: Bytes) -> Result<Read, PeerMisbehaved> {
     let wire = |constructor| move |error| PeerMisbehaved::Malformed { msg_id, constructor, error };
-    let (result, compressed) = match constructor(&result) {
+    let (result, packed) = match constructor(&result) {
         gzip::ID => {
             let mut reader = Reader::new(result);
             let data = reader.u32().and_then(|_| reader.bytes()).map_err(wire(gzip::ID))?;
             let unpacked = core.unpack(msg_id, &data)?;
-            (unpacked, true)
+            (unpacked, Some(data.len()))
         }
-        _ => (result, false),
+        _ => (result, None),
     };
     if constructor(&result) != ids::RPC_ERROR {
-        return Ok((Ok(result), compressed));
+        return Ok((Ok(result), packed));
     }
     let mut reader = Reader::new(result);
     let error = (|| {
@@ -230,5 +243,5 @@ fn read_result(core: &mut Core, msg_id: MsgId, result: Bytes) -> Result<(Result<
         Ok(RpcError::new(code, String::from_utf8_lossy(&message)))
     })()
     .map_err(wire(ids::RPC_ERROR))?;
-    Ok((Err(error), compressed))
+    Ok((Err(error), packed))
 }

@@ -103,6 +103,8 @@ const DEAD_SECS: i64 = 330;
 pub(super) struct Request {
     pub(super) body: Bytes,
     pub(super) method: u32,
+    /// The length of its body before it was packed, if it was.
+    pub(super) unpacked: usize,
     /// No other request shares its container.
     pub(super) alone: bool,
     /// It goes without a container: the server did not like one.
@@ -124,6 +126,8 @@ pub(super) struct Request {
     pub(super) times: u32,
     /// How often it was written on this connection.
     pub(super) times_here: u32,
+    /// How often it was written at all.
+    pub(super) times_ever: u32,
     /// The connection and the server's session when its present message was first written.
     pub(super) since: Era,
     /// The server could not tell whether it has received the present message.
@@ -251,6 +255,7 @@ impl Client {
         message: Option<(MsgId, SeqNo)>,
     ) -> RequestId {
         let method = if options.method == 0 { constructor(&body) } else { options.method };
+        let unpacked = body.len();
         let body = packed.unwrap_or(body);
         self.last_id += 1;
         let id = RequestId(self.last_id);
@@ -261,6 +266,7 @@ impl Client {
             Request {
                 body,
                 method,
+                unpacked,
                 alone: options.alone,
                 bare: false,
                 after,
@@ -272,6 +278,7 @@ impl Client {
                 pinned: message.is_some(),
                 times: 0,
                 times_here: 0,
+                times_ever: 0,
                 since: Era::default(),
                 doubtful: false,
                 asked_after: MsgId(0),
@@ -326,7 +333,13 @@ impl Client {
     }
 
     pub(super) fn fail(&mut self, core: &mut Core, id: RequestId, error: Failure) {
-        if self.take(id).is_some() {
+        if let Some(request) = self.take(id) {
+            core.tracer.emit(core.now, || trace::Event::RpcFailed {
+                msg_id: request.sent.map(|(msg_id, _)| msg_id),
+                method: request.method,
+                sends: request.times_ever,
+                reason: error.to_string(),
+            });
             core.events.push(Event::Failed { id, error });
             // Who waited for its end need not any more.
             core.hurry |= !self.held.is_empty();
@@ -341,7 +354,7 @@ impl Client {
         id: RequestId,
         req: MsgId,
         result: Result<Bytes, RpcError>,
-        compressed: bool,
+        packed: Option<usize>,
     ) {
         let Some(request) = self.take(id) else { return };
         self.resets = 0;
@@ -351,7 +364,8 @@ impl Client {
             method: request.method,
             latency: now.mono.saturating_sub(request.created),
             len: result.as_ref().map_or(0, Bytes::len),
-            compressed,
+            packed,
+            sends: request.times_ever,
             error: result.as_ref().err().map(|error| (error.code, error.message.clone())),
         });
         core.events.push(Event::Response { id, result });
@@ -443,6 +457,11 @@ impl Client {
 }
 
 impl Request {
+    /// How many bytes its body has as `gzip_packed`, if it is packed.
+    pub(super) fn packed(&self) -> Option<usize> {
+        (self.body.len() != self.unpacked).then_some(self.body.len())
+    }
+
     /// Whether any message of it was ever put into a frame.
     pub(super) fn was_written(&self) -> bool {
         self.times > 0 || !self.former.is_empty()
@@ -483,6 +502,7 @@ impl Request {
         self.sent = Some((msg_id, seq_no));
         self.times += 1;
         self.times_here += 1;
+        self.times_ever = self.times_ever.saturating_add(1);
         self.fresh_id = false;
         self.doubtful = false;
         self.received = false;

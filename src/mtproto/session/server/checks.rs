@@ -77,7 +77,7 @@ impl Server {
         }
         if is_container {
             core.seen.insert(outer.seen());
-            core.trace_received(now, &outer);
+            core.trace_received(now, &outer, || 0);
         }
         self.begin(core, now, &messages);
 
@@ -104,7 +104,7 @@ impl Server {
             }
         }
         core.seen.insert(message.seen());
-        core.trace_received(now, &message);
+        core.trace_received(now, &message, || 0);
         if message.seq_no.is_content_related() {
             core.owe_ack(now, msg_id);
         }

@@ -166,9 +166,9 @@ impl Server {
     /// `rpc_drop_answer#58e4a740 req_msg_id:long = RpcDropAnswer`.
     fn handle_drop_answer(&mut self, core: &mut Core, now: Now, msg_id: MsgId, req: MsgId) {
         let outcome = match self.requests.get(&req).copied() {
-            Some(Status::Running(_)) => {
+            Some(Status::Running(method)) => {
                 // "The same rpc_answer_dropped_running is also returned in response to the original query."
-                self.answer(core, now, req, service::rpc_answer_dropped_running());
+                self.answer(core, now, req, service::rpc_answer_dropped_running(), method);
                 self.requests.insert(req, Status::Cancelled);
                 self.running = self.running.saturating_sub(1);
                 core.events.push(Event::RequestCancelled { msg_id: req });
@@ -181,7 +181,7 @@ impl Server {
             Some(Status::Cancelled | Status::Done) | None => service::rpc_answer_unknown(),
         };
         self.remember(core, msg_id, Status::Done);
-        self.answer(core, now, msg_id, outcome);
+        self.answer(core, now, msg_id, outcome, service::ids::RPC_DROP_ANSWER);
     }
 
     /// The state of a message of the client's: one byte.

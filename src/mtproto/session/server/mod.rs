@@ -151,14 +151,19 @@ impl Server {
             Some(Status::Answered(_) | Status::Done) | None => return Err(ApiMisuse::NoSuchRequest { msg_id: req }),
         };
         self.running = self.running.saturating_sub(1);
+        let packed = if compress { gzip::pack(&result) } else { None };
+        let (len, packed_len) = (result.len(), packed.as_ref().map(Bytes::len));
         core.tracer.emit(now, || trace::Event::RpcAnswered {
             msg_id: req,
             method,
-            len: result.len(),
+            len,
+            packed: packed_len,
             error: rpc_error_of(&result),
         });
-        let packed = if compress { gzip::pack(&result) } else { None };
-        self.answer(core, now, req, packed.unwrap_or(result));
+        let msg_id = self.answer(core, now, req, packed.unwrap_or(result), method);
+        if let Some(packed) = packed_len {
+            core.tracer.emit(now, || trace::Event::Gzip { sent: true, msg_id, packed, unpacked: len });
+        }
         Ok(())
     }
 
@@ -171,7 +176,7 @@ impl Server {
         if !self.has_room_for(core, body.len()) {
             return Err(ApiMisuse::BacklogBytes { limit: core.limits.kept_bytes });
         }
-        core.tracer.emit(now, || trace::Event::Update { constructor: constructor(&body) });
+        core.trace_update(now, &body);
         Ok(self.keep(core, now, Origin::Notice, body.into(), What::Update))
     }
 
@@ -335,10 +340,11 @@ impl Server {
         }
     }
 
-    /// Keeps `rpc_result`, and queues it.
-    fn answer(&mut self, core: &mut Core, now: Now, req: MsgId, result: Bytes) {
-        let msg_id = self.keep(core, now, Origin::Answer, Body::answer(req, result), What::Answer(req));
+    /// Keeps `rpc_result`, and queues it. Returns its message.
+    fn answer(&mut self, core: &mut Core, now: Now, req: MsgId, result: Bytes, method: u32) -> MsgId {
+        let msg_id = self.keep(core, now, Origin::Answer, Body::answer(req, result, method), What::Answer(req));
         self.requests.insert(req, Status::Answered(msg_id));
+        msg_id
     }
 
     fn keep(&mut self, core: &mut Core, now: Now, origin: Origin, body: Body, what: What) -> MsgId {
@@ -357,7 +363,7 @@ impl Server {
             let oldest = self.kept.iter().find(|(id, kept)| **id != msg_id && matches!(kept.what, What::Answer(_)));
             let Some(oldest) = oldest.map(|(id, _)| *id) else { break };
             self.forget(oldest);
-            let reason = "it was kept longest and there is no room";
+            let reason = "it was kept longest and there is no room".into();
             core.tracer.emit(now, || trace::Event::MessageIgnored { msg_id: oldest, reason });
         }
         core.write_soon(now);

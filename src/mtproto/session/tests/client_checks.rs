@@ -337,11 +337,11 @@ fn what_only_clients_say() {
 #[test]
 fn every_refusal_is_counted_in_the_trace_by_its_rule() {
     #[derive(Default)]
-    struct Rules(Mutex<Vec<&'static str>>);
+    struct Rules(Mutex<Vec<trace::Word>>);
     impl Observer for Rules {
         fn record(&self, record: &Record) {
-            if let trace::Event::CheckFailed { rule, .. } = record.event {
-                self.0.lock().unwrap().push(rule);
+            if let trace::Event::CheckFailed { rule, .. } = &record.event {
+                self.0.lock().unwrap().push(rule.clone());
             }
         }
     }

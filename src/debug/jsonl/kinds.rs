@@ -1,0 +1,111 @@
+//! Every kind of record: its name in the format, and its fields. One table, from which writing, reading and the documentation follow.
+
+use super::LineError;
+use super::fields::*;
+use crate::debug::body::Body;
+use crate::debug::json;
+use crate::trace::Event;
+
+macro_rules! kinds {
+    ($($kind:literal $variant:ident { $($field:ident: $codec:ty = $name:literal),* $(,)? })*) => {
+        /// The name of an event's kind.
+        pub fn kind_of(event: &Event) -> &'static str {
+            match event {
+                $(Event::$variant { .. } => $kind,)*
+            }
+        }
+
+        /// Appends an event's fields.
+        pub(super) fn put(event: &Event, out: &mut Vec<u8>) {
+            match event {
+                $(Event::$variant { $($field),* } => { $(<$codec as Field>::put($name, $field, out);)* })*
+            }
+        }
+
+        /// Reads an event of a kind.
+        pub(super) fn take(kind: &str, from: &Fields) -> Result<Event, LineError> {
+            match kind {
+                $($kind => Ok(Event::$variant { $($field: <$codec as Field>::take($name, from)?),* }),)*
+                _ => Err(LineError::UnknownKind { kind: kind.chars().take(40).collect() }),
+            }
+        }
+
+        /// Every kind, with what its fields look like, as the documentation writes it.
+        pub fn documented() -> Vec<(&'static str, String)> {
+            vec![$(($kind, {
+                let fields: &[String] = &[$(<$codec as Field>::shape($name)),*];
+                fields.join(", ")
+            })),*]
+        }
+    };
+}
+
+kinds! {
+    "dialing" Dialing { addr: Text = "addr" }
+    "connected" Connected { addr: Text = "addr", took: Micros = "took_us" }
+    "disconnected" Disconnected { reason: Text = "reason" }
+    "frame_sent" FrameSent {
+        len: Size = "len", wire: Size = "wire", padding: Size = "padding", framing: Name = "framing", quick_ack: Flag = "quick_ack",
+    }
+    "frame_received" FrameReceived {
+        len: Size = "len", wire: Size = "wire", padding: Size = "padding", framing: Name = "framing", quick_ack: Flag = "quick_ack",
+    }
+    "quick_ack" QuickAck { token: Hex32 = "token" }
+    "transport_error" TransportError { code: Int = "code" }
+    "computed" Computed { what: Name = "what", detail: Text = "detail" }
+    "envelope" Envelope {
+        sent: Flag = "sent", auth_key_id: Hex64 = "auth_key_id", len: Size = "len", msg_key: Checked = "msg_key",
+        inner: Maybe<Inside> = "inner", token: Maybe<Hex32> = "token",
+    }
+    "handshake_step" HandshakeStep { name: Name = "step", detail: Text = "detail" }
+    "auth_key_ready" AuthKeyReady { id: Hex64 = "auth_key_id", fresh: Flag = "fresh" }
+    "temp_key_bound" TempKeyBound { id: Hex64 = "auth_key_id", perm: Hex64 = "perm_auth_key_id", expires_at: Seconds = "expires_at" }
+    "key_in_use" KeyInUse { id: Hex64 = "auth_key_id", expires_at: Maybe<Seconds> = "expires_at" }
+    "check_failed" CheckFailed { rule: Name = "rule", detail: Text = "detail" }
+    "message_sent" MessageSent {
+        msg_id: TimedId = "msg_id", seq_no: Seq = "seq_no", constructor: Constructor = "constructor", len: Size = "len",
+        container: Maybe<Id> = "container",
+    }
+    "message_received" MessageReceived {
+        msg_id: TimedId = "msg_id", seq_no: Seq = "seq_no", constructor: Constructor = "constructor", len: Size = "len",
+        container: Maybe<Id> = "container",
+    }
+    "message_ignored" MessageIgnored { msg_id: TimedId = "msg_id", reason: Name = "reason" }
+    "gzip" Gzip { sent: Flag = "sent", msg_id: Id = "msg_id", packed: Size = "packed", unpacked: Size = "unpacked" }
+    "acked" Acked { ids: Ids = "ids" }
+    "acks_sent" AcksSent { ids: Ids = "ids" }
+    "salt_changed" SaltChanged { old: SaltHex = "old", new: SaltHex = "new" }
+    "future_salts" FutureSalts { count: Size = "count" }
+    "session_created" SessionCreated { first_msg_id: Id = "first_msg_id", unique_id: Hex64 = "unique_id", salt: SaltHex = "salt" }
+    "bad_msg" BadMsg { code: Int = "code", msg_id: Id = "msg_id" }
+    "resent" Resent { old: Id = "old", new: Id = "new" }
+    "time_offset" TimeOffset { seconds: Seconds = "seconds" }
+    "ping" Ping { ping_id: Hex64 = "ping_id" }
+    "pong" Pong { ping_id: Hex64 = "ping_id", rtt: Micros = "rtt_us" }
+    "rpc_sent" RpcSent { msg_id: Id = "msg_id", method: Method = "method_id", len: Size = "len", packed: Maybe<Size> = "packed" }
+    "rpc_result" RpcResult {
+        msg_id: Id = "msg_id", method: Method = "method_id", latency: Micros = "latency_us", len: Size = "len",
+        packed: Maybe<Size> = "packed", sends: Count = "sends", error: Maybe<RpcError> = "error",
+    }
+    "rpc_failed" RpcFailed { msg_id: Maybe<Id> = "msg_id", method: Method = "method_id", sends: Count = "sends", reason: Text = "reason" }
+    "rpc_cancelled" RpcCancelled { msg_id: Id = "msg_id" }
+    "rpc_received" RpcReceived { msg_id: Id = "msg_id", method: Method = "method_id", len: Size = "len" }
+    "rpc_answered" RpcAnswered {
+        msg_id: Id = "msg_id", method: Method = "method_id", len: Size = "len", packed: Maybe<Size> = "packed",
+        error: Maybe<RpcError> = "error",
+    }
+    "flood_wait" FloodWait { method: Method = "method_id", seconds: Seconds = "seconds" }
+    "retry" Retry { method: Method = "method_id", attempt: Count = "attempt", delay: Micros = "delay_us", reason: Text = "reason" }
+    "migrate" Migrate { from: Dc = "from", to: Dc = "to", reason: Text = "reason" }
+    "negotiated" Negotiated { layer: Int = "api_layer", device: Text = "device" }
+    "body" Body { sent: Flag = "sent", msg_id: Id = "msg_id", method: MaybeMethod = "method_id", len: Size = "len", bytes: Hex = "bytes" }
+    "update" Update { constructor: Constructor = "constructor", counters: Counted = "counters" }
+}
+
+/// Appends what is said of an event for the sake of readers: the tree of a body.
+pub(super) fn put_derived(event: &Event, out: &mut Vec<u8>) {
+    if let Event::Body { method, bytes, .. } = event {
+        json::key("tl", out);
+        Body::read(bytes, *method).put_json(out);
+    }
+}
