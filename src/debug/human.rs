@@ -103,14 +103,14 @@ pub fn line(record: &Record, style: &Style) -> Option<String> {
 }
 
 /// What is said of an event.
-struct Told {
-    mark: Mark,
-    subject: String,
-    details: String,
+pub(super) struct Told {
+    pub(super) mark: Mark,
+    pub(super) subject: String,
+    pub(super) details: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mark {
+pub(super) enum Mark {
     Out,
     In,
     Note,
@@ -148,7 +148,8 @@ fn is_ack(event: &Event) -> bool {
     }
 }
 
-fn tell(event: &Event) -> Told {
+/// What a line says of an event, not yet cleaned.
+pub(super) fn tell(event: &Event) -> Told {
     let (mark, subject, details) = match event {
         Event::Dialing { addr } => (Mark::Note, "dialing".into(), addr.clone()),
         Event::Connected { addr, took } => (Mark::Note, "connected".into(), format!("{addr}  {}", span(*took))),
@@ -306,7 +307,7 @@ fn ratio(packed: usize, unpacked: usize) -> String {
 }
 
 /// A constructor's or method's name; its id when the schema has none.
-fn name(constructor: u32) -> String {
+pub(super) fn name(constructor: u32) -> String {
     tl::name_of(constructor).map_or_else(|| format!("{constructor:#010x}"), str::to_owned)
 }
 
@@ -355,7 +356,7 @@ fn bad_msg(code: i32) -> &'static str {
 }
 
 /// Without control characters.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -3,6 +3,7 @@
 //! * [`human`]: one aligned line an event, for people.
 //! * [`jsonl`]: one JSON object an event, for programs; and back.
 //! * [`redact`]: what of it may be shown. [`body`]: the bodies of messages as trees.
+//! * [`report`]: a recording as one page.
 //! * [`units`]: how spans, sizes and times are written in it.
 //! * [`collect`]: keeps them, for tests (it lives with the trace, so that the core's tests can use it without this floor).
 //! * [`hex`], `json`: how bytes and values are written.
@@ -14,6 +15,7 @@ pub mod human;
 mod json;
 pub mod jsonl;
 pub mod redact;
+pub mod report;
 pub mod units;
 
 use std::sync::Arc;
