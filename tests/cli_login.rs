@@ -77,6 +77,8 @@ fn every_transport_logs_in() {
         "obfuscated-full",
         "http",
         "ws",
+        "wss",
+        "https",
     ] {
         sandbox.tdl(&dir).args("whoami --transport").arg(kind).ok().stdout_has("Ada Lovelace");
     }

@@ -127,8 +127,8 @@ const TABLES: &[Table] = &[
     },
 ];
 
-/// Rows whose tests are still to come: WebSocket is there, TLS around it is not. A row that has one has no place here any more.
-const PENDING: &[(&str, &str)] = &[("A.1", "WebSocket wss")];
+/// Rows whose tests are still to come. A row that has one has no place here any more.
+const PENDING: &[(&str, &str)] = &[];
 
 /// A row's table and feature.
 type Row = (String, String);

@@ -38,6 +38,9 @@ const TOGETHER: usize = 8;
 /// Nobody listens there.
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
 
+/// A name that leads to a DC as well, and that no certificate is made out to.
+const OTHER_NAME: &str = "other.localhost";
+
 /// The secrets of the MTProxies.
 const PLAIN: &str = "000102030405060708090a0b0c0d0e0f";
 const PADDED: &str = "dd000102030405060708090a0b0c0d0e0f";
@@ -63,18 +66,20 @@ impl Row {
         let plain = Kind::ALL.map(|kind| row(Carrier::Stream, kind, false));
         let obfuscated = Kind::ALL.map(|kind| row(Carrier::Stream, kind, true));
         let websocket = Kind::ALL.map(|kind| row(Carrier::WebSocket, kind, true));
-        let http = [row(Carrier::Http, Kind::Full, false)];
-        [&plain[..], &obfuscated, &websocket, &http].concat()
+        // TLS does not care what is inside the WebSocket.
+        let wss = [row(Carrier::WebSocketTls, Kind::PaddedIntermediate, true)];
+        let http = [Carrier::Http, Carrier::HttpTls].map(|carrier| row(carrier, Kind::Full, false));
+        [&plain[..], &obfuscated, &websocket, &wss, &http].concat()
     }
 
     fn has_quick_acks(self) -> bool {
-        self.carrier != Carrier::Http && self.kind != Kind::Full
+        !matches!(self.carrier, Carrier::Http | Carrier::HttpTls) && self.kind != Kind::Full
     }
 
     fn name(self) -> String {
         match (self.carrier, self.obfuscated) {
-            (Carrier::Http, _) => "http".to_owned(),
-            (Carrier::WebSocket, _) => format!("ws {}", self.kind),
+            (carrier @ (Carrier::Http | Carrier::HttpTls), _) => carrier.to_string(),
+            (carrier @ (Carrier::WebSocket | Carrier::WebSocketTls), _) => format!("{carrier} {}", self.kind),
             (Carrier::Stream, true) => format!("obfuscated {}", self.kind),
             (Carrier::Stream, false) => self.kind.to_string(),
         }
@@ -92,16 +97,19 @@ enum Way {
     Socks5,
     /// An HTTP proxy that wants them as well.
     Connect,
+    /// The same, reached through TLS.
+    ConnectTls,
     /// An MTProxy with this secret.
     MtProxy(&'static str),
 }
 
 impl Way {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Direct,
         Self::WithoutPfs,
         Self::Socks5,
         Self::Connect,
+        Self::ConnectTls,
         Self::MtProxy(PLAIN),
         Self::MtProxy(PADDED),
         Self::MtProxy(FAKE_TLS),
@@ -113,6 +121,7 @@ impl Way {
             Self::WithoutPfs => "no PFS",
             Self::Socks5 => "SOCKS5",
             Self::Connect => "CONNECT",
+            Self::ConnectTls => "… in TLS",
             Self::MtProxy(secret) => match secret.as_bytes() {
                 [b'd', ..] => "MTP dd",
                 [b'e', ..] => "MTP ee",
@@ -124,7 +133,7 @@ impl Way {
     /// Whether a kind of transport can go this way. An MTProxy takes obfuscated streams, of the kinds that its secret allows.
     fn carries(self, row: Row) -> bool {
         match self {
-            Self::Direct | Self::WithoutPfs | Self::Socks5 | Self::Connect => true,
+            Self::Direct | Self::WithoutPfs | Self::Socks5 | Self::Connect | Self::ConnectTls => true,
             Self::MtProxy(text) => row.carrier == Carrier::Stream && row.obfuscated && secret(text).kind(row.kind) == row.kind,
         }
     }
@@ -139,6 +148,10 @@ impl Way {
             }
             Self::Socks5 => world.socks5.url(PASSWORD),
             Self::Connect => world.connect.url(PASSWORD),
+            Self::ConnectTls => {
+                config.tls_roots = world.connect_tls.certificate().map(str::to_owned).into_iter().collect();
+                world.connect_tls.url(PASSWORD)
+            }
             Self::MtProxy(secret) => format!("mtproxy://{secret}@{}", world.mtproxy(secret).addr()),
         };
         config.proxy = Some(url.parse().expect("a proxy"));
@@ -159,6 +172,7 @@ struct World {
     nowhere: DcTable,
     socks5: TestProxy,
     connect: TestProxy,
+    connect_tls: TestProxy,
     mtproxies: HashMap<&'static str, MtProxy>,
     _dir: tempfile::TempDir,
 }
@@ -170,7 +184,15 @@ impl World {
         let table = DcTable::read(&cluster.file()).unwrap();
         let mut nowhere = table.clone();
         nowhere.dcs.iter_mut().for_each(|dc| dc.ip = NOWHERE);
-        let places: HashMap<_, _> = cluster.dcs().iter().map(|dc| (SocketAddr::new(NOWHERE, dc.port), dc.addr())).collect();
+        // Inside TLS the DCs have names, which the proxies look up.
+        nowhere.web_hosts = table.ids().into_iter().map(|dc| (dc.0, format!("dc{dc}.localhost", dc = dc.0))).collect();
+        let mut places = HashMap::new();
+        for dc in cluster.dcs() {
+            places.insert(SocketAddr::new(NOWHERE, dc.port).to_string(), dc.addr());
+            let tls = SocketAddr::new(dc.addr().ip(), dc.tls_port.unwrap());
+            places.insert(format!("dc{}.localhost:443", dc.id), tls);
+            places.insert(format!("{OTHER_NAME}:443"), tls);
+        }
         let mut mtproxies = HashMap::new();
         for text in [PLAIN, PADDED, FAKE_TLS] {
             mtproxies.insert(text, MtProxy::start(secret(text), cluster.dcs()).await.unwrap());
@@ -179,7 +201,8 @@ impl World {
             table,
             nowhere,
             socks5: TestProxy::start(Speech::Socks5, places.clone()).await.unwrap(),
-            connect: TestProxy::start(Speech::Connect, places).await.unwrap(),
+            connect: TestProxy::start(Speech::Connect, places.clone()).await.unwrap(),
+            connect_tls: TestProxy::start(Speech::ConnectTls, places).await.unwrap(),
             mtproxies,
             cluster,
             _dir: dir,
@@ -420,6 +443,7 @@ fn draw(rows: &[(Row, Vec<Outcome>)]) -> String {
 
 /// Row: A.1 "SOCKS5 / HTTP proxy"
 /// Row: A.1 "MTProxy plain / dd / ee fake-TLS"
+/// Row: A.1 "WebSocket wss"
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_over_every_way() {
     let began = Instant::now();
@@ -448,12 +472,12 @@ async fn every_kind_over_every_way() {
     let carried = Way::ALL.map(|way| results.iter().filter(|(row, _)| way.carries(*row)).count());
     assert_eq!(
         carried,
-        [13, 13, 13, 13, 2, 1, 1],
-        "4 plain, 4 obfuscated, 4 in a WebSocket, and HTTP; by an MTProxy only its own"
+        [15, 15, 15, 15, 15, 2, 1, 1],
+        "4 plain, 4 obfuscated, 4 in a WebSocket, 1 in one inside TLS, HTTP and HTTPS; by an MTProxy only its own"
     );
-    for proxy in [&world.socks5, &world.connect] {
+    for proxy in [&world.socks5, &world.connect, &world.connect_tls] {
         // Two clients in each cell, each with a connection at least.
-        assert!(proxy.tunnels() >= 2 * 13, "{}", proxy.tunnels());
+        assert!(proxy.tunnels() >= 2 * 15, "{}", proxy.tunnels());
         assert_eq!(proxy.refused(), Vec::<String>::new());
     }
     for (secret, kinds) in [
@@ -493,18 +517,68 @@ async fn whoever_does_not_know_the_secret_gets_nowhere() {
     let unreachable = |answer: Result<_, _>| matches!(answer, Err(InvokeError::Net(NetError::Unreachable { .. })));
     assert!(unreachable(ask(through(None)).await), "the addresses lead nowhere");
 
-    for proxy in [&world.socks5, &world.connect] {
-        let answer = ask(through(Some(proxy.url("hunter3")))).await;
+    let believing = |url: String| ClientConfig {
+        tls_roots: world.connect_tls.certificate().map(str::to_owned).into_iter().collect(),
+        ..through(Some(url))
+    };
+    for proxy in [&world.socks5, &world.connect, &world.connect_tls] {
+        let answer = ask(believing(proxy.url("hunter3"))).await;
         assert!(matches!(answer, Err(InvokeError::Net(NetError::Barred { .. }))), "{answer:?}");
         assert_eq!((proxy.tunnels(), proxy.refused()), (0, vec!["wrong user or password".to_owned()]));
-        ask(through(Some(proxy.url(PASSWORD)))).await.expect("the right password");
+        ask(believing(proxy.url(PASSWORD))).await.expect("the right password");
     }
+    // Whoever does not show a certificate that is believed is told nothing, the password least of all.
+    let told = world.connect_tls.tunnels();
+    let answer = ask(through(Some(world.connect_tls.url(PASSWORD)))).await;
+    let barred = matches!(&answer, Err(InvokeError::Net(NetError::Barred { reason, .. })) if reason.contains("certificate"));
+    assert!(barred && world.connect_tls.tunnels() == told, "{answer:?}");
     for (text, proxy) in &world.mtproxies {
         let wrong = text.replacen("0001", "0002", 1);
         let answer = ask(through(Some(format!("mtproxy://{wrong}@{}", proxy.addr())))).await;
         assert!(matches!(answer, Err(InvokeError::Net(_))), "{text}: {answer:?}");
         assert_eq!((proxy.accepted(), proxy.refused().is_empty()), (Vec::new(), false), "{text}");
     }
+    world.cluster.shutdown().await;
+}
+
+/// Row: A.1 "WebSocket wss"
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_not_who_it_should_be_is_refused() {
+    let world = World::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let other = Cluster::start(Config::new(dir.path())).await.unwrap();
+    for carrier in [Carrier::WebSocketTls, Carrier::HttpTls] {
+        let row = Row { carrier, kind: Kind::PaddedIntermediate, obfuscated: true };
+        let sound = || config(&world, row, Way::Direct);
+        ask(sound()).await.expect("its own certificate");
+        let untrusted = |answer: Result<_, _>, word: &str| match answer {
+            Err(InvokeError::Net(NetError::Untrusted { reason, .. })) => assert!(reason.contains(word), "{reason}"),
+            other => panic!("{word}: {other:?}"),
+        };
+        let mut wrong = sound();
+        wrong.dcs.tls_root = Some(other.certificate().to_owned());
+        untrusted(ask(wrong).await, "nobody we trust");
+        let mut public = sound();
+        public.dcs.tls_root = None;
+        untrusted(ask(public).await, "nobody we trust");
+        let mut elsewhere = sound();
+        // The same server, by a name that its certificate is not made out to.
+        elsewhere.dcs.web_hosts = world.nowhere.dcs.iter().map(|dc| (dc.id, OTHER_NAME.to_owned())).collect();
+        elsewhere.proxy = Some(world.connect.url(PASSWORD).parse().expect("a proxy"));
+        untrusted(ask(elsewhere).await, "another name");
+
+        // A port that speaks something else, and something else at a port that speaks TLS.
+        let mut bare = sound();
+        bare.dcs.dcs.iter_mut().for_each(|dc| dc.tls_port = None);
+        let answer = ask(bare).await;
+        assert!(matches!(answer, Err(InvokeError::Net(_))), "{answer:?}");
+        let mut wrapped = sound();
+        wrapped.carrier = Carrier::Stream;
+        wrapped.dcs.dcs.iter_mut().for_each(|dc| dc.port = dc.tls_port.unwrap());
+        let answer = ask(wrapped).await;
+        assert!(matches!(answer, Err(InvokeError::Net(_) | InvokeError::Protocol(_))), "{answer:?}");
+    }
+    other.shutdown().await;
     world.cluster.shutdown().await;
 }
 

@@ -101,12 +101,12 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, env = "TDL_APP_HASH", value_name = "HASH", hide_env_values = true)]
     pub(crate) app_hash: Option<String>,
 
-    /// Go through a proxy: socks5://, socks5h:// or http:// with [USER:PASSWORD@]HOST[:PORT], mtproxy://SECRET@HOST:PORT, or a
-    /// tg://proxy or t.me/proxy link; `none` for none
+    /// Go through a proxy: socks5://, socks5h://, http:// or https:// with [USER:PASSWORD@]HOST[:PORT], mtproxy://SECRET@HOST:PORT,
+    /// or a tg://proxy or t.me/proxy link; `none` for none. SSL_CERT_FILE names certificates to trust beside the public ones
     #[arg(long, global = true, env = "TDL_PROXY", value_name = "URL", hide_env_values = true)]
     pub(crate) proxy: Option<String>,
 
-    /// How bytes travel on the connection; `http` and `ws` are for networks that let nothing but the web pass [default: auto]
+    /// How bytes travel on the connection; `http`, `https`, `ws` and `wss` are for networks that let nothing but the web pass [default: auto]
     #[arg(long, global = true, env = "TDL_TRANSPORT", value_name = "KIND")]
     pub(crate) transport: Option<TransportKind>,
 
@@ -238,8 +238,12 @@ pub(crate) enum TransportKind {
     ObfuscatedFull,
     /// Requests and answers of HTTP, to port 80 of the public servers
     Http,
+    /// The same inside TLS, to port 443 of the public servers' web hosts
+    Https,
     /// Obfuscated padded inside a WebSocket, to port 80 of the public servers
     Ws,
+    /// The same inside TLS, to port 443 of the public servers' web hosts
+    Wss,
 }
 
 /// How progress is shown.

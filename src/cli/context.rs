@@ -8,7 +8,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use tdl::{
-    client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, Notice, Persistence},
+    client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, Notice, Persistence, TlsTrust},
     ids::DcId,
     store::{Error as StoreError, Home, Namespace},
     transport::{self, Carrier},
@@ -23,6 +23,9 @@ use super::{
     signals::Interrupt,
     trace,
 };
+
+/// The variable that names further certificates to believe inside TLS.
+const CERTIFICATES: &str = "SSL_CERT_FILE";
 
 /// Settings, the home, and the ways out: standard output, standard error, signals.
 pub(crate) struct Context {
@@ -133,6 +136,7 @@ impl Context {
         config.layer = settings.layer.map_or(LayerPlan::COMPILED, LayerPlan::fixed);
         (config.carrier, config.transport) = transport_options(settings.transport);
         config.proxy = settings.proxy.clone();
+        config.tls_roots = further_roots(&config)?;
         config.ipv6_first = settings.ipv6;
         config.pfs = settings.pfs;
         config.reconnect_timeout = settings.reconnect_timeout;
@@ -195,18 +199,36 @@ fn cluster_name(table: &DcTable) -> String {
     format!("cluster-{short}")
 }
 
+/// The certificates that the environment names beside those of the public web, where any are asked for: the variable is OpenSSL's.
+fn further_roots(config: &ClientConfig) -> Result<Vec<String>, CliError> {
+    let asked = config.carrier.is_tls() || matches!(config.proxy, Some(transport::Proxy::Http { tls: true, .. }));
+    let Some(path) = std::env::var_os(CERTIFICATES).filter(|path| asked && !path.is_empty()) else { return Ok(Vec::new()) };
+    let wrong = |what: String| {
+        CliError::usage(format!("{CERTIFICATES} names {}: {what}", Path::new(&path).display()))
+            .advise("name a file of certificates in PEM, or unset the variable")
+    };
+    let roots = vec![std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?];
+    TlsTrust::public(&roots).map_err(|error| wrong(error.to_string()))?;
+    Ok(roots)
+}
+
 fn transport_options(kind: TransportKind) -> (Carrier, transport::Options) {
     use transport::Kind;
     let carrier = match kind {
         TransportKind::Http => Carrier::Http,
+        TransportKind::Https => Carrier::HttpTls,
         TransportKind::Ws => Carrier::WebSocket,
+        TransportKind::Wss => Carrier::WebSocketTls,
         _ => Carrier::Stream,
     };
     let (kind, obfuscated) = match kind {
         // HTTP has no kinds; that of its options does not matter.
-        TransportKind::Auto | TransportKind::Obfuscated | TransportKind::Ws | TransportKind::Http => {
-            (Kind::PaddedIntermediate, true)
-        }
+        TransportKind::Auto
+        | TransportKind::Obfuscated
+        | TransportKind::Ws
+        | TransportKind::Wss
+        | TransportKind::Http
+        | TransportKind::Https => (Kind::PaddedIntermediate, true),
         TransportKind::ObfuscatedFull => (Kind::Full, true),
         TransportKind::ObfuscatedAbridged => (Kind::Abridged, true),
         TransportKind::ObfuscatedIntermediate => (Kind::Intermediate, true),
@@ -236,6 +258,9 @@ mod tests {
         assert_eq!(transport_options(TransportKind::Http).0, Carrier::Http);
         let (carrier, options) = transport_options(TransportKind::Ws);
         assert_eq!((carrier, options.obfuscated), (Carrier::WebSocket, true));
+        let (carrier, options) = transport_options(TransportKind::Wss);
+        assert_eq!((carrier, options.obfuscated), (Carrier::WebSocketTls, true));
+        assert_eq!(transport_options(TransportKind::Https).0, Carrier::HttpTls);
     }
 
     #[test]

@@ -159,6 +159,12 @@ impl From<InvokeError> for CliError {
             InvokeError::Net(NetError::Barred { .. }) => {
                 (ExitCode::Network, Some("check the URL in --proxy or TDL_PROXY, with its user and password or its secret"))
             }
+            InvokeError::Net(NetError::Untrusted { .. }) => (
+                ExitCode::Network,
+                Some(
+                    "check the date of this machine; if it is right, something between here and the server answers in its place",
+                ),
+            ),
             InvokeError::Protocol(ProtocolError::Refused(TransportError::InvalidDc)) => {
                 (ExitCode::Protocol, Some("check --dc-config and --test-dc, and where the proxy leads, if there is one"))
             }

@@ -34,6 +34,9 @@ pub struct ClientConfig {
     /// The proxy to go through. Through an MTProxy, the proxy's secret decides about obfuscation, and about the envelope as far as it
     /// has to: see [`Secret::kind`](transport::mtproxy::Secret::kind); the carrier is the byte stream. Default none.
     pub proxy: Option<transport::Proxy>,
+    /// Certificates to believe inside TLS beside those of the public web, each text in PEM: of the DCs unless their table has its own, and
+    /// of a proxy. Default none.
+    pub tls_roots: Vec<String>,
     /// Try IPv6 addresses first.
     pub ipv6_first: bool,
     /// How long one connection attempt may take, key exchange not included. Default 10 s.
@@ -71,6 +74,7 @@ impl ClientConfig {
             carrier: transport::Carrier::default(),
             quick_acks: false,
             proxy: None,
+            tls_roots: Vec::new(),
             ipv6_first: false,
             dial_timeout: Duration::from_secs(10),
             reconnect_timeout: Duration::from_secs(300),

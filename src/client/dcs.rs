@@ -1,12 +1,16 @@
 //! Where the data centres are and which RSA keys they prove themselves with.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
+use crate::net::{TlsRootError, TlsTrust};
+use crate::transport::{Host, Target};
 
 /// One address of one data centre, as `cluster.json` writes it and as `help.getConfig` reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +27,9 @@ pub struct DcAddress {
     /// A content-delivery DC, with keys of its own.
     #[serde(default)]
     pub cdn: bool,
+    /// The port that speaks TLS, and WebSocket or HTTP inside. Without one, `port` would have to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_port: Option<u16>,
 }
 
 /// Addresses and RSA keys of one Telegram, production, test or local: the content of a `cluster.json`.
@@ -38,6 +45,13 @@ pub struct DcTable {
     /// Whether these are Telegram's test DCs: their numbers get 10000 added in the key exchange and in the obfuscated transport.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub test: bool,
+    /// The hosts at which WebSocket and HTTP reach the DCs inside TLS, on port 443, by the DC's number. A DC without one is reached at its
+    /// addresses, which then prove themselves as such.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub web_hosts: BTreeMap<i32, String>,
+    /// Certificates to believe there, PEM, and none besides. Without them, those of the public web.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_root: Option<String>,
 }
 
 /// Why a `cluster.json` cannot be used.
@@ -62,6 +76,17 @@ pub enum DcTableError {
         index: usize,
         /// What is wrong with it.
         error: crate::crypto::rsa::RsaError,
+    },
+    /// What is to be believed inside TLS cannot be read.
+    #[error("{0}")]
+    BadTlsRoot(#[from] TlsRootError),
+    /// A host's name is none.
+    #[error("the DC table names a host {name:?} for DC {id}, which is no name")]
+    BadHost {
+        /// The DC.
+        id: i32,
+        /// What stands there.
+        name: String,
     },
     /// A DC number outside 1..=1000.
     #[error("the DC table has a DC numbered {id}, expected 1 to 1000")]
@@ -92,7 +117,14 @@ impl DcTable {
             (4, [0x2001, 0x067c, 0x04e8, 0xf004, 0, 0, 0, 0xb], true),
             (5, [0x2001, 0x0b28, 0xf23f, 0xf005, 0, 0, 0, 0xa], false),
         ];
-        Self { layer: None, dcs: addresses(&v4, &v6), rsa_public_keys: vec![PRODUCTION_KEY.to_owned()], test: false }
+        Self {
+            layer: None,
+            dcs: addresses(&v4, &v6),
+            rsa_public_keys: vec![PRODUCTION_KEY.to_owned()],
+            test: false,
+            web_hosts: web_hosts(5),
+            tls_root: None,
+        }
     }
 
     /// Telegram's public test DCs.
@@ -103,7 +135,14 @@ impl DcTable {
             (2, [0x2001, 0x067c, 0x04e8, 0xf002, 0, 0, 0, 0xe], false),
             (3, [0x2001, 0x0b28, 0xf23d, 0xf003, 0, 0, 0, 0xe], false),
         ];
-        Self { layer: None, dcs: addresses(&v4, &v6), rsa_public_keys: vec![TEST_KEY.to_owned()], test: true }
+        Self {
+            layer: None,
+            dcs: addresses(&v4, &v6),
+            rsa_public_keys: vec![TEST_KEY.to_owned()],
+            test: true,
+            web_hosts: web_hosts(3),
+            tls_root: None,
+        }
     }
 
     /// Reads the content of a `cluster.json` and checks that it can be used.
@@ -114,6 +153,10 @@ impl DcTable {
         }
         if table.rsa_public_keys.is_empty() {
             return Err(DcTableError::NoKey);
+        }
+        let is_name = |name: &str| ServerName::try_from(name).is_ok_and(|name| matches!(name, ServerName::DnsName(_)));
+        if let Some((id, name)) = table.web_hosts.iter().find(|(_, name)| !is_name(name)) {
+            return Err(DcTableError::BadHost { id: *id, name: name.chars().take(64).collect() });
         }
         match table.dcs.iter().find(|dc| !(1..=1000).contains(&dc.id)) {
             Some(dc) => Err(DcTableError::BadId { id: dc.id }),
@@ -172,9 +215,42 @@ impl DcTable {
     /// Where to reach a DC, in the order to try: the preferred IP version first. With `transfer`, addresses that serve only uploads and
     /// downloads come last, as a further chance.
     pub fn addresses(&self, dc: DcId, ipv6_first: bool, transfer: bool) -> Vec<SocketAddr> {
+        self.found(dc, ipv6_first, transfer).into_iter().map(|a| SocketAddr::new(a.ip, a.port)).collect()
+    }
+
+    /// The same for TLS, for a DC without a host of the web.
+    pub fn tls_addresses(&self, dc: DcId, ipv6_first: bool, transfer: bool) -> Vec<SocketAddr> {
+        let mut addrs = Vec::new();
+        for address in self.found(dc, ipv6_first, transfer) {
+            let addr = SocketAddr::new(address.ip, address.tls_port.unwrap_or(address.port));
+            // Several ports of one address may share one for TLS.
+            if !addrs.contains(&addr) {
+                addrs.push(addr);
+            }
+        }
+        addrs
+    }
+
+    /// Where the web finds a DC inside TLS.
+    pub fn web_host(&self, dc: DcId) -> Option<Target> {
+        self.web_hosts.get(&dc.0).map(|name| Target::new(Host::Name(name.clone()), 443))
+    }
+
+    /// Whom to believe inside TLS: the table's own authorities, or else those of the public web and the `further` ones, in PEM.
+    ///
+    /// # Errors
+    /// [`DcTableError::BadTlsRoot`].
+    pub fn tls_trust(&self, further: &[String]) -> Result<TlsTrust, DcTableError> {
+        Ok(match &self.tls_root {
+            Some(pem) => TlsTrust::only(pem)?,
+            None => TlsTrust::public(further)?,
+        })
+    }
+
+    fn found(&self, dc: DcId, ipv6_first: bool, transfer: bool) -> Vec<&DcAddress> {
         let mut found: Vec<_> = self.dcs.iter().filter(|a| DcId(a.id) == dc && !a.cdn && (transfer || !a.media_only)).collect();
         found.sort_by_key(|a| (a.media_only, a.ip.is_ipv6() != ipv6_first));
-        found.into_iter().map(|a| SocketAddr::new(a.ip, a.port)).collect()
+        found
     }
 
     /// The number that stands for the DC in the key exchange and in the obfuscated transport: 10000 more for a test DC.
@@ -191,8 +267,15 @@ fn addresses(v4: &[(i32, [u8; 4], bool)], v6: &[(i32, [u16; 8], bool)]) -> Vec<D
     let v4 = v4.iter().map(|&(id, ip, media)| (id, IpAddr::V4(Ipv4Addr::from(ip)), media));
     let v6 = v6.iter().map(|&(id, ip, media)| (id, IpAddr::V6(Ipv6Addr::from(ip)), media));
     let all: Vec<_> = v4.chain(v6).collect();
-    let at = |port| all.iter().map(move |&(id, ip, media_only)| DcAddress { id, ip, port, media_only, cdn: false });
+    let at =
+        |port| all.iter().map(move |&(id, ip, media_only)| DcAddress { id, ip, port, media_only, cdn: false, tls_port: None });
     PORTS.into_iter().flat_map(at).collect()
+}
+
+/// The names that the web has for the first DCs, production and test alike ("Transports", URI format).
+fn web_hosts(count: usize) -> BTreeMap<i32, String> {
+    let names = ["pluto", "venus", "aurora", "vesta", "flora"];
+    (1..).zip(names).take(count).map(|(id, name)| (id, format!("{name}.web.telegram.org"))).collect()
 }
 
 /// Fingerprint 0xd09d1d85de64fd85.
@@ -240,7 +323,34 @@ mod tests {
         assert!(matches!(DcTable::from_json(&SMALL.replace("[\"k\"]", "[]")), Err(DcTableError::NoKey)));
         assert!(matches!(DcTable::from_json(&SMALL.replace("\"id\":1", "\"id\":0")), Err(DcTableError::BadId { id: 0 })));
         assert!(matches!(DcTable::from_json("{"), Err(DcTableError::Json(_))));
+        for name in ["", "a b", "1.2.3.4", "::1", "-", &"a".repeat(300)] {
+            let hosts = format!(r#""web_hosts":{{"1":"{name}"}},"rsa_public_keys""#);
+            let text = SMALL.replace("\"rsa_public_keys\"", &hosts);
+            assert!(matches!(DcTable::from_json(&text), Err(DcTableError::BadHost { id: 1, .. })), "{name}");
+        }
+        let trust = |pem: &str| DcTable { tls_root: Some(pem.to_owned()), ..DcTable::production() }.tls_trust(&[]);
+        assert!(matches!(trust(""), Err(DcTableError::BadTlsRoot(TlsRootError::Empty))));
+        let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(trust(no_certificate), Err(DcTableError::BadTlsRoot(TlsRootError::Unreadable { index: 0, .. }))));
+        let no_pem = "-----BEGIN CERTIFICATE-----\n?\n";
+        assert!(matches!(trust(no_pem), Err(DcTableError::BadTlsRoot(TlsRootError::NotPem { .. }))));
         assert!(matches!(DcTable::read(Path::new("/nonexistent/cluster.json")), Err(DcTableError::Io(_))));
+    }
+
+    /// Row: A.1 "WebSocket wss"
+    #[test]
+    fn the_web_has_names_for_the_public_dcs_and_ports_of_its_own_elsewhere() {
+        let host = |table: DcTable, dc| table.web_host(DcId(dc)).map(|target| target.to_string());
+        assert_eq!(host(DcTable::production(), 1).as_deref(), Some("pluto.web.telegram.org:443"));
+        assert_eq!(host(DcTable::production(), 5).as_deref(), Some("flora.web.telegram.org:443"));
+        assert_eq!(host(DcTable::public_test(), 3).as_deref(), Some("aurora.web.telegram.org:443"));
+        assert_eq!(host(DcTable::public_test(), 4), None);
+        let local = SMALL.replace("\"cdn\":false", "\"cdn\":false,\"tls_port\":4437");
+        let local = DcTable::from_json(&local).unwrap();
+        assert_eq!(local.tls_addresses(DcId(1), false, true), ["127.0.0.1:4437".parse().unwrap()]);
+        assert_eq!(local.addresses(DcId(1), false, true), ["127.0.0.1:4431".parse().unwrap()]);
+        assert_eq!(DcTable::from_json(&local.to_json()).unwrap(), local);
+        assert!(DcTable::production().tls_trust(&[]).is_ok());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
-use crate::net::{Clock, Dialer, NetError, ProxyDialer, Remembering, TcpDialer};
+use crate::net::{Clock, Dialer, NetError, Remembering, TcpDialer};
 use crate::tl::{Deserialize, RemoteCall};
 use crate::trace::Tracer;
 
@@ -69,14 +69,11 @@ impl Client {
             store.save_identity(&identity)?;
         }
         let mut rng = config.seed.map_or_else(rand::make_rng, StdRng::from_seed);
-        let way = match config.proxy.clone() {
-            None => Way::Direct(surroundings.dialer),
-            Some(proxy) => {
-                let mut seed = [0; 32];
-                rng.fill_bytes(&mut seed);
-                Way::Proxy(Arc::new(ProxyDialer::new(proxy, surroundings.dialer, surroundings.clock, seed)))
-            }
-        };
+        let mut seed = [0; 32];
+        if config.proxy.is_some() {
+            rng.fill_bytes(&mut seed);
+        }
+        let way = Way::new(&config, surroundings.dialer, surroundings.clock, seed)?;
         let (sender, items) = mpsc::channel(UPDATES);
         let shared = Arc::new(Shared::new(store, surroundings.clock, home, sender));
         let updates = config.updates.then(|| Updates { items, gap: Arc::clone(&shared.gap) });

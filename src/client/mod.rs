@@ -43,4 +43,4 @@ pub use persistence::{
 pub use updates::{UpdateItem, Updates};
 
 pub use crate::mtproto::rpc_error::RpcError;
-pub use crate::net::{KeyUse, NetError, PfsPolicy, ProtocolError};
+pub use crate::net::{KeyUse, NetError, PfsPolicy, ProtocolError, TlsRootError, TlsTrust};

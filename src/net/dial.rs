@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use super::error::DialFailure;
 use super::race::DialMemory;
 pub use super::race::dial;
+use crate::transport::{Host, Target};
 
 /// A byte stream in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -23,6 +24,18 @@ pub type DialFuture<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Stream>, Di
 pub trait Dialer: Send + Sync {
     /// Connects to one address. The caller bounds the time.
     fn dial(&self, addr: SocketAddr) -> DialFuture<'_>;
+
+    /// Connects to a host that may be a name, where that is not looked up here but by whatever stands in between. `None`: look it up, and
+    /// dial an address.
+    fn dial_target<'a>(&'a self, target: &'a Target) -> Option<DialFuture<'a>> {
+        let _ = target;
+        None
+    }
+
+    /// Where streams lead, if that is always the same and not the address that is asked for.
+    fn place(&self) -> Option<&Target> {
+        None
+    }
 
     /// What stands in between, for people and traces: nothing secret is in it.
     fn via(&self) -> Option<String> {
@@ -48,6 +61,20 @@ impl Dialer for TcpDialer {
             Ok(Box::new(stream) as Box<dyn Stream>)
         })
     }
+}
+
+/// The addresses of a target, in the order in which the system prefers them. At least one.
+///
+/// # Errors
+/// What the system says of a name.
+pub(super) async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, String> {
+    let name = match &target.host {
+        Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, target.port)]),
+        Host::Name(name) => name,
+    };
+    let found: Vec<_> =
+        tokio::net::lookup_host((name.as_str(), target.port)).await.map_err(|error| error.to_string())?.collect();
+    if found.is_empty() { Err("it has no address".to_owned()) } else { Ok(found) }
 }
 
 #[cfg(test)]

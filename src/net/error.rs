@@ -13,6 +13,7 @@ use crate::transport::{self, TransportError};
 
 use super::host::HostError;
 use super::proxy::ProxyError;
+use super::tls::TlsError;
 
 /// Why one attempt to connect to one address failed.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,17 @@ pub enum DialFailure {
     /// The system or the peer refused.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// A name has no address.
+    #[error("the name {name} cannot be looked up: {reason}")]
+    UnknownName {
+        /// The name.
+        name: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// There is no TLS with whoever is there.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The proxy in between does not lead on.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
@@ -46,7 +58,8 @@ impl DialFailure {
     pub const fn is_final(&self) -> bool {
         match self {
             Self::Proxy(error) => error.is_final(),
-            Self::Timeout { .. } | Self::Io(_) => false,
+            Self::Tls(error) => error.is_final(),
+            Self::Timeout { .. } | Self::Io(_) | Self::UnknownName { .. } => false,
         }
     }
 }
@@ -85,6 +98,14 @@ pub enum NetError {
         /// The proxy, without what is secret.
         proxy: String,
         /// What it says.
+        reason: String,
+    },
+    /// Somebody is there and does not prove to be the DC's host, or does not speak TLS.
+    #[error("no TLS with {dc}: {reason}")]
+    Untrusted {
+        /// The DC.
+        dc: DcId,
+        /// Which rule was broken, by whom.
         reason: String,
     },
 }

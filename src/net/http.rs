@@ -39,9 +39,6 @@ const READ_CHUNK: usize = 64 << 10;
 const LISTEN: HttpWait =
     HttpWait { max_delay: Duration::from_millis(30), wait_after: Duration::from_millis(10), max_wait: Duration::from_secs(25) };
 
-/// What is around payloads, for the trace.
-const FRAMING: &str = "http";
-
 /// Another stream to the same address.
 pub(super) type Redial = Box<dyn Fn() -> Dialling + Send>;
 
@@ -54,6 +51,8 @@ pub(super) struct HttpIo {
     redial: Redial,
     host: String,
     path: &'static str,
+    /// What is around payloads, for the trace.
+    framing: &'static str,
     clock: Clock,
     tracer: Tracer,
 }
@@ -80,11 +79,12 @@ impl HttpIo {
         redial: Redial,
         host: String,
         path: &'static str,
+        framing: &'static str,
         clock: Clock,
         tracer: Tracer,
     ) -> Self {
         let first = Lane::new(LaneStream::Open(stream), &host, path);
-        Self { lanes: vec![first], redial, host, path, clock, tracer }
+        Self { lanes: vec![first], redial, host, path, framing, clock, tracer }
     }
 
     fn busy(&self) -> usize {
@@ -125,7 +125,7 @@ impl HttpIo {
             len: payload.len(),
             wire,
             padding: 0,
-            framing: FRAMING.into(),
+            framing: self.framing.into(),
             quick_ack: false,
         });
         Ok(())
@@ -146,7 +146,7 @@ impl HttpIo {
             }
             self.tracer.emit(self.clock.now(), || match &answer.frame {
                 Frame::Payload(payload) => {
-                    Event::FrameReceived { len: payload.len(), wire, padding: 0, framing: FRAMING.into(), quick_ack: false }
+                    Event::FrameReceived { len: payload.len(), wire, padding: 0, framing: self.framing.into(), quick_ack: false }
                 }
                 Frame::QuickAck(token) => Event::QuickAck { token: *token },
                 Frame::Error(error) => Event::TransportError { code: error.code() },
@@ -239,7 +239,7 @@ mod tests {
             Box::pin(async move { Ok(Box::new(ours) as Box<dyn Stream>) })
         });
         let clock = Clock::starting_at(Duration::ZERO);
-        (HttpIo::new(Box::new(ours), redial, "h".to_owned(), PATH, clock, Tracer::off()), theirs, dialled)
+        (HttpIo::new(Box::new(ours), redial, "h".to_owned(), PATH, "http", clock, Tracer::off()), theirs, dialled)
     }
 
     /// Answers the request that a stream brings.
@@ -356,7 +356,7 @@ mod tests {
         let (ours, _theirs) = tokio::io::duplex(64);
         let redial: Redial = Box::new(|| Box::pin(async { Err("no way".to_owned()) }));
         let clock = Clock::starting_at(Duration::ZERO);
-        let mut io = HttpIo::new(Box::new(ours), redial, "h".to_owned(), PATH, clock, Tracer::off());
+        let mut io = HttpIo::new(Box::new(ours), redial, "h".to_owned(), PATH, "http", clock, Tracer::off());
         io.queue(&[1; 8]).unwrap();
         io.queue(&[2; 8]).unwrap();
         let error = loop {

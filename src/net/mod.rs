@@ -16,6 +16,7 @@
 //! | `link` | a connection, as its users see it |
 //! | `temp` | the temporary key of one kind of connection |
 //! | `proxy` | dialling through a proxy |
+//! | `tls` | TLS around a stream |
 //! | `race` | several addresses at once, and which of them were good |
 //! | `websocket` | WebSocket as a byte stream |
 //! | `wire` | what carries the frames: a stream, or HTTP |
@@ -35,6 +36,7 @@ mod link;
 mod proxy;
 mod race;
 mod temp;
+pub(crate) mod tls;
 pub(crate) mod websocket;
 mod wire;
 
@@ -48,3 +50,4 @@ pub use link::{Link, LinkConfig, Pfs, Prelude};
 pub use proxy::{FakeTls, ProxyDialer, ProxyError};
 pub use race::{DialMemory, HEAD_START, Remembering};
 pub use temp::{KeyUse, PfsPolicy, TempMaterial, TempSlot};
+pub use tls::{TlsDialer, TlsError, TlsRootError, TlsTrust};

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::dial::{DialFuture, Dialer, Stream};
 use super::error::{DialError, DialFailure};
+use crate::transport::Target;
 
 /// The head start of each address before the next one is tried as well. RFC 8305 ("Happy Eyeballs") recommends it: long enough for most
 /// round trips, too short for a person to notice.
@@ -102,6 +103,14 @@ impl<D: Dialer> Remembering<D> {
 impl<D: Dialer> Dialer for Remembering<D> {
     fn dial(&self, addr: SocketAddr) -> DialFuture<'_> {
         self.under.dial(addr)
+    }
+
+    fn dial_target<'a>(&'a self, target: &'a Target) -> Option<DialFuture<'a>> {
+        self.under.dial_target(target)
+    }
+
+    fn place(&self) -> Option<&Target> {
+        self.under.place()
     }
 
     fn via(&self) -> Option<String> {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -12,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use crate::clock::Now;
 use crate::mtproto::session::{HttpWait, Session};
 use crate::trace::Tracer;
-use crate::transport::{Carrier, Frame, Options};
+use crate::transport::{Carrier, Frame, Options, Target};
 
 use super::clock::Clock;
 use super::dial::Stream;
@@ -56,7 +55,7 @@ pub(super) struct Opening {
     pub(super) carrier: Carrier,
     pub(super) options: Options,
     /// Where the stream leads: HTTP wants the name of its host.
-    pub(super) addr: SocketAddr,
+    pub(super) place: Target,
     /// Whether these are the public test servers: they have paths of their own.
     pub(super) test: bool,
     /// For carriers that use several streams.
@@ -68,24 +67,34 @@ pub(super) struct Opening {
 /// Where it leads and what travels on it.
 impl fmt::Display for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { addr, carrier, options, .. } = self;
+        let Self { place, carrier, options, .. } = self;
         match carrier {
-            Carrier::Stream => write!(f, "{addr} ({options})"),
-            Carrier::WebSocket => write!(f, "{addr} ({carrier}, {})", options.kind),
-            Carrier::Http => write!(f, "{addr} ({carrier})"),
+            Carrier::Stream => write!(f, "{place} ({options})"),
+            Carrier::WebSocket | Carrier::WebSocketTls => write!(f, "{place} ({carrier}, {})", options.kind),
+            Carrier::Http | Carrier::HttpTls => write!(f, "{place} ({carrier})"),
         }
+    }
+}
+
+impl Opening {
+    /// What `Host` says: without the port where that goes without saying (RFC 9110, 4.2).
+    fn host(&self) -> String {
+        let Target { host, port } = &self.place;
+        if *port == self.carrier.default_port() { host.to_string() } else { self.place.to_string() }
     }
 }
 
 impl Wire {
     /// Makes a stream carry frames.
     pub(super) async fn open(stream: Box<dyn Stream>, opening: Opening, rng: &mut StdRng) -> Result<Self, UpgradeError> {
-        let Opening { carrier, options, addr, test, redial, clock, tracer } = opening;
-        let (host, path) = (addr.to_string(), carrier.path(test).unwrap_or_default());
+        let (host, path) = (opening.host(), opening.carrier.path(opening.test).unwrap_or_default());
+        let Opening { carrier, options, redial, clock, tracer, .. } = opening;
         match carrier {
             Carrier::Stream => Ok(Self::Stream(Io::new(stream, &options, carrier.framing(&options), clock, tracer, rng))),
-            Carrier::Http => Ok(Self::Http(HttpIo::new(stream, redial, host, path, clock, tracer))),
-            Carrier::WebSocket => {
+            Carrier::Http | Carrier::HttpTls => {
+                Ok(Self::Http(HttpIo::new(stream, redial, host, path, carrier.framing(&options), clock, tracer)))
+            }
+            Carrier::WebSocket | Carrier::WebSocketTls => {
                 let own = StdRng::from_rng(rng);
                 let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade(stream, &host, path, own));
                 let stream = upgraded.await.map_err(|_| UpgradeError::Lost("no answer to the upgrade".to_owned()))??;

@@ -11,8 +11,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::identity::{Identity, IdentityError};
 use super::policy::{Open, Policy};
-use super::server::{self, Shared};
+use super::server::{self, Port, Shared};
 use super::services::{DcInfo, Settings};
 use super::state::{self, State};
 use crate::ids::DcId;
@@ -34,7 +35,7 @@ pub struct Config {
     /// How many DCs, 1 to 9.
     pub dcs: u8,
     /// The port of DC 1; the others follow. Without one the ports of the last run in this directory are taken again if they are free,
-    /// and any free ones otherwise.
+    /// and any free ones otherwise. The ports that speak TLS are always chosen so.
     pub port_base: Option<u16>,
     /// New accounts have Premium, so that files may have 8000 parts (4000 MiB).
     pub premium: bool,
@@ -97,6 +98,9 @@ pub enum StartError {
     /// The state cannot be used.
     #[error(transparent)]
     State(#[from] state::Error),
+    /// There is no certificate for TLS.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The thread that prepares the state ended.
     #[error("the thread that prepares the cluster's state ended")]
     Lost,
@@ -115,6 +119,9 @@ pub struct Dc {
     pub media_only: bool,
     /// A CDN: never, so far.
     pub cdn: bool,
+    /// The port that speaks TLS, with WebSocket or HTTP inside as a rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_port: Option<u16>,
 }
 
 impl Dc {
@@ -130,6 +137,9 @@ struct ClusterFile {
     layer: i32,
     dcs: Vec<Dc>,
     rsa_public_keys: Vec<String>,
+    /// What the DCs show inside TLS, for clients to believe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tls_root: Option<String>,
 }
 
 /// A running cluster. Dropped, it stops; [`shutdown`](Self::shutdown) also waits until it has.
@@ -137,6 +147,7 @@ pub struct Cluster {
     dir: PathBuf,
     dcs: Vec<Dc>,
     public_key: String,
+    certificate: String,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     alive: mpsc::Receiver<()>,
@@ -159,21 +170,23 @@ impl Cluster {
             return Err(StartError::Dcs(config.dcs));
         }
         let dir = config.dir.clone();
-        let (state, key) = tokio::task::spawn_blocking(move || {
+        let (state, key, identity) = tokio::task::spawn_blocking(move || {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             let mut rng = rand::rng();
             let state = State::open(&dir, i64::try_from(now.as_secs()).unwrap_or(0), &mut rng)?;
             let key = state.rsa_key(&mut rng)?;
-            Ok::<_, state::Error>((state, key))
+            let identity = Identity::open(&dir)?;
+            Ok::<_, StartError>((state, key, identity))
         })
         .await
         .map_err(|_| StartError::Lost)??;
 
-        let listeners = listen(&config).await?;
+        let acceptor = identity.acceptor(&config.dir)?;
+        let (listeners, tls_listeners) = listen(&config).await?;
         let mut dcs = Vec::with_capacity(listeners.len());
-        for (id, listener) in (1..).zip(&listeners) {
-            let addr = listener.local_addr().map_err(|source| StartError::Listen { addr: local(0), source })?;
-            dcs.push(Dc { id, ip: addr.ip().to_string(), port: addr.port(), media_only: false, cdn: false });
+        for (id, (listener, tls_listener)) in (1..).zip(listeners.iter().zip(&tls_listeners)) {
+            let (addr, tls_port) = (addr_of(listener)?, Some(addr_of(tls_listener)?.port()));
+            dcs.push(Dc { id, ip: addr.ip().to_string(), port: addr.port(), media_only: false, cdn: false, tls_port });
         }
         let settings = Settings {
             dcs: dcs.iter().map(|dc| DcInfo { id: dc.id, ip: dc.ip.clone(), port: dc.port }).collect(),
@@ -184,11 +197,13 @@ impl Cluster {
         let (alive_sender, alive) = mpsc::channel(1);
         let shared = Arc::new(Shared::new(state, settings, config.policy, Arc::new([key]), config.tracer.0, alive_sender));
         let (stop, stopped) = watch::channel(false);
-        let tasks = (1..)
-            .zip(listeners)
-            .map(|(id, listener)| tokio::spawn(server::serve(listener, DcId(id), Arc::clone(&shared), stopped.clone())))
-            .collect();
-        let cluster = Self { dir: config.dir, dcs, public_key, stop, tasks, alive };
+        let bare = (1..).zip(listeners).map(|(id, listener)| Port { listener, dc: DcId(id), tls: None });
+        let wrapped =
+            (1..).zip(tls_listeners).map(|(id, listener)| Port { listener, dc: DcId(id), tls: Some(acceptor.clone()) });
+        let tasks =
+            bare.chain(wrapped).map(|port| tokio::spawn(server::serve(port, Arc::clone(&shared), stopped.clone()))).collect();
+        let certificate = identity.certificate_pem().to_owned();
+        let cluster = Self { dir: config.dir, dcs, public_key, certificate, stop, tasks, alive };
         cluster.write_file()?;
         Ok(cluster)
     }
@@ -213,6 +228,11 @@ impl Cluster {
         &self.public_key
     }
 
+    /// The certificate that all DCs show inside TLS, in PEM.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
     /// Stops the cluster and waits until its connections are closed, its calls are done and its state is free for another one.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
@@ -224,7 +244,12 @@ impl Cluster {
     }
 
     fn write_file(&self) -> Result<(), state::Error> {
-        let content = ClusterFile { layer: LAYER, dcs: self.dcs.clone(), rsa_public_keys: vec![self.public_key.clone()] };
+        let content = ClusterFile {
+            layer: LAYER,
+            dcs: self.dcs.clone(),
+            rsa_public_keys: vec![self.public_key.clone()],
+            tls_root: Some(self.certificate.clone()),
+        };
         let path = self.file();
         let text = serde_json::to_string(&content).map_err(std::io::Error::from).map_err(state::Error::io("writing", &path))?;
         // In one step: whoever reads it finds the old one or the new one.
@@ -252,24 +277,39 @@ async fn bind(port: u16) -> Result<TcpListener, StartError> {
     TcpListener::bind(local(port)).await.map_err(|source| StartError::Listen { addr: local(port), source })
 }
 
-/// The ports of the last run in this directory, if it had as many.
-fn last_ports(config: &Config) -> Option<Vec<u16>> {
-    let text = std::fs::read(config.dir.join(CLUSTER_FILE)).ok()?;
-    let file: ClusterFile = serde_json::from_slice(&text).ok()?;
-    (file.dcs.len() == usize::from(config.dcs)).then(|| file.dcs.iter().map(|dc| dc.port).collect())
+fn addr_of(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|source| StartError::Listen { addr: local(0), source })
 }
 
-async fn listen(config: &Config) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners = Vec::with_capacity(config.dcs.into());
-    if let Some(base) = config.port_base {
-        for n in 0..u16::from(config.dcs) {
-            let port = base.checked_add(n).ok_or(StartError::Ports { base, dcs: config.dcs })?;
-            listeners.push(bind(port).await?);
+/// The DCs of the last run in this directory, if it had as many.
+fn last_dcs(config: &Config) -> Option<Vec<Dc>> {
+    let text = std::fs::read(config.dir.join(CLUSTER_FILE)).ok()?;
+    let file: ClusterFile = serde_json::from_slice(&text).ok()?;
+    (file.dcs.len() == usize::from(config.dcs)).then_some(file.dcs)
+}
+
+/// Listens for each DC: at a port that speaks the transports, and at one that speaks TLS.
+async fn listen(config: &Config) -> Result<(Vec<TcpListener>, Vec<TcpListener>), StartError> {
+    let last = last_dcs(config).unwrap_or_default();
+    let bare = match config.port_base {
+        None => listen_again(config.dcs, last.iter().map(|dc| Some(dc.port))).await?,
+        Some(base) => {
+            let mut listeners = Vec::with_capacity(config.dcs.into());
+            for n in 0..u16::from(config.dcs) {
+                let port = base.checked_add(n).ok_or(StartError::Ports { base, dcs: config.dcs })?;
+                listeners.push(bind(port).await?);
+            }
+            listeners
         }
-        return Ok(listeners);
-    }
-    for port in last_ports(config).unwrap_or_default() {
-        match bind(port).await {
+    };
+    Ok((bare, listen_again(config.dcs, last.iter().map(|dc| dc.tls_port)).await?))
+}
+
+/// At the ports of the last time, as far as they are free, and otherwise at any.
+async fn listen_again(dcs: u8, last: impl Iterator<Item = Option<u16>>) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::with_capacity(dcs.into());
+    for port in last {
+        match bind(port.unwrap_or(0)).await {
             Ok(listener) => listeners.push(listener),
             Err(error) => {
                 tracing::debug!(%error, "another port instead of the last one");
@@ -277,7 +317,7 @@ async fn listen(config: &Config) -> Result<Vec<TcpListener>, StartError> {
             }
         }
     }
-    while listeners.len() < usize::from(config.dcs) {
+    while listeners.len() < usize::from(dcs) {
         listeners.push(bind(0).await?);
     }
     Ok(listeners)

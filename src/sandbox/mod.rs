@@ -8,6 +8,7 @@
 //! | `dispatch`, [`policy`] | from a call's bytes to a service: wrappers, constructor ids, who may call what where |
 //! | `services/` | what the methods do, one file per area of the API |
 //! | [`cluster`] | several DCs on top of one state |
+//! | [`identity`] | the certificate that the DCs show inside TLS |
 //! | [`mtproxy`] | a proxy in front of them, if a test wants one |
 //!
 //! Underneath, `state/` is what the cluster remembers (SQLite and a directory of files), [`fault`] the errors it answers with.
@@ -20,6 +21,7 @@
 pub mod cluster;
 mod dispatch;
 pub mod fault;
+pub mod identity;
 mod image;
 pub mod mtproxy;
 pub mod policy;

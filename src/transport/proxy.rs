@@ -60,6 +60,8 @@ pub enum Proxy {
         at: Target,
         /// Who we are to it, if it wants to know.
         credentials: Option<Credentials>,
+        /// Whether it is reached through TLS.
+        tls: bool,
     },
     /// An MTProxy.
     MtProxy {
@@ -157,8 +159,8 @@ impl fmt::Display for Proxy {
                 f.write_str(if *remote_dns { "socks5h://" } else { "socks5://" })?;
                 user(f, credentials)?;
             }
-            Self::Http { credentials, .. } => {
-                f.write_str("http://")?;
+            Self::Http { credentials, tls, .. } => {
+                f.write_str(if *tls { "https://" } else { "http://" })?;
                 user(f, credentials)?;
             }
             Self::MtProxy { secret, .. } => f.write_str(match secret.disguise() {

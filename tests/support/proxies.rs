@@ -1,4 +1,4 @@
-//! A SOCKS5 and an HTTP proxy for tests, on loopback. Strict: a user and a password are demanded, nothing is let pass that the
+//! A SOCKS5 and an HTTP proxy for tests, on loopback, the latter inside TLS as well. Strict: a user and a password are demanded, nothing is let pass that the
 //! specification of the proxy's kind does not prescribe, and tunnels lead to known places only.
 
 use std::collections::HashMap;
@@ -7,9 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 
 /// The one user there is.
 pub(crate) const USER: &str = "ada";
@@ -28,6 +30,8 @@ pub(crate) enum Speech {
     Socks5,
     /// HTTP CONNECT (RFC 9110) with basic authentication (RFC 7617).
     Connect,
+    /// The same inside TLS.
+    ConnectTls,
 }
 
 /// A running proxy. Dropped, it stops, and its tunnels with it.
@@ -39,18 +43,26 @@ pub(crate) struct TestProxy {
 
 struct Shared {
     speech: Speech,
-    /// Where clients want to go, and where that is.
-    places: HashMap<SocketAddr, SocketAddr>,
+    /// Where clients want to go, as a URL writes it, and where that is.
+    places: HashMap<String, SocketAddr>,
+    /// What proves who the proxy is, if it speaks TLS.
+    identity: Option<(TlsAcceptor, String)>,
     tunnels: AtomicUsize,
     refused: Mutex<Vec<String>>,
 }
 
 impl TestProxy {
-    /// Starts a proxy whose tunnels lead from the first addresses to the second ones.
-    pub(crate) async fn start(speech: Speech, places: HashMap<SocketAddr, SocketAddr>) -> io::Result<Self> {
+    /// Starts a proxy whose tunnels lead from the first places to the second ones.
+    pub(crate) async fn start(speech: Speech, places: HashMap<String, SocketAddr>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let addr = listener.local_addr()?;
-        let shared = Arc::new(Shared { speech, places, tunnels: AtomicUsize::new(0), refused: Mutex::default() });
+        let shared = Arc::new(Shared {
+            speech,
+            places,
+            identity: (speech == Speech::ConnectTls).then(identity),
+            tunnels: AtomicUsize::new(0),
+            refused: Mutex::default(),
+        });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { addr, shared, task })
     }
@@ -60,8 +72,14 @@ impl TestProxy {
         let scheme = match self.shared.speech {
             Speech::Socks5 => "socks5h",
             Speech::Connect => "http",
+            Speech::ConnectTls => "https",
         };
         format!("{scheme}://{USER}:{password}@{}", self.addr)
+    }
+
+    /// The certificate that it shows, in PEM, if it speaks TLS.
+    pub(crate) fn certificate(&self) -> Option<&str> {
+        self.shared.identity.as_ref().map(|(_, certificate)| certificate.as_str())
     }
 
     /// How many tunnels were made.
@@ -90,23 +108,57 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
+/// A certificate made out to this machine that stands for itself.
+fn identity() -> (TlsAcceptor, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("its key");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key))
+        .expect("a key that fits the certificate");
+    (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
+}
+
 async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
-    let asked = match shared.speech {
-        Speech::Socks5 => socks5(&mut client, &shared.places).await,
-        Speech::Connect => connect(&mut client, &shared.places).await,
-    };
-    match asked {
-        Ok(mut server) => {
-            shared.tunnels.fetch_add(1, Ordering::Relaxed);
-            // Either side may break off as it likes.
-            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    // Frames are small, and somebody waits for each.
+    let _ = client.set_nodelay(true);
+    let done = match (shared.speech, &shared.identity) {
+        (Speech::Socks5, _) => {
+            let asked = socks5(&mut client, &shared.places).await;
+            lead(client, asked, &shared).await
         }
-        Err(error) => shared.refused.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string()),
+        (_, None) => {
+            let asked = connect(&mut client, &shared.places).await;
+            lead(client, asked, &shared).await
+        }
+        (_, Some((acceptor, _))) => match acceptor.accept(client).await {
+            Ok(mut client) => {
+                let asked = connect(&mut client, &shared.places).await;
+                lead(client, asked, &shared).await
+            }
+            Err(error) => Err(error),
+        },
+    };
+    if let Err(error) = done {
+        shared.refused.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
     }
 }
 
+/// Carries bytes to and fro, if there is a way.
+async fn lead<C: AsyncRead + AsyncWrite + Unpin>(
+    mut client: C,
+    asked: io::Result<TcpStream>,
+    shared: &Shared,
+) -> io::Result<()> {
+    let mut server = asked?;
+    shared.tunnels.fetch_add(1, Ordering::Relaxed);
+    // Either side may break off as it likes.
+    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    Ok(())
+}
+
 /// Says a last word to a client, and why.
-async fn refuse<T>(client: &mut TcpStream, word: &[u8], why: impl Into<String>) -> io::Result<T> {
+async fn refuse<T, C: AsyncWrite + Unpin>(client: &mut C, word: &[u8], why: impl Into<String>) -> io::Result<T> {
     client.write_all(word).await?;
     client.shutdown().await?;
     Err(io::Error::other(why.into()))
@@ -119,8 +171,7 @@ async fn open(place: SocketAddr) -> io::Result<TcpStream> {
     Ok(server)
 }
 
-async fn socks5(client: &mut TcpStream, places: &HashMap<SocketAddr, SocketAddr>) -> io::Result<TcpStream> {
-    client.set_nodelay(true)?;
+async fn socks5(client: &mut TcpStream, places: &HashMap<String, SocketAddr>) -> io::Result<TcpStream> {
     let [version, count] = read(client).await?;
     if version != 5 {
         return refuse(client, &[5, 0xff], format!("version {version}")).await;
@@ -144,12 +195,13 @@ async fn socks5(client: &mut TcpStream, places: &HashMap<SocketAddr, SocketAddr>
     if (version, command, reserved) != (5, 1, 0) {
         return refuse(client, &answer(7), format!("version {version}, command {command}, reserved {reserved}")).await;
     }
-    let ip: IpAddr = match kind {
-        1 => read::<4>(client).await?.into(),
-        4 => read::<16>(client).await?.into(),
+    let host = match kind {
+        1 => IpAddr::from(read::<4>(client).await?).to_string(),
+        3 => String::from_utf8(short(client).await?).map_err(io::Error::other)?,
+        4 => format!("[{}]", IpAddr::from(read::<16>(client).await?)),
         kind => return refuse(client, &answer(8), format!("address of kind {kind}")).await,
     };
-    let wanted = SocketAddr::new(ip, u16::from_be_bytes(read(client).await?));
+    let wanted = format!("{host}:{}", u16::from_be_bytes(read(client).await?));
     let Some(place) = places.get(&wanted) else {
         return refuse(client, &answer(4), format!("no way to {wanted}")).await;
     };
@@ -172,8 +224,10 @@ async fn short(client: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-async fn connect(client: &mut TcpStream, places: &HashMap<SocketAddr, SocketAddr>) -> io::Result<TcpStream> {
-    client.set_nodelay(true)?;
+async fn connect<C: AsyncRead + AsyncWrite + Unpin>(
+    client: &mut C,
+    places: &HashMap<String, SocketAddr>,
+) -> io::Result<TcpStream> {
     let mut head = Vec::new();
     // Byte by byte: what follows the head belongs into the tunnel.
     while !head.ends_with(b"\r\n\r\n") {
@@ -203,10 +257,11 @@ async fn connect(client: &mut TcpStream, places: &HashMap<SocketAddr, SocketAddr
         let word = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"test\"\r\n\r\n";
         return refuse(client, word, "wrong user or password").await;
     }
-    let Some(place) = wanted.parse().ok().and_then(|wanted: SocketAddr| places.get(&wanted)) else {
+    let Some(place) = places.get(wanted) else {
         return refuse(client, b"HTTP/1.1 403 Forbidden\r\n\r\n", format!("no way to {wanted}")).await;
     };
     let server = open(*place).await?;
     client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+    client.flush().await?;
     Ok(server)
 }

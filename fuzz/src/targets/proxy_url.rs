@@ -47,6 +47,7 @@ pub fn seeds() -> Vec<Seed> {
         seed("socks5", "socks5://user:p%40ss@127.0.0.1:9050"),
         seed("socks5h", "socks5h://[2001:db8::1]/"),
         seed("http", "http://proxy.example:3128"),
+        seed("https", "https://user:word@proxy.example"),
         seed("mtproxy", "mtproxy://dd000102030405060708090a0b0c0d0e0f@proxy.example:443"),
         seed("tg-link", "tg://proxy?server=1.2.3.4&port=443&secret=7gEBAQEBAQEBAQEBAQEBAQFhLmI%3D"),
         seed("web-link", "https://t.me/proxy?server=::1&port=443&secret=000102030405060708090a0b0c0d0e0f"),

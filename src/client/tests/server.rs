@@ -140,12 +140,15 @@ impl TestServer {
             port: 4430 + u16::try_from(id).unwrap(),
             media_only: false,
             cdn: false,
+            tls_port: None,
         };
         let dcs = DcTable {
             layer: None,
             dcs: [1, 2, 3].map(dc).to_vec(),
             rsa_public_keys: vec![private_key().public().to_pem()],
             test: false,
+            web_hosts: std::collections::BTreeMap::new(),
+            tls_root: None,
         };
         ClientConfig { seed: Some([1; 32]), pfs: None, ..ClientConfig::new(dcs, 17, "hash") }
     }

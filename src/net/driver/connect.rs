@@ -48,7 +48,10 @@ impl Driver {
         let began = clock.now();
         let via = dialer.via().map(|proxy| format!(" through {proxy}")).unwrap_or_default();
         self.tracer.emit(began, || Event::Dialing {
-            addr: addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") + &via,
+            addr: match dialer.place() {
+                Some(place) => place.to_string(),
+                None => addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            } + &via,
         });
         let dialled = self.meanwhile(async move { dial(&*dialer, &addrs, timeout).await }).await.ok_or(End::Closed)?;
         let (stream, addr) = dialled.map_err(|failures| self.nobody_there(&failures))?;
@@ -208,7 +211,7 @@ pub(super) fn opening(config: &LinkConfig, addr: SocketAddr, tracer: Tracer) -> 
     Opening {
         carrier: config.carrier,
         options: transport::Options { dc: config.wire_dc, ..config.transport },
-        addr,
+        place: config.dialer.place().cloned().unwrap_or_else(|| addr.into()),
         test: config.wire_dc.0.abs() >= TEST_DCS,
         redial: Box::new(move || {
             let dialer = Arc::clone(&dialer);

@@ -89,7 +89,7 @@ enum End {
     Rekey,
     /// The server will not bind a temporary key.
     Unbound(RpcError),
-    /// A proxy does not let us through, and would not do so later.
+    /// Somebody is there who does not let us through, or is not who it should be, and would be neither later.
     Barred(NetError),
 }
 

@@ -6,11 +6,11 @@
 //! | 404 during a key exchange, or an unknown code | another attempt, three in all |
 //! | 429 | a wait of seconds, which doubles from one to the next up to minutes, and which people are told of |
 //! | 444 | requests fail, and nothing is tried again before the next one: no attempt would end otherwise |
-//! | a proxy that does not know us | the same |
+//! | a proxy that does not know us, or a certificate that is not to be believed | the same |
 
 use std::time::Duration;
 
-use crate::net::error::{DialError, NetError, ProtocolError, RequestError};
+use crate::net::error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
 use crate::net::host::Status;
 use crate::trace::Event;
 use crate::transport::TransportError;
@@ -24,13 +24,21 @@ pub(super) const FIRST_FLOOD_DELAY: Duration = Duration::from_secs(10);
 pub(super) const LONGEST_FLOOD_DELAY: Duration = Duration::from_secs(300);
 
 impl Driver {
-    /// No address took a connection. If a proxy refuses for good, this is the end; otherwise it is a line that may come back.
+    /// No address took a connection. If a proxy or a certificate bars the way for good, this is the end; otherwise it is a line that may come back.
     pub(super) fn nobody_there(&self, failures: &[DialError]) -> End {
-        let reason = failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let place = self.config.dialer.place();
+        let told = |failure: &DialError| match place {
+            Some(place) => format!("{place}: {}", failure.failure),
+            None => failure.to_string(),
+        };
+        let reason = failures.iter().map(told).collect::<Vec<_>>().join("; ");
         self.tracer.emit(self.config.clock.now(), || Event::Disconnected { reason: reason.clone() });
         let last_word = failures.iter().find(|failure| failure.failure.is_final());
-        match (last_word, self.config.dialer.via()) {
-            (Some(failure), Some(proxy)) => End::Barred(NetError::Barred { proxy, reason: failure.failure.to_string() }),
+        match (last_word.map(|failure| &failure.failure), self.config.dialer.via()) {
+            (Some(DialFailure::Tls(error)), _) => {
+                End::Barred(NetError::Untrusted { dc: self.config.dc, reason: error.to_string() })
+            }
+            (Some(failure), Some(proxy)) => End::Barred(NetError::Barred { proxy, reason: failure.to_string() }),
             _ => End::Lost(reason),
         }
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::net::tls::{TlsError, TlsRootError};
 use crate::transport::{self, fake_tls, http_connect, socks5};
 
 /// Why there is no connection through the proxy.
@@ -41,6 +42,12 @@ pub enum ProxyError {
     /// An HTTP proxy broke a rule, or refused.
     #[error("CONNECT: {0}")]
     Http(#[from] http_connect::Error),
+    /// There is no TLS with the proxy.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The authorities to believe cannot be used.
+    #[error(transparent)]
+    Trust(TlsRootError),
     /// An MTProxy broke a rule of its disguise, or does not know the secret.
     #[error("fake TLS: {0}")]
     FakeTls(#[from] fake_tls::Error),
@@ -56,7 +63,8 @@ impl ProxyError {
             Self::Socks5(error) => error.is_final(),
             Self::Http(error) => error.is_final(),
             Self::FakeTls(error) => error.is_about_the_secret(),
-            Self::Unspeakable(_) => true,
+            Self::Tls(error) => error.is_final(),
+            Self::Unspeakable(_) | Self::Trust(_) => true,
             Self::UnknownName { .. } | Self::Unreachable { .. } | Self::Broken(_) | Self::Closed | Self::Silent { .. } => false,
         }
     }

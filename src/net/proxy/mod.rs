@@ -2,7 +2,7 @@
 //!
 //! * here: [`ProxyDialer`], which reaches the proxy and then has it lead on;
 //! * `error`: why it does not;
-//! * `tunnel`: the conversation with a SOCKS5 or HTTP proxy, over a stream;
+//! * `tunnel`: the conversation with a SOCKS5 or HTTP proxy, over a stream, which may be inside TLS;
 //! * `obfuscated`: the stream that an MTProxy takes; `fake_tls`: the disguise that some of them demand.
 //!
 //! What is said is in `transport`, without sockets; here it is carried to and fro.
@@ -27,9 +27,10 @@ pub use fake_tls::FakeTls;
 
 use self::obfuscated::Obfuscating;
 use super::clock::Clock;
-use super::dial::{DialFuture, Dialer, Stream};
+use super::dial::{DialFuture, Dialer, Stream, resolve};
 use super::error::DialFailure;
 use super::race::{DialMemory, dial};
+use super::tls::TlsTrust;
 use crate::ids::DcId;
 use crate::transport::fake_tls::{self as tls, Shape};
 use crate::transport::mtproxy::Key;
@@ -50,6 +51,7 @@ pub struct ProxyDialer {
     proxy: Proxy,
     under: Arc<dyn Dialer>,
     clock: Clock,
+    trust: Option<TlsTrust>,
     state: Mutex<State>,
 }
 
@@ -63,7 +65,20 @@ impl ProxyDialer {
     /// Through `proxy`, which `under` reaches. The seed decides all random bytes.
     pub fn new(proxy: Proxy, under: Arc<dyn Dialer>, clock: Clock, seed: [u8; 32]) -> Self {
         let state = State { rng: StdRng::from_seed(seed), shape: Shape::default() };
-        Self { proxy, under, clock, state: Mutex::new(state) }
+        Self { proxy, under, clock, trust: None, state: Mutex::new(state) }
+    }
+
+    /// Believes these authorities if the proxy is reached through TLS. Without a word it is those of the public web.
+    #[must_use]
+    pub fn with_trust(self, trust: TlsTrust) -> Self {
+        Self { trust: Some(trust), ..self }
+    }
+
+    fn trust(&self) -> Result<TlsTrust, ProxyError> {
+        match &self.trust {
+            Some(trust) => Ok(trust.clone()),
+            None => TlsTrust::public(&[]).map_err(ProxyError::Trust),
+        }
     }
 
     /// Connects to a target that may be a name. Who looks it up is the proxy's URL's choice: `socks5h` and `http` leave it to the proxy.
@@ -74,15 +89,18 @@ impl ProxyDialer {
         match &self.proxy {
             Proxy::Socks5 { credentials, remote_dns, .. } => {
                 let target = match (&target.host, remote_dns) {
-                    (Host::Name(_), false) => resolve(target).await?.first().copied().map_or(target.clone(), Target::from),
+                    (Host::Name(_), false) => resolve_at(target).await?.first().copied().map_or(target.clone(), Target::from),
                     _ => target.clone(),
                 };
                 let mut stream = self.reach().await?;
                 tunnel::socks5(&mut stream, target, credentials.clone()).await?;
                 Ok(stream)
             }
-            Proxy::Http { credentials, .. } => {
+            Proxy::Http { at, credentials, tls } => {
                 let mut stream = self.reach().await?;
+                if *tls {
+                    stream = self.trust()?.connect(&at.host, stream).await.map_err(ProxyError::from)?;
+                }
                 tunnel::http(&mut stream, target, credentials.as_ref()).await?;
                 Ok(stream)
             }
@@ -101,7 +119,7 @@ impl ProxyDialer {
 
     /// Connects to the proxy itself.
     async fn reach(&self) -> Result<Box<dyn Stream>, DialFailure> {
-        let addrs = resolve(self.proxy.at()).await?;
+        let addrs = resolve_at(self.proxy.at()).await?;
         match dial(&*self.under, &addrs, REACH_TIMEOUT).await {
             Ok((stream, _)) => Ok(stream),
             Err(failures) => {
@@ -189,6 +207,10 @@ impl Dialer for ProxyDialer {
         Box::pin(async move { self.connect(&Target::from(addr)).await })
     }
 
+    fn dial_target<'a>(&'a self, target: &'a Target) -> Option<DialFuture<'a>> {
+        Some(Box::pin(self.connect(target)))
+    }
+
     fn via(&self) -> Option<String> {
         Some(self.proxy.to_string())
     }
@@ -204,14 +226,7 @@ impl fmt::Debug for ProxyDialer {
     }
 }
 
-/// The addresses of a target, in the order in which the system prefers them. At least one.
-async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, ProxyError> {
-    let name = match &target.host {
-        Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, target.port)]),
-        Host::Name(name) => name,
-    };
-    let unknown = |reason| ProxyError::UnknownName { name: name.clone(), reason };
-    let found: Vec<_> =
-        tokio::net::lookup_host((name.as_str(), target.port)).await.map_err(|e| unknown(e.to_string()))?.collect();
-    if found.is_empty() { Err(unknown("it has no address".to_owned())) } else { Ok(found) }
+/// The addresses of a target.
+async fn resolve_at(target: &Target) -> Result<Vec<SocketAddr>, ProxyError> {
+    resolve(target).await.map_err(|reason| ProxyError::UnknownName { name: target.host.to_string(), reason })
 }

@@ -383,3 +383,69 @@ async fn through_an_mtproxy_the_dc_is_named_and_frames_go_both_ways() {
         assert_eq!(payload[..], [9; 40]);
     }
 }
+
+#[cfg(feature = "sandbox")]
+mod inside_tls {
+    use super::*;
+    use crate::net::tls::tests::server;
+    use crate::net::tls::{ALPN, TlsError, TlsTrust};
+
+    /// Row: A.1 "SOCKS5 / HTTP proxy"
+    #[tokio::test]
+    async fn connect_leads_on_behind_a_certificate_that_is_believed() {
+        let (acceptor, pem) = server(|_| (), ALPN);
+        let (dialer, mut doors) = dialer("https://user:word@127.0.0.1");
+        let dialer = dialer.with_trust(TlsTrust::public(&[pem]).unwrap());
+        let proxy = async {
+            let (addr, stream) = doors.recv().await.unwrap();
+            assert_eq!(addr, "127.0.0.1:443".parse().unwrap());
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let request = b"CONNECT 149.154.167.51:443 HTTP/1.1\r\nHost: 149.154.167.51:443\r\n\
+                Proxy-Authorization: Basic dXNlcjp3b3Jk\r\n\r\n";
+            let mut found = vec![0; request.len()];
+            stream.read_exact(&mut found).await.unwrap();
+            assert_eq!(found, request, "{}", String::from_utf8_lossy(&found));
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            stream.flush().await.unwrap();
+            crate::net::tls::TlsStream::new(stream)
+        };
+        let (ours, theirs) = tokio::join!(dialer.dial(dc()), proxy);
+        works(ours.unwrap(), theirs).await;
+        assert_eq!(dialer.via().unwrap(), "https://user:***@127.0.0.1:443");
+    }
+
+    /// Row: A.1 "SOCKS5 / HTTP proxy"
+    #[tokio::test]
+    async fn whoever_shows_another_certificate_is_not_told_the_password() {
+        let (_, pem) = server(|_| (), ALPN);
+        let (impostor, _) = server(|_| (), ALPN);
+        let (unsure, mut doors) = dialer("https://user:word@127.0.0.1:9");
+        let trusting = [None, Some(TlsTrust::only(&pem).unwrap())];
+        let mut dialer = unsure;
+        for trust in trusting {
+            if let Some(trust) = trust {
+                dialer = dialer.with_trust(trust);
+            }
+            let proxy = async {
+                let (_, stream) = doors.recv().await.unwrap();
+                impostor.accept(stream).await.err().expect("it is refused");
+            };
+            let (failure, ()) = tokio::join!(failure(&dialer), proxy);
+            let expected = TlsError::UnknownIssuer { name: "127.0.0.1".to_owned() };
+            assert!(matches!(&failure, DialFailure::Proxy(ProxyError::Tls(error)) if *error == expected), "{failure:?}");
+            assert!(failure.is_final());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_without_tls_is_told_apart() {
+        let (dialer, mut doors) = dialer("https://127.0.0.1:9");
+        let proxy = async {
+            let (_, mut stream) = doors.recv().await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        };
+        let (failure, ()) = tokio::join!(failure(&dialer), proxy);
+        assert!(matches!(failure, DialFailure::Proxy(ProxyError::Tls(TlsError::NotTls { .. }))), "{failure:?}");
+    }
+}

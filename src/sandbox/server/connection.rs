@@ -9,10 +9,10 @@ use bytes::{Bytes, BytesMut};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::sessions::{SessionKey, Slot};
+use super::socket::Socket;
 use super::{Shared, work};
 use crate::crypto::AuthKey;
 use crate::crypto::kdf::Side;
@@ -56,6 +56,8 @@ pub(crate) enum Closed {
     ByPeer,
     #[error("socket: {0}")]
     Io(#[from] std::io::Error),
+    #[error("TLS: {0}")]
+    Tls(std::io::Error),
     #[error("transport: {0}")]
     Transport(#[from] transport::Error),
     #[error("HTTP: {0}")]
@@ -149,13 +151,13 @@ impl Connection {
     }
 
     /// Serves the client until one of both has had enough.
-    pub(crate) async fn run(mut self, mut stream: TcpStream) -> Closed {
+    pub(crate) async fn run<S: Socket>(mut self, mut stream: S) -> Closed {
         self.tracer.emit(self.shared.now(), || trace::Event::Connected { addr: self.peer.to_string(), took: Duration::ZERO });
         let mut detector = Detector::new();
         let closed = loop {
             match detector.detect(&mut self.input) {
                 Ok(Some(codec)) => {
-                    let (mut reader, mut writer) = stream.into_split();
+                    let (mut reader, mut writer) = stream.halves();
                     break self.serve(&mut reader, &mut writer, codec).await;
                 }
                 Err(transport::Error::Http) => break self.serve_web(stream).await,
@@ -179,9 +181,9 @@ impl Connection {
     }
 
     /// The first bytes are HTTP: the transport of that name, or the upgrade to WebSocket and what is inside.
-    async fn serve_web(&mut self, stream: TcpStream) -> Closed {
+    async fn serve_web<S: Socket>(&mut self, stream: S) -> Closed {
         if !self.input.starts_with(b"GET ") {
-            let (mut reader, mut writer) = stream.into_split();
+            let (mut reader, mut writer) = stream.halves();
             self.framing = Carrier::Http.name();
             let closed = self.serve_http(&mut reader, &mut writer).await;
             self.say_farewell(&closed, &mut writer).await;

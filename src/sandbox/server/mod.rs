@@ -1,7 +1,7 @@
 //! The protocol server of a DC: it accepts connections, and each gets a task.
 //!
 //! * [`connection`]: one client's socket: transport, key exchange, encrypted messages;
-//! * [`http`]: the same over HTTP; [`turns`]: which request gets what a session has to say;
+//! * [`socket`]: what it comes through, bare or inside TLS; [`http`]: the same over HTTP; [`turns`]: which request gets what a session has to say;
 //! * [`sessions`]: sessions, which outlive connections, and the pushing of updates to them;
 //! * [`work`]: calls on their way through the services, off the tasks that serve sockets.
 
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::policy::Policy;
 use super::services::Settings;
@@ -28,6 +29,7 @@ mod http;
 #[cfg(test)]
 mod http_tests;
 pub(crate) mod sessions;
+mod socket;
 mod turns;
 pub(crate) mod work;
 
@@ -87,15 +89,24 @@ impl Shared {
     }
 }
 
-/// Serves one DC until `stop` says so, then waits for its connections to end.
-pub(crate) async fn serve(listener: TcpListener, dc: DcId, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
+/// One port of a DC.
+pub(crate) struct Port {
+    pub(crate) listener: TcpListener,
+    pub(crate) dc: DcId,
+    /// What agrees on TLS, at a port that speaks it.
+    pub(crate) tls: Option<TlsAcceptor>,
+}
+
+/// Serves one port until `stop` says so, then waits for its connections to end.
+pub(crate) async fn serve(port: Port, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
+    let Port { listener, dc, tls } = port;
     let mut connections = JoinSet::new();
     let mut stopped = stop.clone();
     loop {
         tokio::select! {
             () = told(&mut stopped) => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => accept(&mut connections, stream, peer, dc, &shared, &stop),
+                Ok((stream, peer)) => accept(&mut connections, stream, peer, (dc, tls.clone()), &shared, &stop),
                 Err(error) => {
                     tracing::warn!(%dc, %error, "connection not accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -116,7 +127,7 @@ fn accept(
     connections: &mut JoinSet<()>,
     stream: TcpStream,
     peer: SocketAddr,
-    dc: DcId,
+    (dc, tls): (DcId, Option<TlsAcceptor>),
     shared: &Arc<Shared>,
     stop: &watch::Receiver<bool>,
 ) {
@@ -130,7 +141,7 @@ fn accept(
     connections.spawn(async move {
         tokio::select! {
             () = told(&mut stop) => {}
-            reason = connection.run(stream) => tracing::debug!(%dc, %peer, conn = id, %reason, "connection closed"),
+            reason = connection.run_in(stream, tls) => tracing::debug!(%dc, %peer, conn = id, %reason, "connection closed"),
         }
     });
 }

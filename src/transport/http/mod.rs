@@ -44,8 +44,14 @@ pub const PATH: &str = "/api";
 /// The same at the public test servers.
 pub const TEST_PATH: &str = "/api_test";
 
+/// Where clients post inside TLS: at the names of the web, which are there for browsers.
+pub const TLS_PATH: &str = "/apiw1";
+
+/// The same at the public test servers.
+pub const TLS_TEST_PATH: &str = "/apiw_test1";
+
 /// Paths that a server takes: with `w` for browsers, `1` for what they call it today, `_test` for the test servers.
-const SERVED: [&str; 6] = [PATH, TEST_PATH, "/apiw", "/apiw_test", "/apiw1", "/apiw_test1"];
+const SERVED: [&str; 6] = [PATH, TEST_PATH, "/apiw", "/apiw_test", TLS_PATH, TLS_TEST_PATH];
 
 /// The body of a message that is coming in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! socks5://[user[:password]@]host[:port]      names are looked up here             port 1080 unless given
 //! socks5h://…                                 names are looked up by the proxy
 //! http://[user[:password]@]host[:port]        CONNECT                              port 80 unless given
+//! https://…                                   the same inside TLS                  port 443 unless given
 //! mtproxy://secret@host[:port]                                                     port 443 unless given
 //! tg://proxy?server=…&port=…&secret=…         the links that Telegram shares; t.me/proxy?… likewise, with https:// or without
 //! tg://socks?server=…&port=…[&user=…&pass=…]  and t.me/socks?…
@@ -45,15 +46,12 @@ pub enum ProxyUrlError {
     NoScheme,
     /// A kind of proxy that we do not know.
     #[error(
-        "`{found}` is no kind of proxy; known are socks5, socks5h, http and mtproxy, and links to t.me/proxy and t.me/socks"
+        "`{found}` is no kind of proxy; known are socks5, socks5h, http, https and mtproxy, and links to t.me/proxy and t.me/socks"
     )]
     UnknownScheme {
         /// The scheme, shortened.
         found: String,
     },
-    /// A proxy that is itself reached through TLS.
-    #[error("proxies behind TLS (https://) are not supported; the same proxy may offer http://")]
-    Https,
     /// A link of Telegram's that is about something else.
     #[error("the link is not about a proxy: it leads neither to `proxy` nor to `socks`")]
     NotAProxyLink,
@@ -117,9 +115,9 @@ impl FromStr for Proxy {
         match scheme.to_ascii_lowercase().as_str() {
             "socks5" => place?.socks5(false),
             "socks5h" => place?.socks5(true),
-            "http" => place?.http(),
+            "http" => place?.http(false),
+            "https" => place?.http(true),
             "mtproxy" => place?.mtproxy(),
-            "https" => Err(ProxyUrlError::Https),
             _ => Err(ProxyUrlError::UnknownScheme { found: scheme.chars().filter(|c| !c.is_control()).take(16).collect() }),
         }
     }
@@ -169,11 +167,11 @@ impl<'a> Place<'a> {
         Ok(Proxy::Socks5 { at: self.at(1080), credentials: self.credentials()?, remote_dns })
     }
 
-    fn http(self) -> Result<Proxy, ProxyUrlError> {
+    fn http(self, tls: bool) -> Result<Proxy, ProxyUrlError> {
         let credentials = self.credentials()?;
         match &credentials {
             Some(credentials) if credentials.user().contains(':') => Err(ProxyUrlError::ColonInUser),
-            _ => Ok(Proxy::Http { at: self.at(80), credentials }),
+            _ => Ok(Proxy::Http { at: self.at(if tls { 443 } else { 80 }), credentials, tls }),
         }
     }
 
@@ -331,6 +329,9 @@ mod tests {
             ("https://t.me/socks?server=a.b&port=1080&user=&pass=", "socks5h://a.b:1080"),
             // A proxy may have any name.
             ("http://t.me:3128", "http://t.me:3128"),
+            ("https://proxy.example", "https://proxy.example:443"),
+            ("HTTPS://u:p@[::1]:8443/", "https://u:***@[::1]:8443"),
+            ("https://t.me", "https://t.me:443"),
         ];
         for (url, shown) in cases {
             assert_eq!(parse(url).to_string(), shown, "{url}");
@@ -350,7 +351,6 @@ mod tests {
             (&"x".repeat(5000), ProxyUrlError::TooLong { len: 5000, max: 4096 }),
             ("127.0.0.1:9050", ProxyUrlError::NoScheme),
             ("pigeon://loft", ProxyUrlError::UnknownScheme { found: "pigeon".into() }),
-            ("https://proxy.example", ProxyUrlError::Https),
             ("tg://resolve?domain=x", ProxyUrlError::NotAProxyLink),
             ("https://t.me/durov", ProxyUrlError::NotAProxyLink),
             ("socks5://", ProxyUrlError::NoHost),
@@ -370,6 +370,8 @@ mod tests {
             ("socks5://[::1]9", ProxyUrlError::BadPort),
             ("socks5://a:1/x", ProxyUrlError::Trailing),
             ("http://u:p/q@a:1", ProxyUrlError::Trailing),
+            ("https://proxy.example/path", ProxyUrlError::Trailing),
+            ("https://u%3Av:p@a", ProxyUrlError::ColonInUser),
             ("http://a?b", ProxyUrlError::Trailing),
             ("socks5://u%4:p@a", ProxyUrlError::BadEscape),
             ("socks5://u%zz:p@a", ProxyUrlError::BadEscape),
