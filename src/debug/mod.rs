@@ -1,10 +1,12 @@
 //! Trace sinks: where the records of [`crate::trace`] go.
 //!
+//! * [`handshake`]: one key exchange, value by value and check by check, with its times.
 //! * [`human`]: one aligned line an event, for people.
 //! * [`units`]: how spans, sizes and times are written in it.
 //! * [`collect`]: keeps them, for tests (it lives with the trace, so that the core's tests can use it without this floor).
 //! * here: [`Tee`], several sinks at once.
 
+pub mod handshake;
 pub mod human;
 pub mod units;
 
