@@ -17,6 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::check::Check;
+use crate::debug::units::date;
 use crate::mtproto::handshake::KeyKind;
 use crate::mtproto::handshake::watch::{Computed, Note, Secret, Watcher};
 
@@ -176,7 +177,7 @@ impl Recorder {
             }
             Computed::Clock { server, offset } => (
                 "the clocks were compared",
-                vec![plain("server_time", &fields::date(*server)), plain("offset", &format_args!("{offset:+} s"))],
+                vec![plain("server_time", &date(*server)), plain("offset", &format_args!("{offset:+} s"))],
             ),
             Computed::Exponent { b, g_b } => {
                 ("b was drawn, and g_b = g^b computed", vec![field("b", self.secret(*b)), field("g_b", Shown::bytes(g_b))])
@@ -221,7 +222,7 @@ impl Recorder {
                 let salt = if self.secrets { Shown::Text(format!("{:#018x}", salt.0)) } else { Shown::Secret };
                 let kind = match kind {
                     KeyKind::Permanent => "permanent".to_owned(),
-                    KeyKind::Temporary { expires_at } => format!("temporary, until {}", fields::date(*expires_at)),
+                    KeyKind::Temporary { expires_at } => format!("temporary, until {}", date(*expires_at)),
                 };
                 let field = |name: &str, value| Field { name: name.to_owned(), value };
                 What::Established {

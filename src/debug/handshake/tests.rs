@@ -224,18 +224,3 @@ fn what_is_no_message_is_told_without_fields() {
     assert_eq!(received, Some(("resPQ".to_owned(), 0)));
     assert!(text(&recorder, false).contains("✗ Decode: "));
 }
-
-#[test]
-fn dates_are_those_of_the_calendar() {
-    for (unix, text) in [
-        (0, "1970-01-01 00:00:00 UTC"),
-        (951_782_399, "2000-02-28 23:59:59 UTC"),
-        (951_782_400, "2000-02-29 00:00:00 UTC"),
-        (1_700_000_000, "2023-11-14 22:13:20 UTC"),
-        (4_107_542_399, "2100-02-28 23:59:59 UTC"),
-        (4_107_542_400, "2100-03-01 00:00:00 UTC"),
-        (-1, "1969-12-31 23:59:59 UTC"),
-    ] {
-        assert_eq!(fields::date(unix), text);
-    }
-}
