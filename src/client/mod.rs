@@ -12,6 +12,7 @@
 //! | `persistence` | what is remembered between runs |
 //! | `policy` | what follows from an error answer |
 //! | `probe` | looking at a DC: connections that serve nothing else |
+//! | `rpc_errors` | what errors mean, for people |
 //! | `shared` | state that outlives any connection |
 //! | `updates` | updates as they come in |
 //! | `way` | how connections get to the DCs: directly, or through a proxy |
@@ -26,6 +27,7 @@ mod notice;
 mod persistence;
 mod policy;
 mod probe;
+mod rpc_errors;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ pub use persistence::{
     SaltRecord, TempAuth,
 };
 pub use probe::ping_key;
+pub use rpc_errors::{Explanation, explain};
 pub use updates::{UpdateItem, Updates};
 
 pub use crate::mtproto::rpc_error::RpcError;
