@@ -3,12 +3,12 @@
 use std::{
     path::Path,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use sha2::{Digest, Sha256};
 use tdl::{
-    client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, Notice, Persistence, TlsTrust},
+    client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust},
     ids::DcId,
     store::{Error as StoreError, Home, Namespace},
     transport::{self, Carrier},
@@ -99,8 +99,51 @@ impl Context {
         Ok(client)
     }
 
+    /// The namespace if it exists and belongs to these data centres: for commands that want to know of it and do not need it.
+    pub(crate) fn existing_namespace(&self, table: &DcTable) -> Result<Option<Arc<Namespace>>, CliError> {
+        let namespace = match self.home.open_existing(&self.settings.ns, unix_now()) {
+            Ok(namespace) => self.opened(namespace),
+            Err(StoreError::NoSuchNamespace { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let same = namespace.cluster()?.is_none_or(|name| name == cluster_name(table));
+        if !same {
+            self.output.note(&format!("namespace '{}' belongs to another Telegram: nothing of it is used", namespace.name()));
+        }
+        Ok(same.then_some(namespace))
+    }
+
+    /// A client that only looks at data centres from outside: it makes no request, so it needs no application and no namespace.
+    /// `timeout`: for each step.
+    pub(crate) async fn outsider(&self, timeout: Option<Duration>) -> Result<Client, CliError> {
+        let (table, _) = self.cluster()?;
+        let mut config = self.config_as(table, (0, String::new()), None);
+        config.dial_timeout = timeout.unwrap_or(config.dial_timeout);
+        self.forgetful(config).await
+    }
+
+    /// A client that nobody is logged in with: its keys are made for it and forgotten with it.
+    pub(crate) async fn stranger(&self) -> Result<Client, CliError> {
+        let (table, _) = self.cluster()?;
+        let identity = match self.existing_namespace(&table)? {
+            Some(namespace) => namespace.identity()?,
+            None => None,
+        };
+        let mut config = self.client_config(table, identity)?;
+        // A second key, to keep the first one out of the traffic, is of no use where both end with the command.
+        config.pfs = None;
+        self.forgetful(config).await
+    }
+
+    async fn forgetful(&self, config: ClientConfig) -> Result<Client, CliError> {
+        let tracer = trace::tracer(&self.settings, &self.output)?;
+        let client = Client::connect(config, Arc::new(MemoryPersistence::new()), tracer).await?;
+        self.show_notices(&client);
+        Ok(client)
+    }
+
     /// The data centres to use, and the name under which a namespace is tied to them.
-    fn cluster(&self) -> Result<(DcTable, String), CliError> {
+    pub(crate) fn cluster(&self) -> Result<(DcTable, String), CliError> {
         let table = match &self.settings.cluster {
             Cluster::Production => DcTable::production(),
             Cluster::PublicTest => DcTable::public_test(),
@@ -126,6 +169,11 @@ impl Context {
             (None, _) if local => (1, "sandbox".to_owned()),
             (None, _) => return Err(no_application()),
         };
+        Ok(self.config_as(table, (api_id, api_hash), identity))
+    }
+
+    fn config_as(&self, table: DcTable, (api_id, api_hash): (i32, String), identity: Option<Identity>) -> ClientConfig {
+        let settings = &self.settings;
         let device = match (&settings.device, identity) {
             (Some(name), _) => DeviceProfile::built_in(name).unwrap_or_default(),
             (None, Some(identity)) => identity.device,
@@ -142,7 +190,7 @@ impl Context {
         config.reconnect_timeout = settings.reconnect_timeout;
         config.max_flood_wait = settings.max_flood_wait;
         config.transfer_connections = usize::from(settings.pool);
-        Ok(config)
+        config
     }
 
     /// Shows what delays a call, while it is being delayed. Waits that the server imposes are shown even to the quiet.

@@ -5,10 +5,12 @@ use std::{fmt, io};
 use tdl::{
     account,
     chat::ChatError,
-    client::{InvokeError, NetError, PersistenceError, ProtocolError},
+    client::{InvokeError, NetError, PersistenceError, ProtocolError, RpcError, explain},
     store,
     transport::TransportError,
 };
+
+use super::output::printable;
 
 /// The exit codes, as the help shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,6 +121,12 @@ impl CliError {
         }
     }
 
+    /// An error that a method answered with, in words.
+    pub(crate) fn rpc(error: &RpcError) -> Self {
+        let what = format!("the server answered {}", explained(error));
+        Self { code: ExitCode::Failed, what, advice: explain(error).and_then(|it| it.advice) }
+    }
+
     /// A store's error that came through the client. The store's own knows what to do about it.
     fn persistence(error: &PersistenceError) -> Self {
         match error {
@@ -151,7 +159,7 @@ impl From<store::Error> for CliError {
 impl From<InvokeError> for CliError {
     fn from(error: InvokeError) -> Self {
         let (code, advice) = match &error {
-            InvokeError::Rpc(_) => (ExitCode::Failed, None),
+            InvokeError::Rpc(error) => return Self::rpc(error),
             InvokeError::FloodWait { .. } => {
                 (ExitCode::FloodWait, Some("wait that long and run the command again, or allow it with --max-flood-wait"))
             }
@@ -235,6 +243,15 @@ impl From<account::Error> for CliError {
     }
 }
 
+/// An error that a method answered with, and what it means. The server's words are made safe for a terminal.
+pub(crate) fn explained(error: &RpcError) -> String {
+    let said = printable(&error.to_string());
+    match explain(error) {
+        Some(explanation) => format!("{said}: {}", explanation.meaning),
+        None => said,
+    }
+}
+
 impl std::error::Error for CliError {}
 
 impl fmt::Display for CliError {
@@ -263,11 +280,7 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 mod tests {
     use std::time::Duration;
 
-    use tdl::{
-        client::{RpcError, Unauthorized},
-        ids::DcId,
-        tl,
-    };
+    use tdl::{client::Unauthorized, ids::DcId, tl};
 
     use super::*;
 
@@ -312,6 +325,15 @@ mod tests {
         assert_eq!(code_of("../x".parse::<store::NamespaceName>().expect_err("invalid")), ExitCode::Usage);
         assert_eq!(code_of(CliError::stdout(&io::Error::from(io::ErrorKind::BrokenPipe))), ExitCode::Done);
         assert_eq!(code_of(CliError::stdout(&io::Error::from(io::ErrorKind::StorageFull))), ExitCode::Failed);
+    }
+
+    #[test]
+    fn an_error_of_a_method_is_explained() {
+        let error = CliError::from(rpc("PEER_ID_INVALID"));
+        assert!(error.what.starts_with("the server answered 400 PEER_ID_INVALID: the peer does not exist"), "{}", error.what);
+        assert!(error.advice.is_some_and(|advice| advice.contains("tdl chat ls")));
+        let error = CliError::from(rpc("\u{1b}[2J"));
+        assert!(error.what.starts_with("the server answered 400 \\u{1b}[2J: "), "{}", error.what);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use tdl::chat::ChatError;
 use tdl::client::InvokeError;
 use tdl::transfer::TransferError;
 
-use super::exit::CliError;
+use super::exit::{CliError, explained};
 
 /// Why one item was not transferred.
 pub(crate) enum Failure {
@@ -28,7 +28,8 @@ impl From<TransferError> for Failure {
 impl From<InvokeError> for Failure {
     fn from(error: InvokeError) -> Self {
         match error {
-            InvokeError::Rpc(_) | InvokeError::Timeout { .. } => Self::Item(error.to_string()),
+            InvokeError::Rpc(error) => Self::Item(format!("the server answered {}", explained(&error))),
+            InvokeError::Timeout { .. } => Self::Item(error.to_string()),
             other => Self::Run(other.into()),
         }
     }

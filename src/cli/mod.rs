@@ -21,6 +21,7 @@ mod args;
 mod chat;
 mod completion;
 mod context;
+mod dc;
 mod demo;
 mod dl;
 mod duration;
@@ -147,6 +148,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Session(command) => session::run(context, command),
         Command::Sandbox(command) => sandbox::run(context, command).await,
         Command::Tl(command) => tl::run(context, &command),
+        Command::Dc(command) => dc::run(context, command).await,
         Command::Completion(args) => completion::run(&args),
     }
 }

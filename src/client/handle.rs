@@ -28,7 +28,7 @@ use super::way::Way;
 /// server is told to drop the answer. Connections close when the last clone is dropped; [`Client::close`] waits for it.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 /// What replaces the outside world in tests.

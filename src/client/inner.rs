@@ -306,16 +306,21 @@ impl Inner {
     }
 
     fn spawn(&self, dc: &Dc, transfer: bool) -> Result<Arc<Link>, InvokeError> {
-        let id = dc.state.dc;
-        let WayTo { dialer, addrs, transport, carrier } = self.way.to(&self.config, id, transfer);
-        if addrs.is_empty() {
-            return Err(NetError::NoAddress { dc: id }.into());
+        let mut config = self.link_config(dc.state.dc, transfer);
+        if config.addrs.is_empty() {
+            return Err(NetError::NoAddress { dc: config.dc }.into());
         }
+        let key_use = if transfer { KeyUse::Media } else { KeyUse::Main };
+        config.pfs = self.config.pfs.map(|policy| Pfs { slot: Arc::clone(dc.state.temp(key_use)), key_use, policy });
+        Ok(Arc::new(Link::spawn(config, Arc::clone(&dc.state.key), Arc::clone(&dc.state) as _)))
+    }
+
+    /// What a connection to a DC is told, without forward secrecy.
+    pub(super) fn link_config(&self, id: DcId, transfer: bool) -> LinkConfig {
+        let WayTo { dialer, addrs, transport, carrier } = self.way.to(&self.config, id, transfer);
         let mut seed = [0; 32];
         lock(&self.rng).fill_bytes(&mut seed);
-        let key_use = if transfer { KeyUse::Media } else { KeyUse::Main };
-        let pfs = self.config.pfs.map(|policy| Pfs { slot: Arc::clone(dc.state.temp(key_use)), key_use, policy });
-        let config = LinkConfig {
+        LinkConfig {
             dc: id,
             wire_dc: self.config.dcs.wire_id(id),
             addrs,
@@ -331,10 +336,9 @@ impl Inner {
             reconnect_timeout: self.config.reconnect_timeout,
             request_timeout: self.config.request_timeout,
             max_in_flight: self.config.max_in_flight,
-            pfs,
+            pfs: None,
             seed,
-        };
-        Ok(Arc::new(Link::spawn(config, Arc::clone(&dc.state.key), Arc::clone(&dc.state) as _)))
+        }
     }
 }
 

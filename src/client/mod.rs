@@ -11,6 +11,8 @@
 //! | `notice` | what a person should hear of meanwhile |
 //! | `persistence` | what is remembered between runs |
 //! | `policy` | what follows from an error answer |
+//! | `probe` | looking at a DC: connections that serve nothing else |
+//! | `rpc_errors` | what errors mean, for people |
 //! | `shared` | state that outlives any connection |
 //! | `updates` | updates as they come in |
 //! | `way` | how connections get to the DCs: directly, or through a proxy |
@@ -24,6 +26,8 @@ mod inner;
 mod notice;
 mod persistence;
 mod policy;
+mod probe;
+mod rpc_errors;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -40,7 +44,9 @@ pub use persistence::{
     AccountRecord, AuthKey, DcAuth, Identity, MemoryPersistence, PeerKind, PeerRecord, Persistence, PersistenceError,
     SaltRecord, TempAuth,
 };
+pub use probe::ping_key;
+pub use rpc_errors::{Explanation, explain};
 pub use updates::{UpdateItem, Updates};
 
 pub use crate::mtproto::rpc_error::RpcError;
-pub use crate::net::{KeyUse, NetError, PfsPolicy, ProtocolError, TlsRootError, TlsTrust};
+pub use crate::net::{KeyMaterial, KeyUse, NetError, PfsPolicy, Probe, ProbeError, ProtocolError, TlsRootError, TlsTrust};

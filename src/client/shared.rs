@@ -221,7 +221,7 @@ impl Host for DcState {
     }
 }
 
-fn material(auth: &DcAuth) -> KeyMaterial {
+pub(super) fn material(auth: &DcAuth) -> KeyMaterial {
     KeyMaterial {
         auth_key: auth.auth_key.clone(),
         salts: future_salts(&auth.salts),
@@ -241,7 +241,7 @@ fn temp_material(auth: &TempAuth) -> TempMaterial {
     }
 }
 
-fn future_salts(records: &[SaltRecord]) -> Vec<FutureSalt> {
+pub(super) fn future_salts(records: &[SaltRecord]) -> Vec<FutureSalt> {
     records.iter().map(|&SaltRecord { salt, since, until }| FutureSalt { since, until, salt }).collect()
 }
 

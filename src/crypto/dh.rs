@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use super::AuthKey;
 use super::bigint::{self, Modulus, rem_small};
-use super::prime::{self, Unsafe};
-use crate::check::{Check, broken};
+use super::prime;
+use crate::check::{self, Check};
 
 /// The length of a group's prime and of everything computed in it, in bytes.
 pub const LEN: usize = 256;
@@ -81,6 +81,12 @@ impl Group {
     /// A known prime is not tested for primality again; the generator's conditions are checked always. For an unknown prime this
     /// takes some tenths of a second.
     pub fn check(g: i32, prime: &[u8]) -> Result<Self, DhError> {
+        Self::check_telling(g, prime, &mut |_, _| {})
+    }
+
+    /// As [`Group::check`], telling of each check as it ends: which, and whether it holds.
+    pub fn check_telling(g: i32, prime: &[u8], tell: &mut dyn FnMut(Check, bool)) -> Result<Self, DhError> {
+        let mut broken = telling(tell);
         let digits = bigint::without_leading_zeros(prime);
         let bits = digits.first().map_or(0, |top| digits.len() * 8 - top.leading_zeros() as usize);
         if broken(Check::DhPrimeSize, bits != BITS as usize) {
@@ -97,11 +103,11 @@ impl Group {
         if broken(Check::DhGeneratorResidue, !is_quadratic_residue(generator, &p)) {
             return Err(DhError::GeneratorNotResidue { g });
         }
-        let verdict = if prime == KNOWN_PRIME { Ok(()) } else { prime::check_safe(&p) };
-        if broken(Check::DhPrimePrime, verdict == Err(Unsafe::Composite)) {
+        let known = prime == KNOWN_PRIME;
+        if broken(Check::DhPrimePrime, !known && prime::check_prime(&p).is_err()) {
             return Err(DhError::PrimeComposite);
         }
-        if broken(Check::DhPrimeSafe, verdict == Err(Unsafe::HalfComposite)) {
+        if broken(Check::DhPrimeSafe, !known && prime::check_half(&p).is_err()) {
             return Err(DhError::PrimeNotSafe);
         }
         Ok(Self { g: generator, prime, modulus })
@@ -133,6 +139,12 @@ impl Group {
 
     /// Checks a public value as it was received: `1 < x < p - 1`, and `2^1984 ≤ x ≤ p - 2^1984`.
     pub fn check_public(&self, value: &[u8]) -> Result<PublicValue, DhError> {
+        self.check_public_telling(value, &mut |_, _| {})
+    }
+
+    /// As [`Group::check_public`], telling of each check as it ends: which, and whether it holds.
+    pub fn check_public_telling(&self, value: &[u8], tell: &mut dyn FnMut(Check, bool)) -> Result<PublicValue, DhError> {
+        let mut broken = telling(tell);
         let p = self.modulus.value();
         let x = bigint::from_be(value, BITS).ok_or(DhError::PublicOutOfRange)?;
         let one = BoxedUint::one_with_precision(BITS);
@@ -189,6 +201,14 @@ impl PublicValue {
 impl fmt::Debug for PublicValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PublicValue(..)")
+    }
+}
+
+/// A check that is told of, whatever comes of it.
+fn telling(tell: &mut dyn FnMut(Check, bool)) -> impl FnMut(Check, bool) -> bool {
+    move |check, broken| {
+        tell(check, !broken);
+        check::broken(check, broken)
     }
 }
 

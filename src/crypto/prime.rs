@@ -29,21 +29,25 @@ pub(super) enum Unsafe {
     HalfComposite,
 }
 
-/// Checks that `p` and `(p - 1) / 2` are both prime. `p` is above 2¹⁰²³.
-pub(super) fn check_safe(p: &BoxedUint) -> Result<(), Unsafe> {
+/// Checks that `p`, which is above 2¹⁰²³, may be prime: no small prime divides it, and 2^(p-1) = 1 modulo p. Together with a prime half
+/// ([`check_half`]) this *proves* it prime.
+pub(super) fn check_prime(p: &BoxedUint) -> Result<(), Unsafe> {
     let Some(modulus) = Modulus::new(p) else { return Err(Unsafe::Composite) };
-    let half = p.shr(1);
-
     if SMALL_PRIMES.iter().any(|&small| rem_small(p, small.into()) == 0) {
         return Err(Unsafe::Composite);
     }
-    // 2^(p-1) = 1 modulo p. Together with a prime half this *proves* p prime (Pocklington's criterion: the prime factor (p-1)/2 of
-    // p-1 is above √p, and 2² - 1 = 3 does not divide p), so p itself needs no rounds.
+    // Pocklington's criterion: the prime factor (p-1)/2 of p-1 is above √p, and 2² - 1 = 3 does not divide p. So p itself needs no
+    // rounds.
     let two = small(2, p.bits_precision());
     if !bool::from(modulus.pow_public(&two, &minus_one(p)).is_one()) {
         return Err(Unsafe::Composite);
     }
-    if half_has_small_factor(p) || !is_prime(&half, ROUNDS_ADVERSARIAL) {
+    Ok(())
+}
+
+/// Checks that `(p - 1) / 2` is prime, for a `p` that [`check_prime`] let pass.
+pub(super) fn check_half(p: &BoxedUint) -> Result<(), Unsafe> {
+    if half_has_small_factor(p) || !is_prime(&p.shr(1), ROUNDS_ADVERSARIAL) {
         return Err(Unsafe::HalfComposite);
     }
     Ok(())
@@ -123,6 +127,10 @@ mod tests {
     use super::super::testing::rfc3526_prime;
     use super::*;
     use crate::crypto::dh::KNOWN_PRIME;
+
+    fn check_safe(p: &BoxedUint) -> Result<(), Unsafe> {
+        check_prime(p).and_then(|()| check_half(p))
+    }
 
     fn number(bytes: &[u8]) -> BoxedUint {
         BoxedUint::from_be_slice_vartime(bytes)

@@ -1,5 +1,6 @@
 //! Trace sinks: where the records of [`crate::trace`] go.
 //!
+//! * [`handshake`]: one key exchange, value by value and check by check, with its times.
 //! * [`human`]: one aligned line an event, for people.
 //! * [`jsonl`]: one JSON object an event, for programs; and back.
 //! * [`redact`]: what of it may be shown. [`body`]: the bodies of messages as trees.
@@ -11,6 +12,7 @@
 
 pub mod body;
 pub mod hex;
+pub mod handshake;
 pub mod human;
 mod json;
 pub mod jsonl;

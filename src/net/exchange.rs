@@ -55,7 +55,7 @@ async fn run(
 }
 
 /// Writes what is queued and waits for one payload.
-async fn receive(io: &mut Wire) -> Result<bytes::BytesMut, ExchangeError> {
+pub(super) async fn receive(io: &mut Wire) -> Result<bytes::BytesMut, ExchangeError> {
     loop {
         match io.next_frame() {
             Ok(Some(Frame::Payload(payload))) => return Ok(payload),

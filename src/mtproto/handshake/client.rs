@@ -12,7 +12,7 @@ use crate::{
     clock::Now,
     crypto::{
         self, AuthKey,
-        dh::{Group, PublicValue},
+        dh::{Group, KNOWN_PRIME, PublicValue},
         kdf::{self, AesKeyIv},
         pq,
         rsa::PublicKey,
@@ -30,6 +30,7 @@ use super::{
     KeyKind, MAX_RETRIES, Mode, NewNonce, Nonces, NoncesMatched, PlainMsgIds, Verdict, check_nonce, decode, draw_secret,
     error::{Error, InvalidMessage, Message, PeerIncompatible, PeerMisbehaved, Refused},
     minimal, sealed,
+    watch::{Computed, Note, Secret, Watch},
 };
 
 /// What a client needs to know to make a key.
@@ -44,12 +45,14 @@ pub struct Config<'a> {
     pub mode: Mode,
     /// Who hears of each step.
     pub tracer: Tracer,
+    /// Who sees each value and each check.
+    pub watch: Watch,
 }
 
 impl<'a> Config<'a> {
     /// What is needed for a key, with nobody listening.
     pub fn new(keys: &'a [PublicKey], dc: DcId, mode: Mode) -> Self {
-        Self { keys, dc, mode, tracer: Tracer::off() }
+        Self { keys, dc, mode, tracer: Tracer::off(), watch: Watch::off() }
     }
 }
 
@@ -92,7 +95,7 @@ fn start_with(config: &Config<'_>, inner: Inner, rng: &mut dyn Rng) -> (ExpectRe
     let mut nonce = [0; 16];
     rng.fill_bytes(&mut nonce);
     // The keys are copied so that no state borrows: a handful, once per exchange.
-    let next = ExpectResPq { keys: config.keys.to_vec(), inner, mode: config.mode, nonce };
+    let next = ExpectResPq { keys: config.keys.to_vec(), inner, mode: config.mode, nonce, watch: config.watch.clone() };
     (next, functions::ReqPqMulti { nonce }.to_bytes())
 }
 
@@ -104,6 +107,7 @@ pub struct ExpectResPq {
     inner: Inner,
     mode: Mode,
     nonce: [u8; 16],
+    watch: Watch,
 }
 
 impl ExpectResPq {
@@ -116,25 +120,37 @@ impl ExpectResPq {
     /// The nonce is not ours, `pq` is not what it has to be, or the server offers no key that we know.
     pub fn handle(self, body: Bytes, rng: &mut dyn Rng) -> Result<(ExpectServerDhParams, Bytes), Error> {
         let enums::ResPq::Pq(answer) = decode(Message::ResPq, body)?;
-        check_nonce(Message::ResPq, answer.nonce, self.nonce)?;
+        let watch = &self.watch;
+        check_nonce(Message::ResPq, answer.nonce, self.nonce, watch)?;
         let nonces = Nonces { nonce: self.nonce, server_nonce: answer.server_nonce };
 
-        let pq = read_pq(&answer.pq)?;
-        let (p, q) = match pq::factorize(pq) {
-            Some((p, q)) if !broken(Check::PqOdd, p % 2 == 0) => (p, q),
+        let pq = read_pq(&answer.pq, watch)?;
+        let factors = pq::factorize(pq);
+        if let Some((p, q)) = factors {
+            watch.computed(|| Computed::Factors { pq, p, q });
+        }
+        // The check itself is in the factoring.
+        watch.note(|| Note::Checked { check: Check::PqFactorsPrime, holds: factors.is_some() });
+        let (p, q) = match factors {
+            Some((p, q)) if !watch.broken(Check::PqOdd, p % 2 == 0) => (p, q),
             Some(_) | None => return Err(PeerMisbehaved::PqNotTwoOddPrimes { pq }.into()),
         };
 
         let offered = answer.server_public_key_fingerprints;
         let known = self.keys.iter().find(|key| !broken(Check::KeyOffered, !offered.contains(&key.fingerprint())));
+        watch.note(|| Note::Checked { check: Check::KeyOffered, holds: known.is_some() });
         let Some(key) = known else { return Err(PeerIncompatible::NoCommonKey { offered }.into()) };
+        watch.computed(|| Computed::ServerKey { fingerprint: key.fingerprint() });
 
         let mut new_nonce = NewNonce(Zeroizing::new([0; 32]));
         rng.fill_bytes(&mut new_nonce.0[..]);
+        watch.computed(|| Computed::NewNonce(Secret::new(&new_nonce.0[..])));
 
         let (p, q) = (minimal(p), minimal(q));
         let inner = Zeroizing::new(self.inner_data(&nonces, &answer.pq, &p, &q, &new_nonce));
+        watch.note(|| Note::Inside { message: Message::PqInnerData, body: Secret::new(&inner) });
         let encrypted = key.encrypt_pad(&inner, rng).expect("p_q_inner_data has at most 112 bytes of the 144 that fit");
+        watch.computed(|| Computed::RsaPad { data: inner.len(), encrypted: encrypted.len() });
         let request = functions::ReqDhParams {
             nonce: nonces.nonce,
             server_nonce: nonces.server_nonce,
@@ -143,7 +159,8 @@ impl ExpectResPq {
             public_key_fingerprint: key.fingerprint(),
             encrypted_data: Bytes::copy_from_slice(&encrypted),
         };
-        let next = ExpectServerDhParams { nonces, new_nonce, mode: self.mode, pq, fingerprint: key.fingerprint() };
+        let fingerprint = key.fingerprint();
+        let next = ExpectServerDhParams { nonces, new_nonce, mode: self.mode, pq, fingerprint, watch: self.watch };
         Ok((next, request.to_bytes()))
     }
 
@@ -172,13 +189,13 @@ impl ExpectResPq {
 }
 
 /// `pq` as a number. Leading zeros do not change it.
-fn read_pq(bytes: &[u8]) -> Result<u64, PeerMisbehaved> {
+fn read_pq(bytes: &[u8], watch: &Watch) -> Result<u64, PeerMisbehaved> {
     let len = bytes.len();
-    if broken(Check::PqLength, len > 8) {
+    if watch.broken(Check::PqLength, len > 8) {
         return Err(PeerMisbehaved::PqTooLong { len });
     }
     let pq = bytes.iter().fold(0, |pq, byte| pq << 8 | u64::from(*byte));
-    if broken(Check::PqSize, pq > i64::MAX.cast_unsigned()) {
+    if watch.broken(Check::PqSize, pq > i64::MAX.cast_unsigned()) {
         return Err(PeerMisbehaved::PqTooLarge { pq });
     }
     Ok(pq)
@@ -193,6 +210,7 @@ pub struct ExpectServerDhParams {
     mode: Mode,
     pq: u64,
     fingerprint: i64,
+    watch: Watch,
 }
 
 /// The least that `server_DH_inner_data` takes: the fixed fields and two empty numbers.
@@ -216,28 +234,34 @@ impl ExpectServerDhParams {
     /// Nonces that are not of this exchange, an encrypted part that does not prove that the server knows the new nonce, a group or a
     /// `g_a` that is not safe; or the server's refusal, if it proves to be the server's.
     pub fn handle(self, body: Bytes, now: Now, rng: &mut dyn Rng) -> Result<(ExpectDhGen, Bytes), Error> {
+        let watch = &self.watch;
         let answer = match decode(Message::ServerDhParams, body)? {
             enums::ServerDhParams::Ok(answer) => answer,
             enums::ServerDhParams::Fail(fail) => {
-                self.nonces.check(Message::ServerDhParams, fail.nonce, fail.server_nonce)?;
+                self.nonces.check(Message::ServerDhParams, fail.nonce, fail.server_nonce, watch)?;
                 let proven = crypto::constant_time_eq(&fail.new_nonce_hash, &self.new_nonce.plain_hash());
-                return Err(match broken(Check::DhParamsFailHash, !proven) {
+                return Err(match watch.broken(Check::DhParamsFailHash, !proven) {
                     false => Refused::DhParams.into(),
                     true => PeerMisbehaved::DhParamsFailHashMismatch.into(),
                 });
             }
         };
-        self.nonces.check(Message::ServerDhParams, answer.nonce, answer.server_nonce)?;
+        self.nonces.check(Message::ServerDhParams, answer.nonce, answer.server_nonce, watch)?;
 
         let cipher = kdf::tmp_aes(&self.nonces.server_nonce, &self.new_nonce.0);
+        watch.computed(|| Computed::TmpAes { key: Secret::new(&cipher.key), iv: Secret::new(&cipher.iv) });
         let message = Message::ServerDhInnerData;
-        let (inner, authentic) = sealed::open(&cipher, &answer.encrypted_answer, message, MIN_SERVER_INNER)?;
+        let (inner, authentic) = sealed::open(&cipher, &answer.encrypted_answer, message, MIN_SERVER_INNER, watch)?;
         let enums::ServerDhInnerData::Data(inner) = inner;
-        let matched = self.nonces.check(message, inner.nonce, inner.server_nonce)?;
-        let group = Group::check(inner.g, &inner.dh_prime).map_err(PeerMisbehaved::BadGroup)?;
-        let g_a = group.check_public(&inner.g_a).map_err(|error| PeerMisbehaved::BadPublicValue { name: "g_a", error })?;
+        let matched = self.nonces.check(message, inner.nonce, inner.server_nonce, watch)?;
+        watch.computed(|| Computed::Prime { known: inner.dh_prime[..] == KNOWN_PRIME });
+        let mut each = |check, holds| watch.note(|| Note::Checked { check, holds });
+        let group = Group::check_telling(inner.g, &inner.dh_prime, &mut each).map_err(PeerMisbehaved::BadGroup)?;
+        let bad_g_a = |error| PeerMisbehaved::BadPublicValue { name: "g_a", error };
+        let g_a = group.check_public_telling(&inner.g_a, &mut each).map_err(bad_g_a)?;
 
         let server_time = i64::from(inner.server_time);
+        watch.computed(|| Computed::Clock { server: server_time, offset: server_time.saturating_sub(now.unix()) });
         let exchange = Exchange {
             nonces: self.nonces,
             new_nonce: self.new_nonce,
@@ -245,6 +269,7 @@ impl ExpectServerDhParams {
             offer: Offer { group, g_a, _matched: matched, _authentic: authentic },
             time_offset: server_time.saturating_sub(now.unix()),
             kind: self.mode.kind(server_time),
+            watch: self.watch,
         };
         Ok(ExpectDhGen::attempt(exchange.into(), 0, 0, rng))
     }
@@ -268,6 +293,7 @@ struct Exchange {
     offer: Offer,
     time_offset: i64,
     kind: KeyKind,
+    watch: Watch,
 }
 
 /// `set_client_DH_params` was sent; `dh_gen_ok`, `dh_gen_retry` or `dh_gen_fail` is to come.
@@ -297,13 +323,16 @@ impl std::fmt::Debug for ExpectDhGen {
 impl ExpectDhGen {
     /// One attempt: a new secret, our half of the exchange for it, and the key that results.
     fn attempt(exchange: Box<Exchange>, retry_id: i64, retries: u8, rng: &mut dyn Rng) -> (Self, Bytes) {
-        let Exchange { nonces, cipher, offer, .. } = &*exchange;
+        let Exchange { nonces, cipher, offer, watch, .. } = &*exchange;
         let (secret, g_b) = draw_secret(&offer.group, rng);
+        watch.computed(|| Computed::Exponent { b: Secret::new(&secret[..]), g_b: g_b.as_bytes() });
         let auth_key = offer.group.shared(&offer.g_a, &secret);
+        watch.computed(|| Computed::AuthKey { key: Secret::new(auth_key.as_bytes()), id: auth_key.id() });
 
         let Nonces { nonce, server_nonce } = *nonces;
         let inner = types::ClientDhInnerData { nonce, server_nonce, retry_id, g_b: Bytes::copy_from_slice(g_b.as_bytes()) };
         let inner = enums::ClientDhInnerData::from(inner).to_bytes();
+        watch.note(|| Note::Inside { message: Message::ClientDhInnerData, body: Secret::new(&inner) });
         let encrypted_data = sealed::seal(cipher, &inner, rng);
         let request = functions::SetClientDhParams { nonce, server_nonce, encrypted_data }.to_bytes();
         (Self { exchange, auth_key, retries }, request)
@@ -331,17 +360,19 @@ impl ExpectDhGen {
             enums::SetClientDhParamsAnswer::DhGenRetry(it) => (Verdict::Retry, it.nonce, it.server_nonce, it.new_nonce_hash2),
             enums::SetClientDhParamsAnswer::DhGenFail(it) => (Verdict::Fail, it.nonce, it.server_nonce, it.new_nonce_hash3),
         };
-        self.exchange.nonces.check(Message::DhGen, nonce, server_nonce)?;
+        let watch = &self.exchange.watch;
+        self.exchange.nonces.check(Message::DhGen, nonce, server_nonce, watch)?;
         let expected = self.exchange.new_nonce.hash(verdict, &self.auth_key);
         let check = match verdict {
             Verdict::Ok => Check::NewNonceHash1,
             Verdict::Retry => Check::NewNonceHash2,
             Verdict::Fail => Check::NewNonceHash3,
         };
-        let proven = !broken(check, !crypto::constant_time_eq(&hash, &expected));
+        let proven = !watch.broken(check, !crypto::constant_time_eq(&hash, &expected));
         match verdict {
             Verdict::Ok if proven => Ok(Outcome::Done(self.establish())),
-            Verdict::Retry if proven && !broken(Check::RetriesEnd, self.retries >= MAX_RETRIES) => {
+            Verdict::Retry if proven && !watch.broken(Check::RetriesEnd, self.retries >= MAX_RETRIES) => {
+                watch.computed(|| Computed::Retry { count: self.retries + 1 });
                 let (next, body) = Self::attempt(self.exchange, self.auth_key.aux_hash(), self.retries + 1, rng);
                 Ok(Outcome::Retry(next, body))
             }
@@ -354,8 +385,12 @@ impl ExpectDhGen {
     }
 
     fn establish(self) -> Established {
-        let Exchange { nonces, new_nonce, time_offset, kind, .. } = *self.exchange;
-        Established { auth_key: self.auth_key, salt: new_nonce.first_salt(&nonces.server_nonce), time_offset, kind }
+        let Exchange { nonces, new_nonce, time_offset, kind, watch, .. } = *self.exchange;
+        let Self { auth_key, .. } = self;
+        let salt = new_nonce.first_salt(&nonces.server_nonce);
+        let key_id = auth_key.id();
+        watch.note(|| Note::Established { key_id, key: Secret::new(auth_key.as_bytes()), salt: &salt, kind });
+        Established { auth_key, salt, time_offset, kind }
     }
 }
 
@@ -366,6 +401,7 @@ pub struct ClientHandshake {
     state: State,
     ids: PlainMsgIds,
     tracer: Tracer,
+    watch: Watch,
 }
 
 #[cfg_attr(test, derive(Clone))]
@@ -373,6 +409,26 @@ enum State {
     ResPq(ExpectResPq),
     ServerDhParams(ExpectServerDhParams),
     DhGen(ExpectDhGen),
+}
+
+impl State {
+    /// The server's message that is to come.
+    const fn awaited(&self) -> Message {
+        match self {
+            Self::ResPq(_) => Message::ResPq,
+            Self::ServerDhParams(_) => Message::ServerDhParams,
+            Self::DhGen(_) => Message::DhGen,
+        }
+    }
+
+    /// The message of ours that led here.
+    const fn said(&self) -> Message {
+        match self {
+            Self::ResPq(_) => Message::ReqPq,
+            Self::ServerDhParams(_) => Message::ReqDhParams,
+            Self::DhGen(_) => Message::SetClientDhParams,
+        }
+    }
 }
 
 /// What follows from a frame.
@@ -390,7 +446,8 @@ impl ClientHandshake {
         let mut ids = PlainMsgIds::client();
         let frame = plain::encode(ids.next(now), &body);
         config.tracer.emit(now, || step("req_pq_multi", format!("for {}", config.dc)));
-        (Self { state: State::ResPq(next), ids, tracer: config.tracer.clone() }, frame)
+        config.watch.note(|| Note::Sent { message: Message::ReqPq, body: &body, frame: frame.len() });
+        (Self { state: State::ResPq(next), ids, tracer: config.tracer.clone(), watch: config.watch.clone() }, frame)
     }
 
     /// Takes a frame from the server.
@@ -399,15 +456,18 @@ impl ClientHandshake {
     ///
     /// See [`Error`]. The exchange is over then; a new one begins with [`ClientHandshake::new`].
     pub fn handle_frame(self, frame: Bytes, now: Now, rng: &mut dyn Rng) -> Result<Step, Error> {
-        let Self { state, ids, tracer } = self;
-        let advanced = plain::decode(frame)
-            .map_err(|error| InvalidMessage::from(error).into())
-            .and_then(|(_, body)| Self::advance(state, body, now, rng, &tracer));
+        let Self { state, ids, tracer, watch } = self;
+        let len = frame.len();
+        let advanced = plain::decode(frame).map_err(|error| InvalidMessage::from(error).into()).and_then(|(_, body)| {
+            watch.note(|| Note::Received { message: state.awaited(), body: &body, frame: len });
+            Self::advance(state, body, now, rng, &tracer)
+        });
         match advanced {
             Ok(Advance::Send(state, body)) => {
                 let mut ids = ids;
                 let frame = plain::encode(ids.next(now), &body);
-                Ok(Step::Send(Self { state, ids, tracer }, frame))
+                watch.note(|| Note::Sent { message: state.said(), body: &body, frame: frame.len() });
+                Ok(Step::Send(Self { state, ids, tracer, watch }, frame))
             }
             Ok(Advance::Done(established)) => {
                 tracer.emit(now, || Event::AuthKeyReady { id: established.auth_key.id(), fresh: true });
@@ -415,6 +475,7 @@ impl ClientHandshake {
             }
             Err(error) => {
                 tracer.emit(now, || Event::CheckFailed { rule: error.rule().into(), detail: error.to_string() });
+                watch.note(|| Note::Failed(&error));
                 Err(error)
             }
         }

@@ -26,6 +26,7 @@
 //!   drives them with whole frames.
 //! * [`server`]: `ExpectReqPq` → `ExpectReqDhParams` → `ExpectSetClientDhParams` → [`server::Established`], and
 //!   [`ServerHandshake`].
+//! * [`watch`]: the client's side in full detail, for whoever wants to see it.
 //! * [`Error`]: one variant for each rule, by whose fault it is.
 
 use std::{fmt, time::Duration};
@@ -35,7 +36,7 @@ use rand::Rng;
 use zeroize::Zeroizing;
 
 use crate::{
-    check::{Check, broken},
+    check::Check,
     clock::Now,
     crypto::{
         AuthKey,
@@ -46,12 +47,15 @@ use crate::{
     tl::Deserialize,
 };
 
+use self::watch::Watch;
+
 pub mod client;
 pub mod error;
 mod sealed;
 pub mod server;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 pub use self::{
     client::ClientHandshake,
@@ -111,9 +115,15 @@ struct NoncesMatched(());
 
 impl Nonces {
     /// Checks the nonces of `message`.
-    fn check(&self, message: Message, nonce: [u8; 16], server_nonce: [u8; 16]) -> Result<NoncesMatched, PeerMisbehaved> {
-        check_nonce(message, nonce, self.nonce)?;
-        if broken(message.server_nonce_check(), server_nonce != self.server_nonce) {
+    fn check(
+        &self,
+        message: Message,
+        nonce: [u8; 16],
+        server_nonce: [u8; 16],
+        watch: &Watch,
+    ) -> Result<NoncesMatched, PeerMisbehaved> {
+        check_nonce(message, nonce, self.nonce, watch)?;
+        if watch.broken(message.server_nonce_check(), server_nonce != self.server_nonce) {
             let (found, expected) = (Nonce(server_nonce), Nonce(self.server_nonce));
             return Err(PeerMisbehaved::ServerNonceMismatch { message, found, expected });
         }
@@ -122,8 +132,8 @@ impl Nonces {
 }
 
 /// Checks the client's nonce alone, in the one message that introduces the server's.
-fn check_nonce(message: Message, found: [u8; 16], expected: [u8; 16]) -> Result<(), PeerMisbehaved> {
-    if broken(message.nonce_check(), found != expected) {
+fn check_nonce(message: Message, found: [u8; 16], expected: [u8; 16], watch: &Watch) -> Result<(), PeerMisbehaved> {
+    if watch.broken(message.nonce_check(), found != expected) {
         return Err(PeerMisbehaved::NonceMismatch { message, found: Nonce(found), expected: Nonce(expected) });
     }
     Ok(())

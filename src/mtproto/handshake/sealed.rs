@@ -8,12 +8,15 @@ use bytes::Bytes;
 use rand::Rng;
 
 use crate::{
-    check::{Check, broken},
+    check::Check,
     crypto::{self, hash::sha1, kdf::AesKeyIv},
     tl::{Deserialize, Reader},
 };
 
-use super::error::{Error, InvalidMessage, Message, PeerMisbehaved};
+use super::{
+    error::{Error, InvalidMessage, Message, PeerMisbehaved},
+    watch::{Note, Secret, Watch},
+};
 
 const HASH_LEN: usize = 20;
 const BLOCK: usize = 16;
@@ -48,16 +51,17 @@ pub(super) fn open<T: Deserialize>(
     encrypted: &[u8],
     message: Message,
     min: usize,
+    watch: &Watch,
 ) -> Result<(T, Authentic), Error> {
     let (len, min) = (encrypted.len(), (HASH_LEN + min).next_multiple_of(BLOCK));
-    if broken(Check::SealedMost, len > MAX_LEN) {
+    if watch.broken(Check::SealedMost, len > MAX_LEN) {
         return Err(PeerMisbehaved::EncryptedTooLong { message, len, max: MAX_LEN }.into());
     }
-    if broken(Check::SealedLeast, len < min) {
+    if watch.broken(Check::SealedLeast, len < min) {
         return Err(PeerMisbehaved::EncryptedTooShort { message, len, min }.into());
     }
     let mut plaintext = encrypted.to_vec();
-    if broken(Check::SealedBlocks, cipher.decrypt(&mut plaintext).is_err()) {
+    if watch.broken(Check::SealedBlocks, cipher.decrypt(&mut plaintext).is_err()) {
         return Err(PeerMisbehaved::EncryptedNotBlockAligned { message, len }.into());
     }
 
@@ -69,13 +73,14 @@ pub(super) fn open<T: Deserialize>(
         Ok(value) => {
             let end = reader.position();
             let authentic = content.get(..end).is_some_and(|used| is_hash_of(&hash, used));
-            if broken(Check::SealedHash, !authentic) {
+            if watch.broken(Check::SealedHash, !authentic) {
                 return Err(PeerMisbehaved::InnerHashMismatch { message }.into());
             }
             let len = reader.remaining();
-            if broken(Check::SealedPadding, len > MAX_PADDING) {
+            if watch.broken(Check::SealedPadding, len > MAX_PADDING) {
                 return Err(PeerMisbehaved::InnerPaddingTooLong { message, len }.into());
             }
+            watch.note(|| Note::Inside { message, body: Secret::new(content.get(..end).unwrap_or_default()) });
             Ok((value, Authentic(())))
         }
         Err(error) => {

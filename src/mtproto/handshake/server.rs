@@ -36,6 +36,7 @@ use super::{
     KeyKind, MAX_RETRIES, Mode, NewNonce, Nonces, NoncesMatched, PlainMsgIds, Verdict, decode, draw_secret,
     error::{Error, InvalidMessage, Message, PeerIncompatible, PeerMisbehaved, Refused},
     minimal, sealed,
+    watch::Watch,
 };
 
 /// How often one connection may begin an exchange. A client that lost its thread begins anew; nobody does so sixteen times.
@@ -174,7 +175,7 @@ impl ExpectReqDhParams {
     /// is not what RSA_PAD makes; another data centre; a lifetime that is none.
     pub fn handle(self, body: Bytes, now: Now, rng: &mut dyn Rng) -> Result<(ExpectSetClientDhParams, Bytes), Error> {
         let request: functions::ReqDhParams = decode(Message::ReqDhParams, body)?;
-        self.nonces.check(Message::ReqDhParams, request.nonce, request.server_nonce)?;
+        self.nonces.check(Message::ReqDhParams, request.nonce, request.server_nonce, &Watch::off())?;
         if broken(Check::FactorP, request.p != self.p) || broken(Check::FactorQ, request.q != self.q) {
             return Err(PeerMisbehaved::FactorsMismatch.into());
         }
@@ -241,7 +242,7 @@ impl ExpectReqDhParams {
             }
         };
         let new_nonce = NewNonce(Zeroizing::new(new_nonce));
-        let matched = self.nonces.check(message, nonces.0, nonces.1)?;
+        let matched = self.nonces.check(message, nonces.0, nonces.1, &Watch::off())?;
         if broken(Check::InnerPq, pq != self.pq) {
             return Err(PeerMisbehaved::InnerPqMismatch.into());
         }
@@ -298,11 +299,12 @@ impl ExpectSetClientDhParams {
     /// `retry_id`, a `g_b` that is not safe.
     pub fn handle(mut self, body: Bytes, is_taken: &mut dyn FnMut(i64) -> bool) -> Result<Outcome, Error> {
         let request: functions::SetClientDhParams = decode(Message::SetClientDhParams, body)?;
-        self.nonces.check(Message::SetClientDhParams, request.nonce, request.server_nonce)?;
+        self.nonces.check(Message::SetClientDhParams, request.nonce, request.server_nonce, &Watch::off())?;
         let message = Message::ClientDhInnerData;
-        let (inner, _authentic) = sealed::open(&self.cipher, &request.encrypted_data, message, MIN_CLIENT_INNER)?;
+        let (inner, _authentic) =
+            sealed::open(&self.cipher, &request.encrypted_data, message, MIN_CLIENT_INNER, &Watch::off())?;
         let enums::ClientDhInnerData::Data(inner) = inner;
-        self.nonces.check(message, inner.nonce, inner.server_nonce)?;
+        self.nonces.check(message, inner.nonce, inner.server_nonce, &Watch::off())?;
         if broken(Check::RetryId, inner.retry_id != self.retry_id) {
             return Err(PeerMisbehaved::RetryIdMismatch { found: inner.retry_id, expected: self.retry_id }.into());
         }

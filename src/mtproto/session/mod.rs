@@ -473,6 +473,21 @@ impl Session {
         }
     }
 
+    /// Pings now, whatever the policy says (client role); not while a ping is under way. [`rtt`](Self::rtt) tells what came of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::WrongRole`] in the server role.
+    pub fn ping(&mut self) -> Result<(), ApiMisuse> {
+        match &mut self.role {
+            Role::Client(client) => {
+                client.ping_now(&mut self.core);
+                Ok(())
+            }
+            Role::Server(_) => Err(ApiMisuse::WrongRole),
+        }
+    }
+
     /// Asks the server to forget another session of this key (client role). Ends with [`Event::SessionDestroyed`].
     ///
     /// # Errors

@@ -206,7 +206,7 @@ impl Driver {
 }
 
 /// How a fresh stream to an address is made to carry frames.
-pub(super) fn opening(config: &LinkConfig, addr: SocketAddr, tracer: Tracer) -> Opening {
+pub(in crate::net) fn opening(config: &LinkConfig, addr: SocketAddr, tracer: Tracer) -> Opening {
     let (dialer, timeout) = (Arc::clone(&config.dialer), config.dial_timeout);
     Opening {
         carrier: config.carrier,

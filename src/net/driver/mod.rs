@@ -17,7 +17,7 @@ mod refusals;
 mod requests;
 mod sessions;
 
-pub(super) use self::connect::{draw_session_id, next_connection};
+pub(super) use self::connect::{draw_session_id, next_connection, opening};
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
@@ -526,7 +526,7 @@ fn broken(error: &std::io::Error) -> End {
     }
 }
 
-fn seed(rng: &mut StdRng) -> [u8; 32] {
+pub(super) fn seed(rng: &mut StdRng) -> [u8; 32] {
     let mut seed = [0; 32];
     rng.fill_bytes(&mut seed);
     seed

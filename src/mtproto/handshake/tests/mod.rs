@@ -107,7 +107,7 @@ impl Secrets {
     }
 
     fn open<T: Deserialize>(&self, encrypted: &[u8]) -> T {
-        sealed::open(&self.cipher, encrypted, Message::DhGen, 0).unwrap().0
+        sealed::open(&self.cipher, encrypted, Message::DhGen, 0, &Watch::off()).unwrap().0
     }
 
     /// A hash, some bytes that need not be a message, and `padding` zeros at least.

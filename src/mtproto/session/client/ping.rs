@@ -140,6 +140,12 @@ impl Ping {
 }
 
 impl Client {
+    /// Somebody wants to know at once.
+    pub(in super::super) fn ping_now(&mut self, core: &mut Core) {
+        self.ping.due |= self.ping.awaited.is_none();
+        core.hurry |= self.ping.due;
+    }
+
     /// A request is sent: a sign of life is to be expected.
     pub(super) fn expect_sound(&mut self, core: &mut Core, now: Now) {
         self.ping.impatience = 0;
