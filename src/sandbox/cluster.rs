@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::policy::{Open, Policy};
+use super::server::work::Services;
 use super::server::{self, Shared};
 use super::services::{DcInfo, Settings};
 use super::state::{self, State};
@@ -182,7 +183,7 @@ impl Cluster {
         };
         let public_key = key.public().to_pem();
         let (alive_sender, alive) = mpsc::channel(1);
-        let shared = Arc::new(Shared::new(state, settings, config.policy, Arc::new([key]), config.tracer.0, alive_sender));
+        let shared = Arc::new(Shared::new(state, Services { settings, policy: config.policy }, Arc::new([key]), config.tracer.0, alive_sender));
         let (stop, stopped) = watch::channel(false);
         let tasks = (1..)
             .zip(listeners)

@@ -4,12 +4,12 @@ use bytes::Bytes;
 
 use super::*;
 use crate::ids::{DcId, SeqNo};
-use crate::trace::ConnId;
+use crate::trace::{ConnId, Role};
 
 const GET_CONFIG: u32 = 0xc4f9_186b;
 
 fn record(event: Event) -> Record {
-    Record { at: Duration::from_millis(1_700_000_000_123), conn: ConnId(1), dc: DcId(2), event }
+    Record { at: Duration::from_millis(1_700_000_000_123), conn: ConnId(1), dc: DcId(2), role: Role::Client, event }
 }
 
 fn told(event: Event) -> String {

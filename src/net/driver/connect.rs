@@ -223,8 +223,8 @@ pub(super) fn opening(config: &LinkConfig, addr: SocketAddr, tracer: Tracer) -> 
     }
 }
 
-/// Connections of this process, over all clients: the number that traces show.
-pub(in crate::net) fn next_connection() -> ConnId {
+/// Connections of this process, in whatever role: the number that traces show.
+pub(crate) fn next_connection() -> ConnId {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     ConnId(NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -17,7 +17,8 @@ mod refusals;
 mod requests;
 mod sessions;
 
-pub(super) use self::connect::{draw_session_id, next_connection};
+pub(super) use self::connect::draw_session_id;
+pub(crate) use self::connect::next_connection;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
