@@ -1,10 +1,13 @@
 //! Trace sinks: where the records of [`crate::trace`] go.
 //!
+//! * `bridge`: between a client and data centres whose keys we hold (a feature of its own).
 //! * [`human`]: one aligned line an event, for people.
 //! * [`units`]: how spans, sizes and times are written in it.
 //! * [`collect`]: keeps them, for tests (it lives with the trace, so that the core's tests can use it without this floor).
 //! * here: [`Tee`], several sinks at once.
 
+#[cfg(feature = "bridge")]
+pub mod bridge;
 pub mod human;
 pub mod units;
 

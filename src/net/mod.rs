@@ -45,7 +45,7 @@ pub use dial::{DialFuture, Dialer, Stream, TcpDialer, dial};
 pub use error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
 pub use host::{Host, HostError, KeyVerdict, Status};
 pub use key::{KeyMaterial, KeySlot};
-pub use link::{Link, LinkConfig, Pfs, Prelude};
+pub use link::{Link, LinkConfig, Order, Pfs, Prelude, Submitted};
 pub use proxy::{FakeTls, ProxyDialer, ProxyError};
 pub use race::{DialMemory, HEAD_START, Remembering};
 pub use temp::{KeyUse, PfsPolicy, TempMaterial, TempSlot};

@@ -132,7 +132,7 @@ impl Driver {
         let reason = end.to_string();
         self.note_end();
         match end {
-            End::Closed => return,
+            End::Closed | End::Rested => return,
             End::Lost(_) => {}
             End::Host(error) => return self.give_up(&RequestError::Host(error)),
             End::Barred(error) => return self.give_up(&error.into()),

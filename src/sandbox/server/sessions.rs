@@ -112,6 +112,15 @@ impl<A: Answers> Inner<A> {
         }
     }
 
+    /// A connection of the session's, if it has one.
+    pub(crate) fn conn(&self) -> Option<ConnId> {
+        match &self.owner {
+            Some(Owner::Stream(conn, _)) => Some(*conn),
+            Some(Owner::Http(turns)) => turns.conn(),
+            None => None,
+        }
+    }
+
     /// Over HTTP: a request of this session came. `None` if the session is elsewhere meanwhile.
     pub(super) fn ask(&mut self, now: Now, conn: ConnId) -> Option<Turn> {
         let wait = self.session.take_http_wait();
