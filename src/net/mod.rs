@@ -40,8 +40,8 @@ mod wire;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
-pub(crate) use driver::next_connection;
 pub use dial::{DialFuture, Dialer, Stream, TcpDialer, dial};
+pub(crate) use driver::next_connection;
 pub use error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
 pub use host::{Host, HostError, KeyVerdict, Status};
 pub use key::{KeyMaterial, KeySlot};

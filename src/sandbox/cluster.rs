@@ -183,7 +183,13 @@ impl Cluster {
         };
         let public_key = key.public().to_pem();
         let (alive_sender, alive) = mpsc::channel(1);
-        let shared = Arc::new(Shared::new(state, Services { settings, policy: config.policy }, Arc::new([key]), config.tracer.0, alive_sender));
+        let shared = Arc::new(Shared::new(
+            state,
+            Services { settings, policy: config.policy },
+            Arc::new([key]),
+            config.tracer.0,
+            alive_sender,
+        ));
         let (stop, stopped) = watch::channel(false);
         let tasks = (1..)
             .zip(listeners)

@@ -7,11 +7,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::ids::MsgId;
-use crate::tl::api::functions as f;
-use crate::tl::{Deserialize as _, Identifiable as _, RawObject};
-
-/// Wrappers that are looked through; nobody needs more than four.
-const MAX_WRAPPERS: usize = 8;
+use crate::mtproto::wrappers::{self, MAX_WRAPPERS, Peeled};
 
 /// A call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +29,13 @@ impl Call {
         let mut after = Vec::new();
         let mut rest = body.clone();
         for _ in 0..MAX_WRAPPERS {
-            let Some(wrapper) = unwrap(&rest) else { break };
-            let own = rest.len().saturating_sub(wrapper.query.len());
-            match wrapper.after {
-                Some(ids) => after.extend(ids.into_iter().map(MsgId)),
+            let Some(Peeled { query, after: named }) = wrappers::peel(&rest) else { break };
+            let own = rest.len().saturating_sub(query.len());
+            match named {
+                Some(ids) => after.extend(ids),
                 None => head.extend_from_slice(rest.get(..own).unwrap_or_default()),
             }
-            rest = wrapper.query;
+            rest = query;
         }
         let inner = head.len();
         let method = constructor(&rest);
@@ -77,48 +73,11 @@ pub(super) fn constructor(body: &[u8]) -> u32 {
     body.first_chunk().map_or(0, |id| u32::from_le_bytes(*id))
 }
 
-struct Wrapper {
-    query: Bytes,
-    /// The messages that it names, if it is one of those that do.
-    after: Option<Vec<i64>>,
-}
-
-/// Takes one wrapper off, if there is one.
-fn unwrap(body: &Bytes) -> Option<Wrapper> {
-    macro_rules! passed_on {
-        ($($wrapper:ident),*) => {
-            match constructor(body) {
-                $(f::$wrapper::<RawObject>::ID => {
-                    f::$wrapper::<RawObject>::from_bytes(body.clone()).ok().map(|w| Wrapper { query: w.query.0, after: None })
-                })*
-                _ => None,
-            }
-        };
-    }
-    match constructor(body) {
-        f::InvokeAfterMsg::<RawObject>::ID => {
-            let wrapper = f::InvokeAfterMsg::<RawObject>::from_bytes(body.clone()).ok()?;
-            Some(Wrapper { query: wrapper.query.0, after: Some(vec![wrapper.msg_id]) })
-        }
-        f::InvokeAfterMsgs::<RawObject>::ID => {
-            let wrapper = f::InvokeAfterMsgs::<RawObject>::from_bytes(body.clone()).ok()?;
-            Some(Wrapper { query: wrapper.query.0, after: Some(wrapper.msg_ids) })
-        }
-        _ => passed_on!(
-            InvokeWithLayer,
-            InitConnection,
-            InvokeWithoutUpdates,
-            InvokeWithMessagesRange,
-            InvokeWithTakeout,
-            InvokeWithBusinessConnection
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tl::Serialize as _;
+    use crate::tl::api::functions as f;
+    use crate::tl::{Identifiable as _, Serialize as _};
 
     fn config() -> Bytes {
         f::help::GetConfig.to_bytes()
@@ -128,7 +87,8 @@ mod tests {
     fn what_names_no_message_is_passed_on_as_it_is() {
         let plain = Call::read(config());
         assert_eq!((plain.body(), plain.bare(), plain.method), (config(), config(), f::help::GetConfig::ID));
-        let wrapped = f::InvokeWithLayer { layer: 230, query: f::InvokeWithoutUpdates { query: f::help::GetConfig } }.to_bytes();
+        let wrapped =
+            f::InvokeWithLayer { layer: 230, query: f::InvokeWithoutUpdates { query: f::help::GetConfig } }.to_bytes();
         let call = Call::read(wrapped.clone());
         assert_eq!((call.body(), call.bare(), call.method), (wrapped, config(), f::help::GetConfig::ID));
         assert!(call.after.is_empty());
@@ -138,7 +98,8 @@ mod tests {
     fn what_names_messages_is_taken_out_wherever_it_is() {
         let without = f::InvokeWithLayer { layer: 230, query: f::help::GetConfig }.to_bytes();
         let inside = f::InvokeWithLayer { layer: 230, query: f::InvokeAfterMsg { msg_id: 4, query: f::help::GetConfig } };
-        let around = f::InvokeAfterMsgs { msg_ids: vec![4, 8], query: f::InvokeWithLayer { layer: 230, query: f::help::GetConfig } };
+        let around =
+            f::InvokeAfterMsgs { msg_ids: vec![4, 8], query: f::InvokeWithLayer { layer: 230, query: f::help::GetConfig } };
         for (bytes, ids) in [(inside.to_bytes(), vec![MsgId(4)]), (around.to_bytes(), vec![MsgId(4), MsgId(8)])] {
             let call = Call::read(bytes);
             assert_eq!((call.body(), call.bare(), call.after), (without.clone(), config(), ids));
@@ -155,7 +116,8 @@ mod tests {
 
     #[test]
     fn no_prefix_of_a_wrapped_call_is_trouble() {
-        let bytes = f::InvokeAfterMsgs { msg_ids: vec![1, 2], query: f::InvokeWithLayer { layer: 1, query: f::help::GetConfig } };
+        let bytes =
+            f::InvokeAfterMsgs { msg_ids: vec![1, 2], query: f::InvokeWithLayer { layer: 1, query: f::help::GetConfig } };
         let bytes = bytes.to_bytes();
         for len in 0..bytes.len() {
             let call = Call::read(bytes.slice(..len));

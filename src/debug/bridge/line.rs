@@ -38,13 +38,7 @@ impl Line {
             seed: rand::random(),
             ..relay.link.clone()
         };
-        let ear = Ear {
-            shared: Arc::downgrade(shared),
-            slot: Arc::downgrade(slot),
-            dc,
-            client,
-            begun: AtomicBool::new(false),
-        };
+        let ear = Ear { shared: Arc::downgrade(shared), slot: Arc::downgrade(slot), dc, client, begun: AtomicBool::new(false) };
         Ok(Self { link: Link::spawn(config, key, Arc::new(ear)), client })
     }
 }
@@ -82,7 +76,8 @@ impl Ear {
 impl Host for Ear {
     fn key_made(&self, established: &Established) -> Result<KeyMaterial, HostError> {
         let shared = self.shared.upgrade().ok_or_else(gone)?;
-        Keys::add(&shared.state, self.dc, self.client, established, shared.now().unix()).map_err(|error| Arc::new(error) as HostError)
+        Keys::add(&shared.state, self.dc, self.client, established, shared.now().unix())
+            .map_err(|error| Arc::new(error) as HostError)
     }
 
     /// A key that the data centre has forgotten is one that the client has lost.

@@ -264,7 +264,8 @@ impl Bridge {
         let rsa_keys = config.to.public_keys()?.into();
         let dir = config.dir.clone();
         let name = config.to.rsa_public_keys.iter().map(|key| key.split_whitespace().collect::<String>()).collect::<Vec<_>>();
-        let (state, key) = tokio::task::spawn_blocking(move || open(&dir, &name.join("\n"))).await.map_err(|_| StartError::Lost)??;
+        let (state, key) =
+            tokio::task::spawn_blocking(move || open(&dir, &name.join("\n"))).await.map_err(|_| StartError::Lost)??;
 
         let listeners = listen(&config, leads_to.len()).await?;
         let mut entrances = Vec::with_capacity(listeners.len());
@@ -305,8 +306,7 @@ impl Bridge {
             .collect();
         tasks.push(tokio::spawn(sweep(Arc::clone(&shared), stopped)));
         let shared = Arc::downgrade(&shared);
-        let bridge =
-            Self { dir: config.dir, entrances, public_key, fingerprint, notices, stop, tasks, alive, shared };
+        let bridge = Self { dir: config.dir, entrances, public_key, fingerprint, notices, stop, tasks, alive, shared };
         table.write(&bridge.file())?;
         Ok(bridge)
     }

@@ -141,12 +141,11 @@ impl Answers for Relay {
             return enqueue(shared, slot, Job { msg_id, call });
         }
         let (method, what) = (call.method, What::Object(call.bare()));
-        let verdict =
-            shared.answers.rules.judge(Subject { on: Direction::Request, dc: slot.key.dc, method, what });
+        let verdict = shared.answers.rules.judge(Subject { on: Direction::Request, dc: slot.key.dc, method, what });
         report(shared, slot, &verdict.applied, method, Some(msg_id));
         let go = {
             let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));
-            move || decide(&shared, &slot, Job { msg_id, call }, verdict.fate)
+            move || decide(&shared, &slot, Job { msg_id, call }, verdict.close, verdict.fate)
         };
         if verdict.delay.is_zero() {
             return go();
@@ -237,7 +236,10 @@ fn report(shared: &Shared, slot: &Slot, applied: &[(String, String)], method: u3
 }
 
 /// Does with a call what the rules say.
-fn decide(shared: &Arc<Shared>, slot: &Arc<Slot>, job: Job, fate: Fate) {
+fn decide(shared: &Arc<Shared>, slot: &Arc<Slot>, job: Job, close: bool, fate: Fate) {
+    if close {
+        slot.lock().dismiss(Dismissal::Wanted);
+    }
     let Job { msg_id, call } = job;
     match fate {
         Fate::Pass(What::Object(bare)) => {
@@ -246,7 +248,6 @@ fn decide(shared: &Arc<Shared>, slot: &Arc<Slot>, job: Job, fate: Fate) {
         }
         Fate::Answer(what) | Fate::Pass(what @ What::Error { .. }) => respond(shared, slot, msg_id, call.method, &what),
         Fate::Drop => swallow(shared, slot, msg_id),
-        Fate::Close => dismiss(shared, slot, msg_id),
     }
 }
 
@@ -254,11 +255,6 @@ fn swallow(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId) {
     let mut inner = slot.lock();
     inner.calls.finish(msg_id, false);
     pump(shared, slot, &mut inner);
-}
-
-fn dismiss(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId) {
-    swallow(shared, slot, msg_id);
-    slot.lock().dismiss(Dismissal::Wanted);
 }
 
 fn enqueue(shared: &Arc<Shared>, slot: &Arc<Slot>, job: Job) {
@@ -421,10 +417,12 @@ async fn carry(shared: Arc<Shared>, slot: Arc<Slot>, msg_id: MsgId, method: u32,
     if !verdict.delay.is_zero() {
         tokio::time::sleep(verdict.delay).await;
     }
+    if verdict.close {
+        slot.lock().dismiss(Dismissal::Wanted);
+    }
     match verdict.fate {
         Fate::Pass(what) | Fate::Answer(what) => respond(&shared, &slot, msg_id, method, &what),
         Fate::Drop => swallow(&shared, &slot, msg_id),
-        Fate::Close => dismiss(&shared, &slot, msg_id),
     }
 }
 
@@ -463,10 +461,14 @@ pub(super) fn updated(shared: &Arc<Shared>, slot: &Arc<Slot>, body: Bytes) {
     report(shared, slot, &verdict.applied, id, None);
     let go = {
         let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));
-        move || match verdict.fate {
-            Fate::Pass(What::Object(body)) => slot.lock().push(shared.now(), body),
-            Fate::Close => slot.lock().dismiss(Dismissal::Wanted),
-            _ => {}
+        move || {
+            let mut inner = slot.lock();
+            if verdict.close {
+                inner.dismiss(Dismissal::Wanted);
+            }
+            if let Fate::Pass(What::Object(body)) = verdict.fate {
+                inner.push(shared.now(), body);
+            }
         }
     };
     if verdict.delay == Duration::ZERO {

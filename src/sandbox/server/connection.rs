@@ -22,9 +22,7 @@ use crate::mtproto::envelope::{self, Opened};
 use crate::mtproto::handshake::server::{ServerHandshake, Step};
 use crate::mtproto::handshake::{self, KeyKind};
 use crate::mtproto::plain;
-use crate::mtproto::session::{
-    DeathCause, Event, FutureSalt, PeerMisbehaved, ServerParams, Session, SessionError,
-};
+use crate::mtproto::session::{DeathCause, Event, FutureSalt, PeerMisbehaved, ServerParams, Session, SessionError};
 use crate::net::websocket;
 use crate::sandbox::state;
 use crate::trace::{self, ConnId, Tracer};

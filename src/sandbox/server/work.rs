@@ -112,13 +112,7 @@ impl Answers for Services {
     const KEPT_BYTES: usize = 4 * MAX_UNSENT;
 
     fn calls(key: SessionKey) -> Calls {
-        Calls {
-            queues: Queues::default(),
-            user: None,
-            behind: key.key_id,
-            wants_updates: false,
-            finished: VecDeque::new(),
-        }
+        Calls { queues: Queues::default(), user: None, behind: key.key_id, wants_updates: false, finished: VecDeque::new() }
     }
 
     fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
@@ -308,9 +302,7 @@ fn finish(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, result: Result<
     let now = shared.now();
     let mut inner = slot.lock();
     let answered = match &result {
-        Ok(body) => {
-            inner.answer(now, msg_id, body.clone(), compress)
-        }
+        Ok(body) => inner.answer(now, msg_id, body.clone(), compress),
         Err(fault) => {
             if let Fault::Internal(error) = fault {
                 tracing::error!(%error, "the cluster's state failed");

@@ -33,7 +33,9 @@ enum Step {
 
 /// Why a text is no path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no path to a field: write names, numbers of items and `*`, with dots between them, as in `updates.*.message`")]
+#[error(
+    "'{0}' is no path to a field: write names, numbers of items and `*`, with dots between them, as in `updates.*.message`"
+)]
 pub struct PathError(pub String);
 
 /// Steps of a path, at most.

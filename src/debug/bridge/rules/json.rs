@@ -131,6 +131,8 @@ fn definition(ty: &Type, name: Option<&Json>, at: &str) -> Result<&'static Defin
             found.ok_or_else(|| JsonError::Constructor { at, name: name.clone(), expected })
         }
         (Type::Bare(name), None) => schema.constructor(name).ok_or(JsonError::Unnamed { at, expected }),
+        // Any object at all; that the schema lists one constructor under this name does not make it that one.
+        (Type::Boxed(name), None) if name == "Object" => Err(JsonError::Unnamed { at, expected }),
         (Type::Boxed(name) | Type::BareBoxed(name), None) => {
             let mut all = schema.constructors_of(name);
             all.next().filter(|_| all.next().is_none()).ok_or(JsonError::Unnamed { at, expected })
@@ -213,7 +215,9 @@ mod tests {
                 user_id: 1 << 40,
                 first_name: "Ada".into(),
                 last_name: "".into(),
-                usernames: vec![types::Username { editable: true, username: "ada".into(), ..types::Username::default() }.into()],
+                usernames: vec![
+                    types::Username { editable: true, username: "ada".into(), ..types::Username::default() }.into(),
+                ],
             }
             .into(),
             date: 5,

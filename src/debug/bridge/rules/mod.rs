@@ -79,7 +79,8 @@ pub enum Action {
     },
     /// The caller is answered with this object.
     Answer(Bytes),
-    /// The client's connection is closed.
+    /// The client's connection is closed; what was on its way goes on, and waits for the client to come back. Other rules may see to it
+    /// as well.
     Close,
 }
 
@@ -110,8 +111,6 @@ pub(super) enum Fate {
     Drop,
     /// The caller is answered with this.
     Answer(What),
-    /// The client's connection is closed.
-    Close,
 }
 
 /// The rules' decision.
@@ -119,7 +118,9 @@ pub(super) enum Fate {
 pub(super) struct Verdict {
     /// After this long…
     pub(super) delay: Duration,
-    /// …this happens.
+    /// …the client's connection is closed…
+    pub(super) close: bool,
+    /// …and this happens.
     pub(super) fate: Fate,
     /// The rules that were applied and what they did, in order.
     pub(super) applied: Vec<(String, String)>,
@@ -153,7 +154,7 @@ impl Rules {
     /// Asks every rule, in order. The first that ends something is the last that is asked.
     pub(super) fn judge(&self, subject: Subject) -> Verdict {
         let Subject { on, dc, method, mut what } = subject;
-        let (mut delay, mut applied) = (Duration::ZERO, Vec::new());
+        let (mut delay, mut close, mut applied) = (Duration::ZERO, false, Vec::new());
         for (rule, count) in &self.0 {
             if !rule.is_about(on, dc, method, &what) || !rule.is_due(count) {
                 continue;
@@ -176,20 +177,23 @@ impl Rules {
                     }
                     continue;
                 }
+                Action::Close => {
+                    close = true;
+                    note("connection closed".to_owned());
+                    continue;
+                }
                 Action::Drop => Fate::Drop,
-                Action::Close => Fate::Close,
                 Action::Answer(object) => Fate::Answer(What::Object(object.clone())),
                 Action::Error { code, text } => Fate::Answer(What::Error { code: *code, text: text.clone() }),
             };
             note(match &fate {
                 Fate::Drop => "dropped".to_owned(),
-                Fate::Close => "connection closed".to_owned(),
                 Fate::Answer(What::Error { code, text }) => format!("answered {code} {text}"),
                 _ => "answered".to_owned(),
             });
-            return Verdict { delay, fate, applied };
+            return Verdict { delay, close, fate, applied };
         }
-        Verdict { delay, fate: Fate::Pass(what), applied }
+        Verdict { delay, close, fate: Fate::Pass(what), applied }
     }
 }
 

@@ -27,7 +27,8 @@ fn update(body: Bytes) -> Subject {
 fn each_action_is_a_fate_of_its_own() {
     let fate = |action: &str| one(&format!("on = 'request', {action}")).judge(request());
     assert_eq!(fate("drop = true").fate, Fate::Drop);
-    assert_eq!(fate("close = true").fate, Fate::Close);
+    let closed = fate("close = true");
+    assert_eq!((closed.close, closed.fate), (true, Fate::Pass(config())));
     let error = What::Error { code: 420, text: "FLOOD_WAIT_3".into() };
     assert_eq!(fate("error = { code = 420, text = 'FLOOD_WAIT_3' }").fate, Fate::Answer(error));
     assert_eq!(fate("answer = { _ = 'boolTrue' }").fate, Fate::Answer(What::Object(true.to_bytes())));
@@ -43,7 +44,7 @@ fn a_rule_is_about_what_all_its_conditions_hold_for() {
     let hits = |conditions: &str| one(&format!("drop = true, {conditions}")).judge(request()).fate == Fate::Drop;
     assert!(hits("on = 'request'") && !hits("on = 'answer'") && !hits("on = 'update'"));
     assert!(hits("on = 'request', method = 'help.*'") && hits("on = 'request', method = 'HELP.GETCONFIG'"));
-    assert!(!hits("on = 'request', method = 'help.getC'") && !hits("on = 'request', method = 'auth.*'"));
+    assert!(!hits("on = 'request', method = 'help.getNearestDc'") && !hits("on = 'request', method = 'auth.*'"));
     assert!(hits("on = 'request', dc = 2") && !hits("on = 'request', dc = 1"));
 
     let refused = |pattern: &str| {
