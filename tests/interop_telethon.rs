@@ -58,3 +58,43 @@ async fn telethon_signs_up_sends_and_moves_a_file_of_20_megabytes_up_and_down() 
     );
     cluster.shutdown().await;
 }
+
+/// The same through the bridge, to whose key alone the client trusts.
+#[cfg(feature = "bridge")]
+#[tokio::test(flavor = "multi_thread")]
+async fn telethon_does_the_same_through_the_bridge() {
+    use tdl::client::DcTable;
+    use tdl::debug::bridge::{Bridge, Config as BridgeConfig};
+    use tdl::trace::{Collector, Event, LayerSet, Role};
+
+    let dir = tempfile::tempdir().unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(Config::new(dir.path().join("box"))).await.unwrap();
+    let mut config = BridgeConfig::new(DcTable::read(&cluster.file()).unwrap(), dir.path().join("state"));
+    let collector = Collector::of(LayerSet::NONE.with(tdl::trace::Layer::Rpc).with(tdl::trace::Layer::Updates));
+    config.tracer = collector.tracer();
+    let bridge = Bridge::start(config).await.unwrap();
+    assert_ne!(bridge.rsa_public_key(), cluster.rsa_public_key());
+
+    let file = bridge.file();
+    let lines = tokio::task::spawn_blocking(move || telethon(&file, &["keys", "2"])).await.unwrap();
+    assert_eq!(lines.iter().filter(|line| line["transport"].is_string()).count(), 5);
+    let (file, size) = (bridge.file(), (20_000_000 + 12_345).to_string());
+    let directory = files.path().to_str().unwrap().to_owned();
+    let lines =
+        tokio::task::spawn_blocking(move || telethon(&file, &["account", "9996621234", &size, &directory])).await.unwrap();
+    assert_eq!(
+        steps(&lines),
+        ["migrated", "signed up", "sent", "uploaded", "downloaded", "update", "reconnected", "logged out", "done"]
+    );
+    // Every call was seen on both sides.
+    let records = collector.take();
+    let calls = |role: Role| {
+        let is_call = |event: &Event| matches!(event, Event::RpcReceived { .. } | Event::RpcResult { .. });
+        records.iter().filter(|record| record.role == role && is_call(&record.event)).count()
+    };
+    let (client, server) = (calls(Role::Client), calls(Role::Server));
+    assert!(client > 100 && client <= server, "{client} calls to data centres, {server} from the client");
+    bridge.shutdown().await;
+    cluster.shutdown().await;
+}

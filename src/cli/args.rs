@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use tdl::{client::PfsPolicy, store::NamespaceName, trace::LayerSet};
 
-use super::{chat, completion, dc, demo, dl, duration, login, logout, ns, sandbox, session, tl, up, whoami};
+use super::{bridge, chat, completion, dc, demo, dl, duration, login, logout, ns, sandbox, session, tl, up, whoami};
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     /// Run a Telegram of your own on this machine, for trying things out
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
+    /// Stand between another client and a local cluster: trace both sides, change what you like
+    Bridge(bridge::BridgeArgs),
     /// Look into the TL schema: list, show and import definitions
     #[command(subcommand)]
     Tl(tl::TlCommand),

@@ -224,12 +224,12 @@ pub(crate) fn no_application() -> CliError {
         .advise("get both, free, at https://my.telegram.org/apps, then give them once with `tdl login`, or put app-id and app-hash into config.toml")
 }
 
-fn read_table(path: &Path) -> Result<DcTable, CliError> {
+pub(crate) fn read_table(path: &Path) -> Result<DcTable, CliError> {
     DcTable::read(path).map_err(|e| CliError::usage(format!("{}: {}", path.display(), super::exit::chain(&e))))
 }
 
 /// A name for people that stays the same as long as the RSA keys do.
-fn cluster_name(table: &DcTable) -> String {
+pub(crate) fn cluster_name(table: &DcTable) -> String {
     let keys = |table: &DcTable| {
         let mut keys: Vec<String> = table.rsa_public_keys.iter().map(|key| key.split_whitespace().collect()).collect();
         keys.sort_unstable();
@@ -260,7 +260,7 @@ fn further_roots(config: &ClientConfig) -> Result<Vec<String>, CliError> {
     Ok(roots)
 }
 
-fn transport_options(kind: TransportKind) -> (Carrier, transport::Options) {
+pub(crate) fn transport_options(kind: TransportKind) -> (Carrier, transport::Options) {
     use transport::Kind;
     let carrier = match kind {
         TransportKind::Http => Carrier::Http,

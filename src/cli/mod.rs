@@ -18,6 +18,7 @@
 //! | the others | one command each |
 
 mod args;
+mod bridge;
 mod chat;
 mod completion;
 mod context;
@@ -147,6 +148,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Ns(command) => ns::run(context, command),
         Command::Session(command) => session::run(context, command),
         Command::Sandbox(command) => sandbox::run(context, command).await,
+        Command::Bridge(args) => bridge::run(context, args).await,
         Command::Tl(command) => tl::run(context, &command),
         Command::Dc(command) => dc::run(context, command).await,
         Command::Completion(args) => completion::run(&args),

@@ -7,7 +7,8 @@
 //! 22:13:20.147 #1 DC2  mtproto   ! check failed: WrongSession       ...
 //! ```
 //!
-//! `→` is what we sent, `←` what came, `·` what happened, `!` what went wrong.
+//! `→` is what we sent, `←` what came, `·` what happened, `!` what went wrong. `DC2` is where a connection leads; `@DC2` is one on which we
+//! are DC2, and a client is at the other end.
 //!
 //! Lines are redacted by construction: constructors are named, bodies are not shown, of salts only the end, and there is nothing to
 //! tell of keys, since events hold none. Text that came from a peer is cleaned of control characters, so that it cannot play tricks
@@ -20,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use super::units::{size, span, time_of_day};
 use crate::ids::{MsgId, Salt};
 use crate::tl;
-use crate::trace::{Counters, Event, Inner, Layer, LayerSet, Observer, Record, Verdict};
+use crate::trace::{Counters, Event, Inner, Layer, LayerSet, Observer, Record, Role, Verdict};
 use crate::transport::TransportError;
 
 /// How lines are written.
@@ -83,7 +84,11 @@ pub fn line(record: &Record, style: &Style) -> Option<String> {
         return None;
     }
     let Told { mark, subject, details } = tell(&record.event);
-    let dc = if record.dc.0 == 0 { String::new() } else { record.dc.to_string() };
+    let dc = match (record.dc.0, record.role) {
+        (0, _) => String::new(),
+        (_, Role::Client) => record.dc.to_string(),
+        (_, Role::Server) => format!("@{}", record.dc),
+    };
     let mut line = Line::new(style);
     line.put(
         DIM,
@@ -242,6 +247,10 @@ pub(super) fn tell(event: &Event) -> Told {
         }
         Event::FloodWait { method, seconds } => (Mark::Wrong, format!("flood wait: {seconds} s"), name(*method)),
         Event::Migrate { from, to, reason } => (Mark::Note, "migrating".into(), format!("{from} to {to}  {reason}")),
+        Event::RuleApplied { rule, action, method, msg_id } => {
+            let message = msg_id.map(|msg_id| format!("  {}", id(msg_id))).unwrap_or_default();
+            (Mark::Note, format!("rule: {rule}"), format!("{action}: {}{message}", name(*method)))
+        }
         Event::Negotiated { layer, device } => (Mark::Out, "negotiated".into(), format!("layer {layer}  {device}")),
         Event::Body { sent, msg_id, method: _, len, bytes } => {
             let constructor = bytes.first_chunk().map(|id| u32::from_le_bytes(*id));

@@ -1,5 +1,6 @@
 //! Trace sinks: where the records of [`crate::trace`] go.
 //!
+//! * `bridge`: between a client and data centres whose keys we hold (a feature of its own).
 //! * [`handshake`]: one key exchange, value by value and check by check, with its times.
 //! * [`human`]: one aligned line an event, for people.
 //! * [`jsonl`]: one JSON object an event, for programs; and back.
@@ -11,8 +12,10 @@
 //! * here: [`Tee`], several sinks at once.
 
 pub mod body;
-pub mod hex;
+#[cfg(feature = "bridge")]
+pub mod bridge;
 pub mod handshake;
+pub mod hex;
 pub mod human;
 mod json;
 pub mod jsonl;

@@ -8,7 +8,7 @@
 //! * [`envelope`]: encrypted messages: sealing, and opening with every check that needs no memory of earlier messages.
 //! * [`session`]: what has memory: requests and answers, acknowledgements, salts, time, whatever happens to the connections.
 //! * [`msg_id`], [`time`]: message identifiers, the filter against duplicates, the server's clock.
-//! * [`container`], [`gzip`], [`rpc_error`]: what they are called on the wire.
+//! * [`container`], [`gzip`], [`rpc_error`]: what they are called on the wire. [`wrappers`]: generic methods around a method.
 
 pub mod binding;
 pub mod container;
@@ -20,3 +20,4 @@ pub mod plain;
 pub mod rpc_error;
 pub mod session;
 pub mod time;
+pub mod wrappers;

@@ -120,13 +120,18 @@ impl Link {
     pub async fn request(&self, body: Bytes, compress: bool) -> Result<Bytes, RequestError> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.map_err(|_| RequestError::Closed)?;
+        self.submit(Order { compress, ..Order::new(body) })?.answer().await
+    }
+
+    /// Sends a request at once, in the order of the calls, however many are on their way: whoever calls this keeps count.
+    ///
+    /// # Errors
+    /// [`RequestError::Closed`] if the connection's task has ended.
+    pub fn submit(&self, order: Order) -> Result<Submitted, RequestError> {
         let token = self.tokens.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Request { token, body, compress, reply }).map_err(|_| RequestError::Closed)?;
-        let mut guard = CancelOnDrop { commands: Some(&self.commands), token };
-        let answer = answer.await;
-        guard.commands = None;
-        answer.unwrap_or(Err(RequestError::Closed))
+        self.commands.send(Command::Request { token, order, reply }).map_err(|_| RequestError::Closed)?;
+        Ok(Submitted { guard: CancelOnDrop { commands: Some(self.commands.clone()), token }, answer })
     }
 
     /// Requests on their way.
@@ -140,6 +145,11 @@ impl Link {
         let _ = self.commands.send(Command::Open);
     }
 
+    /// Lets the connection go once nobody waits for an answer. The session stays: the next request, or [`open`](Self::open), goes on in it.
+    pub fn rest(&self) {
+        let _ = self.commands.send(Command::Rest);
+    }
+
     /// Writes what is left to be said (acknowledgements), closes the connection and ends its task. Requests under way fail.
     pub async fn close(&self) {
         let (done, ended) = oneshot::channel();
@@ -150,15 +160,59 @@ impl Link {
     }
 }
 
+/// What is to be sent.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The serialized method, without the connection's prelude.
+    pub body: Bytes,
+    /// Whether to send it packed if that is shorter. Default yes.
+    pub compress: bool,
+    /// The method that the trace names and that says what kind of answer to expect; 0, the default, for what the body begins with.
+    pub method: u32,
+    /// Requests that the server has to have done first (`invokeAfterMsg`), by [`Submitted::token`]. Those that have ended already are no
+    /// obstacle.
+    pub after: Vec<u64>,
+}
+
+impl Order {
+    /// A request with the defaults.
+    pub fn new(body: Bytes) -> Self {
+        Self { body, compress: true, method: 0, after: Vec::new() }
+    }
+}
+
+/// A request on its way. Dropped, it is cancelled.
+pub struct Submitted {
+    guard: CancelOnDrop,
+    answer: oneshot::Receiver<Result<Bytes, RequestError>>,
+}
+
+impl Submitted {
+    /// The request's name on its connection, for [`Order::after`].
+    pub fn token(&self) -> u64 {
+        self.guard.token
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn answer(mut self) -> Result<Bytes, RequestError> {
+        let answer = (&mut self.answer).await;
+        self.guard.commands = None;
+        answer.unwrap_or(Err(RequestError::Closed))
+    }
+}
+
 /// Tells the task when nobody waits any more.
-struct CancelOnDrop<'a> {
-    commands: Option<&'a mpsc::UnboundedSender<Command>>,
+struct CancelOnDrop {
+    commands: Option<mpsc::UnboundedSender<Command>>,
     token: u64,
 }
 
-impl Drop for CancelOnDrop<'_> {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        if let Some(commands) = self.commands {
+        if let Some(commands) = &self.commands {
             let _ = commands.send(Command::Cancel { token: self.token });
         }
     }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::identity::{Identity, IdentityError};
 use super::policy::{Open, Policy};
+use super::server::work::Services;
 use super::server::{self, Port, Shared};
 use super::services::{DcInfo, Settings};
 use super::state::{self, State};
@@ -195,7 +196,13 @@ impl Cluster {
         };
         let public_key = key.public().to_pem();
         let (alive_sender, alive) = mpsc::channel(1);
-        let shared = Arc::new(Shared::new(state, settings, config.policy, Arc::new([key]), config.tracer.0, alive_sender));
+        let shared = Arc::new(Shared::new(
+            state,
+            Services { settings, policy: config.policy },
+            Arc::new([key]),
+            config.tracer.0,
+            alive_sender,
+        ));
         let (stop, stopped) = watch::channel(false);
         let bare = (1..).zip(listeners).map(|(id, listener)| Port { listener, dc: DcId(id), tls: None });
         let wrapped =

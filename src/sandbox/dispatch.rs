@@ -216,7 +216,8 @@ pub(crate) fn is_concurrent(method: u32) -> bool {
 }
 
 /// What may be called under a temporary key that is bound to none: the list of "Perfect Forward Secrecy", and the end of the key itself.
-const UNBOUND: [u32; 4] = [f::auth::BindTempAuthKey::ID, f::help::GetConfig::ID, f::help::GetNearestDc::ID, DestroyAuthKey::ID];
+pub(crate) const UNBOUND: [u32; 4] =
+    [f::auth::BindTempAuthKey::ID, f::help::GetConfig::ID, f::help::GetNearestDc::ID, DestroyAuthKey::ID];
 
 /// Answers a call.
 pub(crate) fn answer(call: &mut Call<'_>, policy: &dyn Policy, request: Unwrapped) -> Result<Bytes, Fault> {

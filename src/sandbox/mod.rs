@@ -19,13 +19,13 @@
 //! channels, bots, secret chats, passwords and temporary keys are not here: their methods are answered with a typed error and logged.
 
 pub mod cluster;
-mod dispatch;
+pub(crate) mod dispatch;
 pub mod fault;
 pub mod identity;
 mod image;
 pub mod mtproxy;
 pub mod policy;
-mod server;
+pub(crate) mod server;
 mod services;
 pub mod state;
 

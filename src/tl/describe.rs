@@ -99,8 +99,8 @@ fn element_type(ty: &Type) -> Option<&str> {
     }
 }
 
-/// Whether a text matches a pattern in which `*` stands for anything.
-fn glob(pattern: &str, text: &str) -> bool {
+/// Whether a text matches a pattern in which `*` stands for anything. Case matters.
+pub fn glob(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(text) = text.strip_prefix(head) else { return false };
     // Each further literal at its first place; the last one at the end.

@@ -23,5 +23,5 @@ mod generated;
 mod tests;
 
 pub use compiled::{compiled_schema, name_of};
-pub use describe::{describe, find};
+pub use describe::{describe, find, glob};
 pub use wire::{Deserialize, Error, Identifiable, RawObject, Reader, RemoteCall, Serialize, Str};

@@ -61,6 +61,26 @@ impl fmt::Display for Layer {
     }
 }
 
+/// Which side of a connection is ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// We are the client: the connection leads to a data centre.
+    #[default]
+    Client,
+    /// We are the data centre: a client is at the other end.
+    Server,
+}
+
+impl Role {
+    /// The name used in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// One event with its circumstances.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
@@ -68,8 +88,10 @@ pub struct Record {
     pub at: Duration,
     /// The connection.
     pub conn: ConnId,
-    /// The data centre that the connection leads to; 0 when it is not known.
+    /// The data centre that the connection leads to, or that we are on it; 0 when it is not known.
     pub dc: DcId,
+    /// Which side of the connection we are on.
+    pub role: Role,
     /// What happened.
     pub event: Event,
 }
@@ -395,6 +417,17 @@ pub enum Event {
         /// The error that demanded it.
         reason: String,
     },
+    /// A rule of the bridge was applied to something on its way through.
+    RuleApplied {
+        /// The rule's name.
+        rule: String,
+        /// What it did.
+        action: String,
+        /// The method, or the constructor of an update.
+        method: u32,
+        /// The message of the client's that it is about; none for an update.
+        msg_id: Option<MsgId>,
+    },
     /// The connection told the server what it is.
     Negotiated {
         /// The API layer.
@@ -527,6 +560,7 @@ impl Event {
             | Self::FloodWait { .. }
             | Self::Retry { .. }
             | Self::Migrate { .. }
+            | Self::RuleApplied { .. }
             | Self::Negotiated { .. } => Layer::Rpc,
             Self::Body { .. } => Layer::Tl,
             Self::Update { .. } => Layer::Updates,

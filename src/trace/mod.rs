@@ -23,7 +23,7 @@ use crate::clock::Now;
 use crate::ids::DcId;
 
 pub use collect::Collector;
-pub use event::{ConnId, Counters, Event, Inner, Layer, Record, Verdict, Word};
+pub use event::{ConnId, Counters, Event, Inner, Layer, Record, Role, Verdict, Word};
 pub use layers::{LayerSet, UnknownLayer};
 
 /// A sink of trace records.
@@ -51,6 +51,7 @@ struct Target {
     observer: Arc<dyn Observer>,
     conn: ConnId,
     dc: DcId,
+    role: Role,
 }
 
 impl Tracer {
@@ -61,13 +62,19 @@ impl Tracer {
 
     /// A tracer that reports to `observer`, for connection 0 of no DC until [`Tracer::with_connection`] names them.
     pub fn new(observer: Arc<dyn Observer>) -> Self {
-        Self { target: Some(Target { observer, conn: ConnId(0), dc: DcId(0) }) }
+        Self { target: Some(Target { observer, conn: ConnId(0), dc: DcId(0), role: Role::Client }) }
     }
 
     /// The same observer, for the given connection to the given DC.
     #[must_use]
     pub fn with_connection(&self, conn: ConnId, dc: DcId) -> Self {
-        Self { target: self.target.as_ref().map(|target| Target { observer: Arc::clone(&target.observer), conn, dc }) }
+        Self { target: self.target.clone().map(|target| Target { conn, dc, ..target }) }
+    }
+
+    /// The same, for a connection on which we are the server.
+    #[must_use]
+    pub fn as_server(&self) -> Self {
+        Self { target: self.target.clone().map(|target| Target { role: Role::Server, ..target }) }
     }
 
     /// Whether nobody listens.
@@ -92,7 +99,7 @@ impl Tracer {
 impl Target {
     fn report(&self, now: Now, event: Event) {
         if self.observer.wants(event.layer()) {
-            self.observer.record(&Record { at: now.wall, conn: self.conn, dc: self.dc, event });
+            self.observer.record(&Record { at: now.wall, conn: self.conn, dc: self.dc, role: self.role, event });
         }
     }
 }
@@ -150,6 +157,7 @@ mod tests {
                 at: NOW.wall,
                 conn: ConnId(3),
                 dc: DcId(2),
+                role: Role::Client,
                 event: Event::Negotiated { layer: 230, device: "bench".into() }
             }]
         );

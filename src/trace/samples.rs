@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{ConnId, Counters, Event, Inner, Record, Verdict};
+use super::{ConnId, Counters, Event, Inner, Record, Role, Verdict};
 use crate::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
 
 /// `help.getConfig`.
@@ -12,7 +12,7 @@ pub(crate) const GET_CONFIG: u32 = 0xc4f9_186b;
 
 /// An event on connection 1 to DC 2.
 pub(crate) fn record(event: Event) -> Record {
-    Record { at: Duration::from_micros(1_700_000_000_123_456), conn: ConnId(1), dc: DcId(2), event }
+    Record { at: Duration::from_micros(1_700_000_000_123_456), conn: ConnId(1), dc: DcId(2), role: Role::Client, event }
 }
 
 /// The events.
@@ -89,6 +89,12 @@ pub(crate) fn all() -> Vec<Event> {
         Event::RpcAnswered { msg_id, method: GET_CONFIG, len: 500, packed: Some(100), error },
         Event::FloodWait { method: GET_CONFIG, seconds: 30 },
         Event::Retry { method: GET_CONFIG, attempt: 2, delay: Duration::from_millis(800), reason: "500 INTERNAL".into() },
+        Event::RuleApplied {
+            rule: "slow files".into(),
+            action: "delay".into(),
+            method: GET_CONFIG,
+            msg_id: Some(MsgId(0x6553_f100_8000_0004)),
+        },
         Event::Migrate { from: DcId(1), to: DcId(2), reason: "PHONE_MIGRATE_2".into() },
         Event::Negotiated { layer: 230, device: "desktop".into() },
         Event::Body { sent: true, msg_id, method: 0, len: 4, bytes: Bytes::from_static(b"\x6b\x18\xf9\xc4") },

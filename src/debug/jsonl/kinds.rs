@@ -97,6 +97,7 @@ kinds! {
     "flood_wait" FloodWait { method: Method = "method_id", seconds: Seconds = "seconds" }
     "retry" Retry { method: Method = "method_id", attempt: Count = "attempt", delay: Micros = "delay_us", reason: Text = "reason" }
     "migrate" Migrate { from: Dc = "from", to: Dc = "to", reason: Text = "reason" }
+    "rule_applied" RuleApplied { rule: Text = "rule", action: Text = "action", method: Method = "method_id", msg_id: Maybe<Id> = "msg_id" }
     "negotiated" Negotiated { layer: Int = "api_layer", device: Text = "device" }
     "body" Body { sent: Flag = "sent", msg_id: Id = "msg_id", method: MaybeMethod = "method_id", len: Size = "len", bytes: Hex = "bytes" }
     "update" Update { constructor: Constructor = "constructor", counters: Counted = "counters" }

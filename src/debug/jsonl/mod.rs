@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::json;
 use super::redact::Shown;
 use crate::ids::DcId;
-use crate::trace::{ConnId, Layer, LayerSet, Record};
+use crate::trace::{ConnId, Layer, LayerSet, Record, Role};
 
 mod fields;
 pub mod kinds;
@@ -137,6 +137,11 @@ pub fn put_record(record: &Record, out: &mut Vec<u8>) {
     json::number(record.conn.0, out);
     json::key("dc", out);
     json::number(record.dc.0, out);
+    // Most connections are a client's.
+    if record.role == Role::Server {
+        json::key("role", out);
+        json::string(record.role.name(), out);
+    }
     json::key("layer", out);
     json::string(record.event.layer().name(), out);
     json::key("kind", out);
@@ -197,8 +202,15 @@ pub fn parse(line: &[u8]) -> Result<Line, LineError> {
         at: time(&fields)?,
         conn: ConnId(number("conn")?.try_into().map_err(|_| range("conn"))?),
         dc: DcId(number("dc")?.try_into().map_err(|_| range("dc"))?),
+        role: role(&fields)?,
         event,
     }))
+}
+
+fn role(fields: &Fields) -> Result<Role, LineError> {
+    let Some(found) = fields.get("role") else { return Ok(Role::Client) };
+    let known = [Role::Client, Role::Server].into_iter().find(|role| found.as_str() == Some(role.name()));
+    known.ok_or(LineError::FieldWrong { field: "role", expected: "client or server" })
 }
 
 fn parse_header(fields: &Fields) -> Result<Header, LineError> {

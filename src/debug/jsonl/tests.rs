@@ -36,7 +36,7 @@ fn every_event_is_written_read_back_and_documented() {
 
         // Nothing is written that is not documented.
         let written: Value = serde_json::from_str(&text).unwrap();
-        let common = ["t", "conn", "dc", "layer", "kind", "tl"];
+        let common = ["t", "conn", "dc", "role", "layer", "kind", "tl"];
         for name in written.as_object().unwrap().keys().filter(|name| !common.contains(&name.as_str())) {
             assert!(fields.contains(&format!("`{name}`")), "{kind}: {name}");
         }
@@ -54,6 +54,16 @@ fn a_line_as_the_documentation_shows_it() {
     let expected = r#"{"t":1700000000.123456,"conn":1,"dc":2,"layer":"mtproto","kind":"message_received","msg_id":"6553f10080000004","msg_time":1700000000.500000,"seq_no":1,"name":"help.getConfig","constructor":"c4f9186b","len":84,"container":"0000000000000007"}"#;
     assert_eq!(text.trim_end(), expected);
     assert!(include_str!("../../../docs/trace.md").contains(expected));
+}
+
+#[test]
+fn the_side_of_a_server_is_told() {
+    let record = Record { role: Role::Server, ..record(Event::Ping { ping_id: 1 }) };
+    let text = line(&record);
+    assert!(text.contains(r#""role":"server""#), "{text}");
+    assert_eq!(parsed(&text), Ok(Line::Record(record)));
+    let wrong = LineError::FieldWrong { field: "role", expected: "client or server" };
+    assert_eq!(parsed(&text.replace("server", "judge")), Err(wrong));
 }
 
 #[test]

@@ -103,11 +103,12 @@ mod tests {
     use crate::ids::DcId;
 
     use super::*;
+    use crate::trace::Role;
 
     fn read(events: Vec<(u64, Event)>) -> Calls {
         let (mut calls, mut strings) = (Calls::default(), Strings::default());
         for (row, (ms, event)) in events.into_iter().enumerate() {
-            calls.read(&Record { at: Duration::from_millis(ms), conn: ConnId(1), dc: DcId(2), event }, row, &mut strings);
+            calls.read(&Record { at: Duration::from_millis(ms), conn: ConnId(1), dc: DcId(2), role: Role::Client, event }, row, &mut strings);
         }
         calls
     }

@@ -244,11 +244,12 @@ mod tests {
     use crate::ids::{DcId, SeqNo};
 
     use super::*;
+    use crate::trace::Role;
 
     fn read(events: Vec<Event>) -> Vec<Finding> {
         let mut findings = Findings::default();
         for event in events {
-            findings.read(&Record { at: Duration::ZERO, conn: ConnId(1), dc: DcId(2), event });
+            findings.read(&Record { at: Duration::ZERO, conn: ConnId(1), dc: DcId(2), role: Role::Client, event });
         }
         findings.finish()
     }

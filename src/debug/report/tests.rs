@@ -8,12 +8,12 @@ use flate2::read::ZlibDecoder;
 
 use crate::debug::jsonl;
 use crate::ids::{DcId, MsgId, SeqNo};
-use crate::trace::{ConnId, Event, Record};
+use crate::trace::{ConnId, Event, Record, Role};
 
 use super::*;
 
 fn record(ms: u64, event: Event) -> Record {
-    Record { at: Duration::from_secs(1_700_000_000) + Duration::from_millis(ms), conn: ConnId(1), dc: DcId(2), event }
+    Record { at: Duration::from_secs(1_700_000_000) + Duration::from_millis(ms), conn: ConnId(1), dc: DcId(2), role: Role::Client, event }
 }
 
 fn frame(sent: bool, len: usize) -> Event {

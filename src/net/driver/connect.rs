@@ -135,7 +135,7 @@ impl Driver {
         let reason = end.to_string();
         self.note_end();
         match end {
-            End::Closed => return,
+            End::Closed | End::Rested => return,
             End::Lost(_) => {}
             End::Host(error) => return self.give_up(&RequestError::Host(error)),
             End::Barred(error) => return self.give_up(&error.into()),
@@ -226,8 +226,8 @@ pub(in crate::net) fn opening(config: &LinkConfig, addr: SocketAddr, tracer: Tra
     }
 }
 
-/// Connections of this process, over all clients: the number that traces show.
-pub(in crate::net) fn next_connection() -> ConnId {
+/// Connections of this process, in whatever role: the number that traces show.
+pub(crate) fn next_connection() -> ConnId {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     ConnId(NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -17,7 +17,8 @@ mod refusals;
 mod requests;
 mod sessions;
 
-pub(super) use self::connect::{draw_session_id, next_connection, opening};
+pub(crate) use self::connect::next_connection;
+pub(super) use self::connect::{draw_session_id, opening};
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
@@ -46,7 +47,7 @@ use super::error::{NetError, ProtocolError, RequestError};
 use super::host::{Host, HostError, Status};
 use super::io::Readiness;
 use super::key::KeySlot;
-use super::link::LinkConfig;
+use super::link::{LinkConfig, Order};
 use super::wire::Wire;
 
 /// Delays between attempts: the first within a third of a second, then doubling.
@@ -64,11 +65,13 @@ const COMMANDS_PER_WAKE: usize = 64;
 /// What users of the link ask of its task.
 pub(super) enum Command {
     /// Send a request.
-    Request { token: u64, body: Bytes, compress: bool, reply: oneshot::Sender<Result<Bytes, RequestError>> },
+    Request { token: u64, order: Order, reply: oneshot::Sender<Result<Bytes, RequestError>> },
     /// Nobody waits for this one any more.
     Cancel { token: u64 },
     /// Stay connected from now on.
     Open,
+    /// Stay connected only as long as somebody waits for an answer.
+    Rest,
     /// End.
     Close { done: oneshot::Sender<()> },
 }
@@ -77,6 +80,8 @@ pub(super) enum Command {
 enum End {
     /// The link is closing.
     Closed,
+    /// Nobody waits for anything, and nobody wants it to stay.
+    Rested,
     /// The stream ended or went dead.
     Lost(String),
     /// The server refused below the protocol.
@@ -140,6 +145,8 @@ pub(super) struct Driver {
     /// Bindings in a row that the server has refused.
     refusals: u32,
     keep_alive: bool,
+    /// Whether the connection is to go as soon as nobody waits for an answer.
+    resting: bool,
     /// Whether nothing is tried before the next request, not even to stay connected.
     gave_up: bool,
     outage: Option<Outage>,
@@ -187,6 +194,7 @@ impl Driver {
             jitter,
             refusals: 0,
             keep_alive: false,
+            resting: false,
             gave_up: false,
             outage: None,
             violations: 0,
@@ -220,13 +228,14 @@ impl Driver {
     /// Takes a command. Those who wait learn of the end when their channels are dropped.
     fn apply(&mut self, command: Command) {
         match command {
-            Command::Request { token, body, compress, reply } => {
-                self.pending.insert(token, Pending::new(body, compress, reply));
+            Command::Request { token, order, reply } => {
+                self.pending.insert(token, Pending::new(order, reply));
                 self.waiting.push_back(token);
                 self.gave_up = false;
             }
             Command::Cancel { token } => self.forget(token),
-            Command::Open => self.keep_alive = true,
+            Command::Open => (self.keep_alive, self.resting) = (true, false),
+            Command::Rest => (self.keep_alive, self.resting) = (false, true),
             Command::Close { done } => {
                 self.closing = Some(done);
                 self.closed = true;
@@ -272,6 +281,9 @@ impl Driver {
             }
             if self.closed {
                 return End::Closed;
+            }
+            if self.resting && self.pending.is_empty() {
+                return End::Rested;
             }
             let due = self.next_deadline();
             if let Some(due) = due {
@@ -484,7 +496,7 @@ impl Driver {
     /// The stream is over: says goodbye where there is somebody to hear it.
     async fn leave(&mut self, io: &mut Wire, end: &End) {
         let now = self.config.clock.now();
-        if matches!(end, End::Closed) {
+        if matches!(end, End::Closed | End::Rested) {
             for active in self.session.iter_mut().chain(&mut self.draining) {
                 active.session.flush_acks();
                 while let Some(frame) = io.turn(false, active.key_id).and_then(|turn| turn.poll(&mut active.session, now)) {
@@ -507,6 +519,7 @@ impl std::fmt::Display for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Closed => f.write_str("closed by us"),
+            Self::Rested => f.write_str("closed by us: nobody waits for anything"),
             Self::Lost(reason) => f.write_str(reason),
             Self::Refused(error) => error.fmt(f),
             Self::Violation(error) => error.fmt(f),

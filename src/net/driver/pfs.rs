@@ -34,7 +34,7 @@ use crate::net::dial::dial;
 use crate::net::error::{ProtocolError, RequestError};
 use crate::net::host::Host;
 use crate::net::key::KeyMaterial;
-use crate::net::link::{LinkConfig, Pfs};
+use crate::net::link::{self, LinkConfig, Pfs};
 use crate::net::temp::TempMaterial;
 use crate::net::wire::Wire;
 use crate::trace::Event;
@@ -203,7 +203,8 @@ impl Driver {
         // Tokens of requests count up from 1.
         let token = u64::MAX - self.serials;
         let (reply, _) = tokio::sync::oneshot::channel();
-        self.pending.insert(token, Pending::new(self.config.prelude.hello.clone(), false, reply));
+        let order = link::Order { compress: false, ..link::Order::new(self.config.prelude.hello.clone()) };
+        self.pending.insert(token, Pending::new(order, reply));
         self.waiting.push_back(token);
     }
 

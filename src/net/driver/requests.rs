@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::mtproto::session::{RequestId, RequestOptions};
 use crate::net::error::RequestError;
+use crate::net::link::Order;
 use crate::tl::Identifiable;
 use crate::trace::Event;
 
@@ -25,6 +26,10 @@ pub(super) struct Pending {
     pub(super) repetitions: u8,
     /// Whether it may be sent packed.
     pub(super) compress: bool,
+    /// The method that the trace names; 0 for what the body begins with.
+    method: u32,
+    /// Requests that the server has to have done first, by token.
+    after: Vec<u64>,
     /// The session it was handed to, and its name there.
     pub(super) id: Option<(u64, RequestId)>,
     /// The connection over which it was first sent, by number.
@@ -35,9 +40,12 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(body: Bytes, compress: bool, reply: oneshot::Sender<Result<Bytes, RequestError>>) -> Self {
+    pub(super) fn new(order: Order, reply: oneshot::Sender<Result<Bytes, RequestError>>) -> Self {
+        let Order { body, compress, method, after } = order;
         Self {
             wrapped: body,
+            method,
+            after,
             prelude: 0,
             introduces: false,
             repetitions: 0,
@@ -104,6 +112,11 @@ impl Driver {
         let now = self.config.clock.now();
         let Some(Active { session, serial, introduced, .. }) = &mut self.session else { return };
         while let Some(token) = self.waiting.pop_front() {
+            // What has ended, or is under way in another session, is no obstacle.
+            let after: Vec<RequestId> = self.pending.get(&token).map_or_else(Vec::new, |pending| {
+                let ids = pending.after.iter().filter_map(|token| self.pending.get(token)?.id);
+                ids.filter(|(of, _)| of == serial).map(|(_, id)| id).collect()
+            });
             let Some(pending) = self.pending.get_mut(&token) else { continue };
             if !session.has_room_for(pending.wrapped.len().saturating_add(PRELUDE_ROOM)) {
                 // What is answered makes room.
@@ -116,7 +129,10 @@ impl Driver {
                 self.tracer.emit(now, || Event::Negotiated { layer: prelude.layer, device: prelude.device.clone() });
             }
             let bare = pending.wrapped.slice(pending.prelude..);
-            let method = bare.first_chunk().map_or(0, |id| u32::from_le_bytes(*id));
+            let method = match pending.method {
+                0 => bare.first_chunk().map_or(0, |id| u32::from_le_bytes(*id)),
+                method => method,
+            };
             let first: &[u8] = if introduces { &prelude.first } else { &[] };
             pending.prelude = first.len() + prelude.every.len();
             pending.introduces = introduces;
@@ -135,7 +151,7 @@ impl Driver {
                 alone: has_long_answer(method),
                 quick_ack: self.config.quick_acks,
             };
-            let id = match session.request(now, pending.wrapped.clone(), options) {
+            let id = match session.request_after(now, pending.wrapped.clone(), options, &after) {
                 Ok(id) => id,
                 Err(error) => {
                     if let Some(pending) = self.pending.remove(&token) {

@@ -11,9 +11,10 @@ use rand::rngs::StdRng;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
-use super::sessions::{SessionKey, Slot};
+use super::Shared;
+use super::answers::Answers;
+use super::sessions::{Dismissal, SessionKey, Slot};
 use super::socket::Socket;
-use super::{Shared, work};
 use crate::crypto::AuthKey;
 use crate::crypto::kdf::Side;
 use crate::ids::{DcId, SessionId};
@@ -21,9 +22,7 @@ use crate::mtproto::envelope::{self, Opened};
 use crate::mtproto::handshake::server::{ServerHandshake, Step};
 use crate::mtproto::handshake::{self, KeyKind};
 use crate::mtproto::plain;
-use crate::mtproto::session::{
-    DeathCause, Event, FutureSalt, KeyDestruction, PeerMisbehaved, ServerParams, Session, SessionError,
-};
+use crate::mtproto::session::{DeathCause, Event, FutureSalt, PeerMisbehaved, ServerParams, Session, SessionError};
 use crate::net::websocket;
 use crate::sandbox::state;
 use crate::trace::{self, ConnId, Tracer};
@@ -41,9 +40,6 @@ pub(super) const READ: usize = 256 << 10;
 const MAX_SESSIONS: usize = 16;
 /// Salts given to a session: with one every half hour, enough for more than a day.
 const SALTS: usize = 64;
-/// Answers and updates that a session keeps until the client says that it has them: what is not sent yet must fit, with room to spare
-/// for what may have to be sent again.
-const KEPT_BYTES: usize = 4 * work::MAX_UNSENT;
 /// Seconds before their end at which more salts are given.
 const SALTS_AHEAD: i64 = 4 * 3600;
 /// How long the last words may take to be written.
@@ -82,6 +78,8 @@ pub(crate) enum Closed {
     Dead(DeathCause),
     #[error("nothing came")]
     Idle,
+    #[error("closed from this side")]
+    Dismissed,
     #[error("a key exchange's thread ended")]
     Lost,
     #[error("{0}")]
@@ -100,18 +98,18 @@ impl Closed {
 }
 
 /// What became of a frame.
-pub(super) enum Handled {
+pub(super) enum Handled<A: Answers> {
     /// A step of the key exchange, and its answer if it has one; with the reason if that was the last step.
     Plain { answer: Option<Bytes>, failed: Option<handshake::error::Error> },
     /// A message of a session; `received`: it was accepted for processing, now or before.
-    Message { slot: Arc<Slot>, token: u32, received: bool },
+    Message { slot: Arc<Slot<A>>, token: u32, received: bool },
     /// A copy of what a destroyed session has dealt with, or a late message: nobody waits for an answer.
     Dropped,
 }
 
 /// One connection.
-pub(crate) struct Connection {
-    pub(super) shared: Arc<Shared>,
+pub(crate) struct Connection<A: Answers> {
+    pub(super) shared: Arc<Shared<A>>,
     pub(super) id: ConnId,
     dc: DcId,
     peer: SocketAddr,
@@ -124,15 +122,15 @@ pub(crate) struct Connection {
     /// How many keys the cluster had forgotten when these were looked up.
     key_losses: u64,
     /// Sessions whose messages came over this connection.
-    pub(super) slots: Vec<Arc<Slot>>,
+    pub(super) slots: Vec<Arc<Slot<A>>>,
     handshake: Option<ServerHandshake>,
     pub(super) input: BytesMut,
     pub(super) output: BytesMut,
 }
 
-impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>, id: ConnId, dc: DcId, peer: SocketAddr) -> Self {
-        let tracer = shared.tracer.with_connection(id, dc);
+impl<A: Answers> Connection<A> {
+    pub(crate) fn new(shared: Arc<Shared<A>>, id: ConnId, dc: DcId, peer: SocketAddr) -> Self {
+        let tracer = shared.tracer.with_connection(id, dc).as_server();
         Self {
             shared,
             id,
@@ -342,12 +340,12 @@ impl Connection {
 
     /// Whether so much waits that nothing more should be read.
     pub(super) fn queues_are_full(&self) -> bool {
-        self.slots.iter().any(|slot| slot.lock().queues.is_full())
+        self.slots.iter().any(|slot| A::is_full(&slot.lock()))
     }
 
     /// When the first of the sessions here wants to be woken.
     pub(super) fn next_timeout(&self) -> Option<Duration> {
-        let timeout_of = |slot: &Arc<Slot>| {
+        let timeout_of = |slot: &Arc<Slot<A>>| {
             let inner = slot.lock();
             if inner.is_at(self.id) { inner.session.poll_timeout() } else { None }
         };
@@ -374,7 +372,8 @@ impl Connection {
                 let event = slot.lock().session.poll_event();
                 let Some(event) = event else { break };
                 match event {
-                    Event::Request { msg_id, body } => work::submit(&self.shared, slot, msg_id, body),
+                    Event::Request { msg_id, body } => A::submit(&self.shared, slot, msg_id, body),
+                    Event::RequestCancelled { msg_id } => A::cancel(&self.shared, slot, msg_id),
                     Event::DestroySession { session_id } => {
                         let now = self.shared.now();
                         let known = self.shared.sessions.remove(now, SessionKey { session: session_id, ..slot.key });
@@ -383,7 +382,7 @@ impl Connection {
                         }
                     }
                     Event::DestroyAuthKey { msg_id } => {
-                        let outcome = self.destroy_key(slot.key.key_id)?;
+                        let outcome = A::destroy_key(&self.shared, self.dc, slot.key.key_id)?;
                         if let Err(error) = slot.lock().session.auth_key_destroyed(msg_id, outcome) {
                             tracing::debug!(%error, "answer to destroy_auth_key not sent");
                         }
@@ -393,7 +392,16 @@ impl Connection {
                     _ => {}
                 }
             }
-            slot.lock().observe(self.shared.now());
+            let dismissal = {
+                let mut inner = slot.lock();
+                inner.observe(self.shared.now());
+                if inner.is_at(self.id) { inner.take_dismissal() } else { None }
+            };
+            match dismissal {
+                Some(Dismissal::Wanted) => return Err(Closed::Dismissed),
+                Some(Dismissal::KeyUnknown) => return Err(Closed::UnknownKey(slot.key.key_id)),
+                None => {}
+            }
         }
         Ok(dead)
     }
@@ -417,13 +425,13 @@ impl Connection {
                 codec.encode(&frame, &mut rand::rng(), &mut self.output)?;
                 self.trace_sent(frame.len(), self.output.len().saturating_sub(before), codec.padding_sent());
             }
-            work::resume(&self.shared, slot, &mut inner);
+            A::resume(&self.shared, slot, &mut inner);
         }
         dead.map_or(Ok(()), |cause| Err(Closed::Dead(cause)))
     }
 
     /// Acts on a frame. `http`: its session is to share this connection with others, and answers only when it is asked.
-    pub(super) async fn handle_frame(&mut self, frame: BytesMut, http: bool) -> Result<Handled, Closed> {
+    pub(super) async fn handle_frame(&mut self, frame: BytesMut, http: bool) -> Result<Handled<A>, Closed> {
         if plain::is_plain(&frame) {
             return self.handle_handshake(frame).await;
         }
@@ -506,7 +514,7 @@ impl Connection {
     }
 
     /// The session that a message belongs to.
-    fn slot(&mut self, key: &AuthKey, opened: &Opened) -> Result<Arc<Slot>, Closed> {
+    fn slot(&mut self, key: &AuthKey, opened: &Opened) -> Result<Arc<Slot<A>>, Closed> {
         let session_key = SessionKey { dc: self.dc.0, key_id: key.id(), session: opened.session_id };
         let now = self.shared.now();
         if self.shared.sessions.is_destroyed(now, session_key) {
@@ -524,7 +532,7 @@ impl Connection {
                 let seed: [u8; 32] = rand::random();
                 let mut params = ServerParams::new(key.clone(), opened.session_id, salts, seed);
                 params.tracer = self.tracer.clone();
-                params.limits.kept_bytes = KEPT_BYTES;
+                params.limits.kept_bytes = A::KEPT_BYTES;
                 let slot = self.shared.sessions.add(now, session_key, Session::server(params, now), until);
                 self.slots.push(Arc::clone(&slot));
                 slot
@@ -548,17 +556,6 @@ impl Connection {
         Ok(slot)
     }
 
-    /// Forgets a key, with who is logged in with it and the temporary keys that are bound to it; of a temporary key that is bound, the
-    /// permanent one. What this connection still has to say under it is said; from then on nobody knows it.
-    fn destroy_key(&self, key_id: i64) -> Result<KeyDestruction, Closed> {
-        let (shared, dc) = (&self.shared, self.dc.0);
-        let Some(auth) = shared.state.auth_behind(dc, key_id)? else { return Ok(KeyDestruction::Unknown) };
-        shared.state.write(|tx| state::keys::unbind(tx, dc, auth.key_id, false).map_err(state::Error::from))?;
-        shared.sessions.logged_out(dc, auth.key_id);
-        let known = shared.state.remove_auth_key(self.dc, auth.key_id)?;
-        Ok(if known { KeyDestruction::Destroyed } else { KeyDestruction::Unknown })
-    }
-
     fn salts(&self, key_id: i64, now: i64) -> Result<(Vec<FutureSalt>, i64), state::Error> {
         let periods = self.shared.state.salts(self.dc, key_id, now, SALTS)?;
         let until = periods.iter().map(|p| p.until).max().unwrap_or(now);
@@ -566,7 +563,7 @@ impl Connection {
     }
 
     /// One step of a key exchange, on a thread of its own: it is arithmetic with large numbers.
-    async fn handle_handshake(&mut self, frame: BytesMut) -> Result<Handled, Closed> {
+    async fn handle_handshake(&mut self, frame: BytesMut) -> Result<Handled<A>, Closed> {
         let handshake = self.handshake.take();
         let (shared, dc, tracer, ip) = (Arc::clone(&self.shared), self.dc, self.tracer.clone(), self.peer.ip().to_string());
         let step = tokio::task::spawn_blocking(move || -> Result<Step, Closed> {

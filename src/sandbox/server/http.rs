@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use super::answers::Answers;
 use super::connection::{Closed, Connection, Handled, IDLE, IDLE_AT_FIRST, MAX_UNWRITTEN, READ};
 use super::sessions::Slot;
 use super::turns::Turn;
@@ -18,14 +19,14 @@ use crate::transport::http::Server;
 const MAX_PIPELINED: usize = 32;
 
 /// A request without an answer.
-enum Asked {
+enum Asked<A: Answers> {
     /// A step of the key exchange, which has its answer.
     Plain(Bytes),
     /// A message of a session.
-    Message(Arc<Slot>, Turn),
+    Message(Arc<Slot<A>>, Turn),
 }
 
-impl Connection {
+impl<A: Answers> Connection<A> {
     /// Serves the client until one of both has had enough. Only an end that is no answer to a request is an error of the connection; what
     /// there is to say about it is written as a status.
     pub(super) async fn serve_http<R, W>(&mut self, reader: &mut R, writer: &mut W) -> Closed
@@ -110,7 +111,7 @@ impl Connection {
     }
 
     /// Acts on a request. Returns why the key exchange ended with it, if it did: after the answer.
-    async fn take_request(&mut self, payload: BytesMut, asked: &mut VecDeque<Asked>) -> Result<Option<Error>, Closed> {
+    async fn take_request(&mut self, payload: BytesMut, asked: &mut VecDeque<Asked<A>>) -> Result<Option<Error>, Closed> {
         match self.handle_frame(payload, true).await? {
             Handled::Plain { answer, failed } => {
                 // What is neither answered nor wrong was not worth a request.
@@ -134,7 +135,7 @@ impl Connection {
     }
 
     /// Writes the answers whose time has come, up to the first that waits.
-    fn answer(&mut self, server: &mut Server, asked: &mut VecDeque<Asked>) -> Result<(), Closed> {
+    fn answer(&mut self, server: &mut Server, asked: &mut VecDeque<Asked<A>>) -> Result<(), Closed> {
         let now = self.shared.now();
         while self.output.len() < MAX_UNWRITTEN {
             let before = self.output.len();
@@ -147,7 +148,7 @@ impl Connection {
                         return Ok(());
                     }
                     let frame = inner.take_answer(now, *turn).ok_or(Closed::NoAnswer)?;
-                    super::work::resume(&self.shared, slot, &mut inner);
+                    A::resume(&self.shared, slot, &mut inner);
                     (server.encode(&frame, &mut self.output)?, frame.len())
                 }
             };

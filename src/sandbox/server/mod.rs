@@ -1,13 +1,13 @@
 //! The protocol server of a DC: it accepts connections, and each gets a task.
 //!
+//! * [`answers`]: what it needs from whoever answers;
 //! * [`connection`]: one client's socket: transport, key exchange, encrypted messages;
 //! * [`socket`]: what it comes through, bare or inside TLS; [`http`]: the same over HTTP; [`turns`]: which request gets what a session has to say;
 //! * [`sessions`]: sessions, which outlive connections, and the pushing of updates to them;
-//! * [`work`]: calls on their way through the services, off the tasks that serve sockets.
+//! * [`work`]: the cluster's own answers: calls on their way through the services, off the tasks that serve sockets.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::net::{TcpListener, TcpStream};
@@ -15,15 +15,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::policy::Policy;
-use super::services::Settings;
+use self::answers::Answers;
 use super::state::State;
 use crate::clock::Now;
 use crate::crypto::rsa::PrivateKey;
 use crate::ids::DcId;
 use crate::mtproto::handshake::server::Config as HandshakeConfig;
-use crate::trace::{ConnId, Tracer};
+use crate::net;
+use crate::trace::Tracer;
 
+pub(crate) mod answers;
 pub(crate) mod connection;
 mod http;
 #[cfg(test)]
@@ -37,40 +38,21 @@ pub(crate) mod work;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What all DCs of a cluster share.
-pub(crate) struct Shared {
+pub(crate) struct Shared<A: Answers> {
     pub(crate) state: State,
-    pub(crate) settings: Settings,
-    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) answers: A,
     pub(crate) keys: Arc<[PrivateKey]>,
-    pub(crate) sessions: sessions::Registry,
+    pub(crate) sessions: sessions::Registry<A>,
     pub(crate) tracer: Tracer,
     /// Goes away with the last user of the state, be it a task or a thread: then the cluster has stopped.
     _alive: mpsc::Sender<()>,
-    connections: AtomicU32,
     start: Instant,
 }
 
-impl Shared {
-    pub(crate) fn new(
-        state: State,
-        settings: Settings,
-        policy: Arc<dyn Policy>,
-        keys: Arc<[PrivateKey]>,
-        tracer: Tracer,
-        alive: mpsc::Sender<()>,
-    ) -> Self {
+impl<A: Answers> Shared<A> {
+    pub(crate) fn new(state: State, answers: A, keys: Arc<[PrivateKey]>, tracer: Tracer, alive: mpsc::Sender<()>) -> Self {
         let sessions = sessions::Registry::default();
-        Self {
-            state,
-            settings,
-            policy,
-            keys,
-            sessions,
-            tracer,
-            _alive: alive,
-            connections: AtomicU32::new(0),
-            start: Instant::now(),
-        }
+        Self { state, answers, keys, sessions, tracer, _alive: alive, start: Instant::now() }
     }
 
     /// Both clocks, now.
@@ -98,7 +80,7 @@ pub(crate) struct Port {
 }
 
 /// Serves one port until `stop` says so, then waits for its connections to end.
-pub(crate) async fn serve(port: Port, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
+pub(crate) async fn serve<A: Answers>(port: Port, shared: Arc<Shared<A>>, stop: watch::Receiver<bool>) {
     let Port { listener, dc, tls } = port;
     let mut connections = JoinSet::new();
     let mut stopped = stop.clone();
@@ -123,25 +105,25 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-fn accept(
+fn accept<A: Answers>(
     connections: &mut JoinSet<()>,
     stream: TcpStream,
     peer: SocketAddr,
     (dc, tls): (DcId, Option<TlsAcceptor>),
-    shared: &Arc<Shared>,
+    shared: &Arc<Shared<A>>,
     stop: &watch::Receiver<bool>,
 ) {
     // Answers are small and somebody waits for each.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%dc, %peer, %error, "no-delay not set");
     }
-    let id = shared.connections.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    let id = net::next_connection();
     let mut stop = stop.clone();
-    let connection = connection::Connection::new(Arc::clone(shared), ConnId(id), dc, peer);
+    let connection = connection::Connection::new(Arc::clone(shared), id, dc, peer);
     connections.spawn(async move {
         tokio::select! {
             () = told(&mut stop) => {}
-            reason = connection.run_in(stream, tls) => tracing::debug!(%dc, %peer, conn = id, %reason, "connection closed"),
+            reason = connection.run_in(stream, tls) => tracing::debug!(%dc, %peer, conn = id.0, %reason, "connection closed"),
         }
     });
 }

@@ -1,18 +1,18 @@
 //! Sessions by key and identifier. They outlive connections: a client that connects again goes on where it was, on whatever connection
 //! its next message comes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
+use super::answers::Answers;
 use super::turns::{Turn, Turns};
-use super::work::Queues;
 use crate::clock::Now;
 use crate::ids::{MsgId, SessionId};
-use crate::mtproto::session::Session;
+use crate::mtproto::session::{ApiMisuse, Session};
 use crate::sandbox::dispatch;
 use crate::trace::ConnId;
 
@@ -20,8 +20,6 @@ use crate::trace::ConnId;
 const KEEP: Duration = Duration::from_secs(900);
 /// How long a message is in time: 300 seconds, and 30 that it may have been early.
 const REPLAYABLE: Duration = Duration::from_secs(330);
-/// Finished calls remembered for `invokeAfterMsg`.
-const FINISHED: usize = 1024;
 
 /// Which session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,9 +30,9 @@ pub(crate) struct SessionKey {
 }
 
 /// A session and what the server keeps beside it.
-pub(crate) struct Slot {
+pub(crate) struct Slot<A: Answers> {
     pub(crate) key: SessionKey,
-    inner: Mutex<Inner>,
+    inner: Mutex<Inner<A>>,
 }
 
 /// Where a session's messages go.
@@ -45,42 +43,55 @@ enum Owner {
     Http(Turns),
 }
 
+/// Why a session's connection is closed from this side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dismissal {
+    /// Whoever answers wants it so.
+    Wanted,
+    /// Its key is known no more: the client is told.
+    KeyUnknown,
+}
+
 /// The part of a slot that changes.
-pub(crate) struct Inner {
+pub(crate) struct Inner<A: Answers> {
     pub(crate) session: Session,
     /// The connection or connections that the session's messages come from and go to.
     owner: Option<Owner>,
-    /// The account to whose updates the session is entitled: logged in here, not imported from elsewhere.
-    pub(crate) user: Option<i64>,
-    /// The permanent key behind the session's own, as of the last call: itself, unless that is a temporary one.
-    pub(crate) behind: i64,
-    /// The session made a call without `invokeWithoutUpdates`.
-    pub(crate) wants_updates: bool,
+    /// What whoever answers keeps beside it.
+    pub(crate) calls: A::Calls,
     /// Updates were not pushed while nobody was connected.
     missed: bool,
-    pub(crate) queues: Queues,
+    /// Why the connection is to be closed, if it is.
+    dismissed: Option<Dismissal>,
     /// Bytes of answers that are not on their way yet: nobody reads them, or not fast enough.
     pub(crate) unsent: usize,
-    /// Calls that ended, and whether well; the oldest first.
-    finished: VecDeque<(MsgId, bool)>,
     /// When the connection went away.
     left_at: Duration,
     /// How far the salts reach that the session knows.
     pub(crate) salts_until: i64,
 }
 
-impl Inner {
-    /// Remembers how a call ended.
-    pub(crate) fn finish(&mut self, msg_id: MsgId, good: bool) {
-        if self.finished.len() >= FINISHED {
-            self.finished.pop_front();
-        }
-        self.finished.push_back((msg_id, good));
+impl<A: Answers> Inner<A> {
+    /// Answers a call with a serialized result, packed if `compress` and that is shorter.
+    pub(crate) fn answer(&mut self, now: Now, msg_id: MsgId, body: Bytes, compress: bool) -> Result<(), ApiMisuse> {
+        self.unsent = self.unsent.saturating_add(body.len());
+        self.session.respond(now, msg_id, body, compress)
     }
 
-    /// How a call ended, if it did.
-    pub(crate) fn finished(&self, msg_id: MsgId) -> Option<bool> {
-        self.finished.iter().rev().find(|f| f.0 == msg_id).map(|f| f.1)
+    /// Answers a call with an error.
+    pub(crate) fn refuse(&mut self, now: Now, msg_id: MsgId, code: i32, text: &str) -> Result<(), ApiMisuse> {
+        self.session.respond_error(now, msg_id, code, text)
+    }
+
+    /// Has the connection closed, as soon as its task looks; none if there is none.
+    pub(crate) fn dismiss(&mut self, why: Dismissal) {
+        self.dismissed = self.owner.is_some().then_some(why);
+        self.wake();
+    }
+
+    /// Why the connection is to be closed, if it is; asked once.
+    pub(super) fn take_dismissal(&mut self) -> Option<Dismissal> {
+        self.dismissed.take()
     }
 
     /// Wakes the connection's task: there is something to send.
@@ -98,6 +109,15 @@ impl Inner {
             Some(Owner::Stream(owner, _)) => *owner == conn,
             Some(Owner::Http(turns)) => turns.is_attached(conn),
             None => false,
+        }
+    }
+
+    /// A connection of the session's, if it has one.
+    pub(crate) fn conn(&self) -> Option<ConnId> {
+        match &self.owner {
+            Some(Owner::Stream(conn, _)) => Some(*conn),
+            Some(Owner::Http(turns)) => turns.conn(),
+            None => None,
         }
     }
 
@@ -140,12 +160,14 @@ impl Inner {
             self.session.connection_lost(now);
         }
         self.session.connection_opened(now);
+        A::attached(&mut self.calls);
         if std::mem::take(&mut self.missed) {
             self.push(now, dispatch::too_long());
         }
     }
 
-    fn push(&mut self, now: Now, body: Bytes) {
+    /// Sends an update; later, that there was one, if nobody is connected.
+    pub(crate) fn push(&mut self, now: Now, body: Bytes) {
         if self.owner.is_none() {
             self.missed = true;
             return;
@@ -158,8 +180,8 @@ impl Inner {
     }
 }
 
-impl Slot {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+impl<A: Answers> Slot<A> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner<A>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -194,48 +216,49 @@ impl Slot {
         if inner.owner.take_if(is_last).is_some() {
             inner.session.connection_lost(now);
             inner.left_at = now.mono;
+            inner.dismissed = None;
+            A::detached(&mut inner.calls);
         }
     }
 }
 
-/// All sessions of a cluster.
-#[derive(Default)]
-pub(crate) struct Registry {
-    slots: Mutex<HashMap<SessionKey, Arc<Slot>>>,
+/// All sessions of a server.
+pub(crate) struct Registry<A: Answers> {
+    slots: Mutex<HashMap<SessionKey, Arc<Slot<A>>>>,
     /// Sessions that were destroyed, and when: what was written in one of them may come again, and must not be executed again.
     destroyed: Mutex<HashMap<SessionKey, Duration>>,
 }
 
-impl Registry {
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionKey, Arc<Slot>>> {
+impl<A: Answers> Default for Registry<A> {
+    fn default() -> Self {
+        Self { slots: Mutex::default(), destroyed: Mutex::default() }
+    }
+}
+
+impl<A: Answers> Registry<A> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionKey, Arc<Slot<A>>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session with a key, if it is known.
-    pub(crate) fn find(&self, key: SessionKey) -> Option<Arc<Slot>> {
+    pub(crate) fn find(&self, key: SessionKey) -> Option<Arc<Slot<A>>> {
         self.lock().get(&key).cloned()
     }
 
     /// Adds a session, unless another connection was quicker; forgets those that nobody came back to.
-    pub(crate) fn add(&self, now: Now, key: SessionKey, session: Session, salts_until: i64) -> Arc<Slot> {
+    pub(crate) fn add(&self, now: Now, key: SessionKey, session: Session, salts_until: i64) -> Arc<Slot<A>> {
         let inner = Inner {
             session,
             owner: None,
-            user: None,
-            behind: key.key_id,
-            wants_updates: false,
+            calls: A::calls(key),
             missed: false,
-            queues: Queues::default(),
+            dismissed: None,
             unsent: 0,
-            finished: VecDeque::new(),
             left_at: now.mono,
             salts_until,
         };
         let mut slots = self.lock();
-        slots.retain(|_, slot| {
-            let inner = slot.lock();
-            inner.owner.is_some() || inner.queues.is_busy() || now.mono < inner.left_at.saturating_add(KEEP)
-        });
+        forget_left(&mut slots, now);
         Arc::clone(slots.entry(key).or_insert_with(|| Arc::new(Slot { key, inner: Mutex::new(inner) })))
     }
 
@@ -256,32 +279,22 @@ impl Registry {
         destroyed.get(&key).is_some_and(|at| now.mono < at.saturating_add(REPLAYABLE))
     }
 
-    fn all(&self) -> Vec<Arc<Slot>> {
+    /// Every session that is known.
+    pub(crate) fn all(&self) -> Vec<Arc<Slot<A>>> {
         self.lock().values().cloned().collect()
     }
 
-    /// Sends an update to the account's subscribed sessions, all but one.
-    pub(crate) fn push(&self, now: Now, user: i64, updates: &Bytes, except: SessionKey) {
-        for slot in self.all() {
-            if slot.key == except {
-                continue;
-            }
-            let mut inner = slot.lock();
-            if inner.wants_updates && inner.user == Some(user) {
-                inner.push(now, updates.clone());
-            }
-        }
+    /// Forgets sessions that nobody came back to.
+    pub(crate) fn sweep(&self, now: Now) {
+        forget_left(&mut self.lock(), now);
     }
+}
 
-    /// The sessions of a key stand for nobody any more.
-    pub(crate) fn logged_out(&self, dc: i32, key_id: i64) {
-        for slot in self.all() {
-            let mut inner = slot.lock();
-            if slot.key.dc == dc && inner.behind == key_id {
-                inner.user = None;
-            }
-        }
-    }
+fn forget_left<A: Answers>(slots: &mut HashMap<SessionKey, Arc<Slot<A>>>, now: Now) {
+    slots.retain(|_, slot| {
+        let inner = slot.lock();
+        inner.owner.is_some() || A::is_busy(&inner.calls) || now.mono < inner.left_at.saturating_add(KEEP)
+    });
 }
 
 #[cfg(test)]
@@ -289,11 +302,12 @@ mod tests {
     use super::*;
     use crate::crypto::AuthKey;
     use crate::mtproto::session::ServerParams;
+    use crate::sandbox::server::work::Services;
 
     #[test]
     fn a_destroyed_session_is_not_made_anew_for_a_copy_of_its_frames() {
         let now = Now::new(Duration::from_secs(1), Duration::from_secs(1_700_000_000));
-        let registry = Registry::default();
+        let registry = Registry::<Services>::default();
         let key = SessionKey { dc: 1, key_id: 2, session: SessionId(3) };
         assert!(!registry.remove(now, key));
         assert!(!registry.is_destroyed(now, key), "what never was has executed nothing");

@@ -59,6 +59,11 @@ impl Turns {
         }
     }
 
+    /// One of the connections.
+    pub(super) fn conn(&self) -> Option<ConnId> {
+        self.conns.first().map(|known| known.0)
+    }
+
     pub(super) fn is_attached(&self, conn: ConnId) -> bool {
         self.conns.iter().any(|known| known.0 == conn)
     }

@@ -9,12 +9,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Shared;
-use super::sessions::{Inner, SessionKey, Slot};
-use crate::ids::MsgId;
+use super::answers::Answers;
+use super::sessions::{self, SessionKey};
+use crate::clock::Now;
+use crate::ids::{DcId, MsgId};
+use crate::mtproto::session::KeyDestruction;
 use crate::sandbox::dispatch::{self, Unwrapped};
 use crate::sandbox::fault::Fault;
-use crate::sandbox::services::{Call, Effect, Origin};
+use crate::sandbox::policy::Policy;
+use crate::sandbox::services::{Call, Effect, Origin, Settings};
+use crate::sandbox::state::{self, keys};
 
 /// Calls with file contents that run side by side for one session.
 const SIDE_BY_SIDE: usize = 4;
@@ -26,6 +30,19 @@ const MAX_WAITING: usize = 512;
 /// Bytes of answers that wait for the client to take them at which no further call is begun. A session keeps more than that, but what
 /// it keeps has a limit, beyond which the oldest is lost.
 pub(crate) const MAX_UNSENT: usize = 8 << 20;
+
+/// Finished calls remembered for `invokeAfterMsg`.
+const FINISHED: usize = 1024;
+
+type Shared = super::Shared<Services>;
+type Slot = sessions::Slot<Services>;
+type Inner = sessions::Inner<Services>;
+
+/// The cluster's services, and what they all know.
+pub(crate) struct Services {
+    pub(crate) settings: Settings,
+    pub(crate) policy: Arc<dyn Policy>,
+}
 
 /// A call that waits for its turn.
 struct Job {
@@ -61,8 +78,91 @@ impl Queues {
     }
 }
 
+/// What the services keep beside a session.
+pub(crate) struct Calls {
+    queues: Queues,
+    /// The account to whose updates the session is entitled: logged in here, not imported from elsewhere.
+    user: Option<i64>,
+    /// The permanent key behind the session's own, as of the last call: itself, unless that is a temporary one.
+    behind: i64,
+    /// The session made a call without `invokeWithoutUpdates`.
+    wants_updates: bool,
+    /// Calls that ended, and whether well; the oldest first.
+    finished: VecDeque<(MsgId, bool)>,
+}
+
+impl Calls {
+    /// Remembers how a call ended.
+    fn finish(&mut self, msg_id: MsgId, good: bool) {
+        if self.finished.len() >= FINISHED {
+            self.finished.pop_front();
+        }
+        self.finished.push_back((msg_id, good));
+    }
+
+    /// How a call ended, if it did.
+    fn finished(&self, msg_id: MsgId) -> Option<bool> {
+        self.finished.iter().rev().find(|f| f.0 == msg_id).map(|f| f.1)
+    }
+}
+
+impl Answers for Services {
+    type Calls = Calls;
+
+    const KEPT_BYTES: usize = 4 * MAX_UNSENT;
+
+    fn calls(key: SessionKey) -> Calls {
+        Calls { queues: Queues::default(), user: None, behind: key.key_id, wants_updates: false, finished: VecDeque::new() }
+    }
+
+    fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
+        submit(shared, slot, msg_id, body);
+    }
+
+    fn resume(shared: &Arc<Shared>, slot: &Arc<Slot>, inner: &mut Inner) {
+        resume(shared, slot, inner);
+    }
+
+    fn is_full(inner: &Inner) -> bool {
+        inner.calls.queues.is_full()
+    }
+
+    fn is_busy(calls: &Calls) -> bool {
+        calls.queues.is_busy()
+    }
+
+    /// With the key goes who is logged in with it, and the temporary keys that are bound to it.
+    fn destroy_key(shared: &Arc<Shared>, dc: DcId, key_id: i64) -> Result<KeyDestruction, state::Error> {
+        let Some(auth) = shared.state.auth_behind(dc.0, key_id)? else { return Ok(KeyDestruction::Unknown) };
+        shared.state.write(|tx| keys::unbind(tx, dc.0, auth.key_id, false).map_err(state::Error::from))?;
+        logged_out(shared, dc.0, auth.key_id);
+        let known = shared.state.remove_auth_key(dc, auth.key_id)?;
+        Ok(if known { KeyDestruction::Destroyed } else { KeyDestruction::Unknown })
+    }
+}
+
+/// Sends an update to the account's subscribed sessions, all but one.
+fn push(shared: &Shared, now: Now, user: i64, updates: &Bytes, except: SessionKey) {
+    for slot in shared.sessions.all().iter().filter(|slot| slot.key != except) {
+        let mut inner = slot.lock();
+        if inner.calls.wants_updates && inner.calls.user == Some(user) {
+            inner.push(now, updates.clone());
+        }
+    }
+}
+
+/// The sessions of a key stand for nobody any more.
+fn logged_out(shared: &Shared, dc: i32, key_id: i64) {
+    for slot in shared.sessions.all() {
+        let mut inner = slot.lock();
+        if slot.key.dc == dc && inner.calls.behind == key_id {
+            inner.calls.user = None;
+        }
+    }
+}
+
 /// Takes in a call.
-pub(crate) fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
+fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
     let request = match dispatch::unwrap(body) {
         Ok(request) => request,
         Err(fault) => return finish(shared, slot, msg_id, Err(fault), true),
@@ -70,32 +170,32 @@ pub(crate) fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body
     let method = dispatch::method_id(&request.body).unwrap_or(0);
     let job = Job { msg_id, method, request };
     let mut inner = slot.lock();
-    inner.wants_updates |= !job.request.without_updates;
-    inner.queues.bytes += job.request.body.len();
+    inner.calls.wants_updates |= !job.request.without_updates;
+    inner.calls.queues.bytes += job.request.body.len();
     if dispatch::is_concurrent(method) && job.request.after.is_empty() {
-        inner.queues.files.push_back(job);
+        inner.calls.queues.files.push_back(job);
     } else {
-        inner.queues.in_order.push_back(job);
+        inner.calls.queues.in_order.push_back(job);
     }
     resume(shared, slot, &mut inner);
 }
 
 /// Begins what waits and may run: after a call came, after one ended, after the client took answers.
-pub(crate) fn resume(shared: &Arc<Shared>, slot: &Arc<Slot>, inner: &mut Inner) {
+fn resume(shared: &Arc<Shared>, slot: &Arc<Slot>, inner: &mut Inner) {
     if inner.unsent >= MAX_UNSENT {
         return;
     }
     start_in_order(shared, slot, inner);
     // One that begins now takes one call, and then what else there is.
-    if !inner.queues.files.is_empty() && inner.queues.file_workers < SIDE_BY_SIDE {
-        inner.queues.file_workers += 1;
+    if !inner.calls.queues.files.is_empty() && inner.calls.queues.file_workers < SIDE_BY_SIDE {
+        inner.calls.queues.file_workers += 1;
         spawn(shared, slot, next_file);
     }
 }
 
 fn start_in_order(shared: &Arc<Shared>, slot: &Arc<Slot>, inner: &mut Inner) {
-    if !inner.queues.in_order_runs && !inner.queues.in_order.is_empty() {
-        inner.queues.in_order_runs = true;
+    if !inner.calls.queues.in_order_runs && !inner.calls.queues.in_order.is_empty() {
+        inner.calls.queues.in_order_runs = true;
         spawn(shared, slot, next_in_order);
     }
 }
@@ -128,41 +228,41 @@ fn spawn(shared: &Arc<Shared>, slot: &Arc<Slot>, next: fn(&mut Inner) -> Next) {
 }
 
 fn take(inner: &mut Inner, job: Job) -> Next {
-    inner.queues.bytes = inner.queues.bytes.saturating_sub(job.request.body.len());
-    inner.queues.running.push(job.msg_id);
+    inner.calls.queues.bytes = inner.calls.queues.bytes.saturating_sub(job.request.body.len());
+    inner.calls.queues.running.push(job.msg_id);
     Next::Run(job)
 }
 
 fn next_file(inner: &mut Inner) -> Next {
-    let job = if inner.unsent < MAX_UNSENT { inner.queues.files.pop_front() } else { None };
+    let job = if inner.unsent < MAX_UNSENT { inner.calls.queues.files.pop_front() } else { None };
     match job {
         Some(job) => take(inner, job),
         None => {
-            inner.queues.file_workers = inner.queues.file_workers.saturating_sub(1);
+            inner.calls.queues.file_workers = inner.calls.queues.file_workers.saturating_sub(1);
             Next::Stop
         }
     }
 }
 
 fn next_in_order(inner: &mut Inner) -> Next {
-    let job = if inner.unsent < MAX_UNSENT { inner.queues.in_order.pop_front() } else { None };
+    let job = if inner.unsent < MAX_UNSENT { inner.calls.queues.in_order.pop_front() } else { None };
     let Some(job) = job else {
-        inner.queues.in_order_runs = false;
+        inner.calls.queues.in_order_runs = false;
         return Next::Stop;
     };
     for after in job.request.after.iter().copied().map(MsgId) {
-        let fault = match inner.finished(after) {
+        let fault = match inner.calls.finished(after) {
             Some(true) => continue,
             Some(false) => Fault::MsgWaitFailed,
-            None if inner.queues.knows(after) => {
+            None if inner.calls.queues.knows(after) => {
                 // Some file call is to end first: it starts this worker again.
-                inner.queues.in_order.push_front(job);
-                inner.queues.in_order_runs = false;
+                inner.calls.queues.in_order.push_front(job);
+                inner.calls.queues.in_order_runs = false;
                 return Next::Stop;
             }
             None => Fault::MsgWaitTimeout,
         };
-        inner.queues.bytes = inner.queues.bytes.saturating_sub(job.request.body.len());
+        inner.calls.queues.bytes = inner.calls.queues.bytes.saturating_sub(job.request.body.len());
         return Next::Refuse(job.msg_id, fault);
     }
     take(inner, job)
@@ -172,12 +272,12 @@ fn next_in_order(inner: &mut Inner) -> Next {
 fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped) -> Result<Bytes, Fault> {
     let SessionKey { dc, key_id, session } = slot.key;
     let auth = shared.state.auth_behind(dc, key_id)?.ok_or(Fault::AuthKeyUnregistered)?;
-    slot.lock().behind = auth.key_id;
+    slot.lock().calls.behind = auth.key_id;
     let mut rng = rand::rng();
     let now = shared.now();
     let mut call = Call {
         state: &shared.state,
-        settings: &shared.settings,
+        settings: &shared.answers.settings,
         dc,
         now: now.unix(),
         rng: &mut rng,
@@ -185,13 +285,13 @@ fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped
         auth,
         effects: Vec::new(),
     };
-    let answer = dispatch::answer(&mut call, &*shared.policy, request)?;
+    let answer = dispatch::answer(&mut call, &*shared.answers.policy, request)?;
     let Call { auth, effects, .. } = call;
-    slot.lock().user = auth.user.filter(|_| auth.imported_from.is_none());
+    slot.lock().calls.user = auth.user.filter(|_| auth.imported_from.is_none());
     for effect in effects {
         match effect {
-            Effect::Push { user, updates } => shared.sessions.push(now, user, &updates, slot.key),
-            Effect::LoggedOut { dc, key_id } => shared.sessions.logged_out(dc, key_id),
+            Effect::Push { user, updates } => push(shared, now, user, &updates, slot.key),
+            Effect::LoggedOut { dc, key_id } => logged_out(shared, dc, key_id),
         }
     }
     Ok(answer)
@@ -202,23 +302,20 @@ fn finish(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, result: Result<
     let now = shared.now();
     let mut inner = slot.lock();
     let answered = match &result {
-        Ok(body) => {
-            inner.unsent = inner.unsent.saturating_add(body.len());
-            inner.session.respond(now, msg_id, body.clone(), compress)
-        }
+        Ok(body) => inner.answer(now, msg_id, body.clone(), compress),
         Err(fault) => {
             if let Fault::Internal(error) = fault {
                 tracing::error!(%error, "the cluster's state failed");
             }
             tracing::debug!(dc = slot.key.dc, code = fault.code(), error = %fault, "call refused");
-            inner.session.respond_error(now, msg_id, fault.code(), &fault.to_string())
+            inner.refuse(now, msg_id, fault.code(), &fault.to_string())
         }
     };
     if let Err(error) = answered {
         tracing::debug!(%error, "answer not wanted");
     }
-    inner.queues.running.retain(|id| *id != msg_id);
-    inner.finish(msg_id, result.is_ok());
+    inner.calls.queues.running.retain(|id| *id != msg_id);
+    inner.calls.finish(msg_id, result.is_ok());
     resume(shared, slot, &mut inner);
     inner.wake();
 }

@@ -19,6 +19,7 @@ use crate::{
             inbound::Message,
             service::{self, ids},
         },
+        wrappers,
     },
     trace,
 };
@@ -112,7 +113,7 @@ impl Server {
         match service {
             Some(service) => Ok(self.handle(core, now, &Message { body, ..message }, service)?),
             None => {
-                let (method, len) = (constructor(&body), body.len());
+                let (method, len) = (wrappers::method_of(&body), body.len());
                 self.running += 1;
                 self.remember(core, msg_id, Status::Running(method));
                 core.tracer.emit(now, || trace::Event::RpcReceived { msg_id, method, len });
