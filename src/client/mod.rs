@@ -12,7 +12,7 @@
 //! | `persistence` | what is remembered between runs |
 //! | `policy` | what follows from an error answer |
 //! | `shared` | state that outlives any connection |
-//! | `updates` | updates as they come in |
+//! | `updates` | updates: as they come in, and in order |
 //! | `way` | how connections get to the DCs: directly, or through a proxy |
 
 mod config;
@@ -40,7 +40,7 @@ pub use persistence::{
     AccountRecord, AuthKey, DcAuth, Identity, MemoryPersistence, PeerKind, PeerRecord, Persistence, PersistenceError,
     SaltRecord, TempAuth,
 };
-pub use updates::{UpdateItem, Updates};
+pub use updates::{Batch, Engine, Feed, FeedError, NoProgress, Request, Start, UpdateEvent, UpdateItem, UpdateState, Updates};
 
 pub use crate::mtproto::rpc_error::RpcError;
 pub use crate::net::{KeyUse, NetError, PfsPolicy, ProtocolError};
