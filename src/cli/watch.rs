@@ -6,7 +6,7 @@ use clap::Args;
 use tdl::chat::peers::{self, Seen};
 use tdl::chat::watch::{ChatKey, chat_of, key_of_input};
 use tdl::chat::{ChatError, links};
-use tdl::client::{Client, Feed, PeerKind, Persistence as _, Start, UpdateEvent};
+use tdl::client::{Client, Feed, PeerKind, Start, UpdateEvent};
 
 use super::context::Context;
 use super::exit::{CliError, ExitCode};
