@@ -8,6 +8,7 @@
 //! * [`media`]: the file that a message carries.
 //! * [`export`]: the JSON of `chat export`, written and read.
 //! * [`send`]: messages with files.
+//! * [`watch`]: which chat an update is about.
 
 pub mod dialogs;
 pub mod export;
@@ -17,6 +18,7 @@ pub mod links;
 pub mod media;
 pub mod peers;
 pub mod send;
+pub mod watch;
 
 use thiserror::Error;
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use tdl::{client::PfsPolicy, store::NamespaceName, trace::LayerSet};
 
-use super::{bridge, chat, completion, dc, demo, dl, duration, login, logout, ns, sandbox, session, tl, up, whoami};
+use super::{bridge, chat, completion, dc, demo, dl, duration, login, logout, ns, sandbox, session, tl, up, watch, whoami};
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     /// List chats, and export the messages of one
     #[command(subcommand)]
     Chat(chat::ChatCommand),
+    /// Print what happens in your chats as it happens, without gaps, one JSON object a line
+    Watch(watch::WatchArgs),
     /// Watch it work on a cluster of its own: nothing leaves this machine
     Demo(demo::DemoArgs),
     /// List, rename and remove namespaces: the local slots that each hold one authorization

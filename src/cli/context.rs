@@ -76,19 +76,34 @@ impl Context {
 
     /// A client for a command that needs a login: the namespace exists and is logged in, as far as is known here.
     pub(crate) async fn logged_in(&self) -> Result<(Client, Arc<Namespace>), CliError> {
-        let namespace = self.open_namespace()?;
-        if !has_login(&namespace)? {
-            return Err(CliError::not_logged_in(namespace.name()));
-        }
+        let namespace = self.namespace_with_login()?;
         let client = self.connect(&namespace).await?;
         Ok((client, namespace))
     }
 
+    /// The same, for a command that listens for updates: only then does the server send any.
+    pub(crate) async fn listening(&self) -> Result<(Client, Arc<Namespace>), CliError> {
+        let namespace = self.namespace_with_login()?;
+        let client = self.connect_as(&namespace, |config| config.updates = true).await?;
+        Ok((client, namespace))
+    }
+
+    fn namespace_with_login(&self) -> Result<Arc<Namespace>, CliError> {
+        let namespace = self.open_namespace()?;
+        if has_login(&namespace)? { Ok(namespace) } else { Err(CliError::not_logged_in(namespace.name())) }
+    }
+
     /// A client over the namespace. Nothing is dialled before the first call. What it has to report goes to standard error.
     pub(crate) async fn connect(&self, namespace: &Arc<Namespace>) -> Result<Client, CliError> {
+        self.connect_as(namespace, |_| {}).await
+    }
+
+    /// The same, with changes to what the settings say.
+    async fn connect_as(&self, namespace: &Arc<Namespace>, change: impl FnOnce(&mut ClientConfig)) -> Result<Client, CliError> {
         let (table, name) = self.cluster()?;
         namespace.bind_cluster(&name)?;
-        let config = self.client_config(table, namespace.identity()?)?;
+        let mut config = self.client_config(table, namespace.identity()?)?;
+        change(&mut config);
         if let Some(proxy) = &config.proxy {
             self.output.detail(&format!("going through {proxy}"));
         }

@@ -5,7 +5,7 @@ use std::{fmt, io};
 use tdl::{
     account,
     chat::ChatError,
-    client::{InvokeError, NetError, PersistenceError, ProtocolError, RpcError, explain},
+    client::{FeedError, InvokeError, NetError, PersistenceError, ProtocolError, RpcError, explain},
     store,
     transport::TransportError,
 };
@@ -219,6 +219,23 @@ impl From<ChatError> for CliError {
                     None => failed,
                 }
             }
+        }
+    }
+}
+
+impl From<FeedError> for CliError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Invoke(error) => error.into(),
+            FeedError::Store(error) => error.into(),
+            FeedError::GaveUp { .. } => Self::new(ExitCode::Network, error.to_string()).advise(
+                "run the command again when the network is back: it goes on where it stopped; --reconnect-timeout 0 never gives up",
+            ),
+            FeedError::NoProgress(_) => {
+                Self::new(ExitCode::Protocol, error.to_string()).advise("run the command again with --trace=all to see what the peer sent")
+            }
+            // The enum may grow; until someone chooses a code, it is a failure like any other.
+            other => Self::failed(other.to_string()),
         }
     }
 }

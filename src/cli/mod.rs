@@ -15,6 +15,7 @@
 //! | `retry` | the list of items that failed |
 //! | `transfers` | what `up` and `dl` have in common |
 //! | `trace` | where `--trace` goes |
+//! | `update_lines` | updates as lines, for people and for programs |
 //! | the others | one command each |
 
 mod args;
@@ -48,6 +49,8 @@ mod tl;
 mod trace;
 mod transfers;
 mod up;
+mod update_lines;
+mod watch;
 mod whoami;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -144,6 +147,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Up(args) => up::run(context, args).await,
         Command::Dl(args) => dl::run(context, args).await,
         Command::Chat(command) => chat::run(context, command).await,
+        Command::Watch(args) => watch::run(context, args).await,
         Command::Demo(args) => demo::run(context, args).await,
         Command::Ns(command) => ns::run(context, command),
         Command::Session(command) => session::run(context, command),

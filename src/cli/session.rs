@@ -29,6 +29,7 @@ fn info(context: &Context) -> Result<ExitCode, CliError> {
     let (account, identity, home_dc, auths) =
         (namespace.account()?, namespace.identity()?, namespace.home_dc()?, namespace.dc_auths()?);
     let temporary = namespace.temp_auths()?;
+    let updates = namespace.update_state()?;
     let (cluster, created_at, unfinished) = (namespace.cluster()?, namespace.created_at()?, namespace.jobs()?.len());
     if context.output.json {
         context.output.document(&json!({
@@ -57,6 +58,13 @@ fn info(context: &Context) -> Result<ExitCode, CliError> {
             })),
             "dcs": auths.iter().map(dc_json).collect::<Vec<Value>>(),
             "temporary_keys": temporary.iter().map(temp_json).collect::<Vec<Value>>(),
+            "updates": updates.as_ref().map(|u| json!({
+                "pts": u.pts,
+                "qts": u.qts,
+                "seq": u.seq,
+                "date": u.date,
+                "channels": u.channels.len(),
+            })),
             "unfinished_transfers": unfinished,
         }))?;
         return Ok(ExitCode::Done);
@@ -82,6 +90,10 @@ fn info(context: &Context) -> Result<ExitCode, CliError> {
         pairs.push(("device", format!("{}: {}, {}, {}", d.name, d.device_model, d.system_version, d.app_version)));
         pairs.push(("layer", i.layer.to_string()));
         pairs.push(("API id", i.api_id.to_string()));
+    }
+    if let Some(u) = &updates {
+        let channels = if u.channels.len() == 1 { "1 channel".to_owned() } else { format!("{} channels", u.channels.len()) };
+        pairs.push(("watched up to", format!("pts {}, qts {}, {channels}", u.pts, u.qts)));
     }
     pairs.push(("unfinished", format!("{unfinished} transfer(s)")));
     context.output.key_values(&pairs)?;

@@ -153,6 +153,10 @@ impl Client {
         self.inner.dc(home)?.state.set_authorized(true)?;
         let store = &self.inner.shared.store;
         store.set_home_dc(home)?;
+        // Another account has other counters.
+        if store.account()?.is_some_and(|before| before.user_id != account.user_id) {
+            store.save_update_state(None)?;
+        }
         store.save_account(account)?;
         self.inner.shared.set_ended(None);
         Ok(())
@@ -177,6 +181,11 @@ impl Client {
     /// The stream of updates, for the first who asks, when [`ClientConfig::updates`] is set. Begins with the next call to the home DC.
     pub fn updates(&self) -> Option<Updates> {
         lock(&self.inner.updates).take()
+    }
+
+    /// The clock that the client reads.
+    pub(super) fn clock(&self) -> Clock {
+        self.inner.clock
     }
 
     /// The configuration.

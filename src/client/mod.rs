@@ -14,7 +14,7 @@
 //! | `probe` | looking at a DC: connections that serve nothing else |
 //! | `rpc_errors` | what errors mean, for people |
 //! | `shared` | state that outlives any connection |
-//! | `updates` | updates as they come in |
+//! | `updates` | updates: as they come in, and in order |
 //! | `way` | how connections get to the DCs: directly, or through a proxy |
 
 mod config;
@@ -46,7 +46,7 @@ pub use persistence::{
 };
 pub use probe::ping_key;
 pub use rpc_errors::{Explanation, explain};
-pub use updates::{UpdateItem, Updates};
+pub use updates::{Batch, Engine, Feed, FeedError, NoProgress, Request, Start, UpdateEvent, UpdateItem, UpdateState, Updates};
 
 pub use crate::mtproto::rpc_error::RpcError;
 pub use crate::net::{KeyMaterial, KeyUse, NetError, PfsPolicy, Probe, ProbeError, ProtocolError, TlsRootError, TlsTrust};

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::ids::{DcId, Salt};
 
 use super::device::DeviceProfile;
+use super::updates::UpdateState;
 use crate::net::KeyUse;
 
 pub use crate::crypto::AuthKey;
@@ -229,7 +230,14 @@ pub trait Persistence: Send + Sync {
     /// All peers, by kind and id.
     fn peers(&self) -> Result<Vec<PeerRecord>, PersistenceError>;
 
-    /// Removes everything: keys, home DC, identity, account, peers.
+    /// How far the account's updates have been followed.
+    fn update_state(&self) -> Result<Option<UpdateState>, PersistenceError>;
+
+    /// Stores how far the account's updates have been followed; `None` forgets it. It need not survive a power cut: what is told again then
+    /// is not lost.
+    fn save_update_state(&self, state: Option<&UpdateState>) -> Result<(), PersistenceError>;
+
+    /// Removes everything: keys, home DC, identity, account, peers, how far updates have been followed.
     fn forget_all(&self) -> Result<(), PersistenceError>;
 }
 
@@ -247,6 +255,7 @@ struct Memory {
     identity: Option<Identity>,
     account: Option<AccountRecord>,
     peers: HashMap<(PeerKind, i64), PeerRecord>,
+    updates: Option<UpdateState>,
 }
 
 impl MemoryPersistence {
@@ -393,6 +402,15 @@ impl Persistence for MemoryPersistence {
         let mut peers: Vec<_> = self.lock().peers.values().cloned().collect();
         peers.sort_by_key(|peer| (peer.kind, peer.id));
         Ok(peers)
+    }
+
+    fn update_state(&self) -> Result<Option<UpdateState>, PersistenceError> {
+        Ok(self.lock().updates.clone())
+    }
+
+    fn save_update_state(&self, state: Option<&UpdateState>) -> Result<(), PersistenceError> {
+        self.lock().updates = state.cloned();
+        Ok(())
     }
 
     fn forget_all(&self) -> Result<(), PersistenceError> {

@@ -13,7 +13,7 @@
 //! Several processes may have one namespace open: SQLite is in WAL mode, a writer waits up to [`BUSY_TIMEOUT`] for another.
 //!
 //! What is committed when: keys, salts and the account with `synchronous = FULL`, so that they survive a power cut once the call has
-//! returned; peers and jobs with `NORMAL`, which survives the death of the process, but may lose the last moments before a
+//! returned; peers, jobs and how far updates have been followed with `NORMAL`, which survives the death of the process, but may lose the last moments before a
 //! power cut. They can be had again.
 //!
 //! Calls block for as long as the disk takes. They are short; nothing here waits for the network.
@@ -28,6 +28,7 @@ mod persist;
 mod private;
 mod schema;
 mod temp;
+mod update_state;
 
 pub use error::Error;
 pub use home::{Home, Removed};

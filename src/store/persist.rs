@@ -7,12 +7,12 @@ use zeroize::Zeroizing;
 use crate::{
     client::{
         AccountRecord, AuthKey, DcAuth, DeviceProfile, Identity, KeyUse, PeerKind, PeerRecord, Persistence, PersistenceError,
-        SaltRecord, TempAuth,
+        SaltRecord, TempAuth, UpdateState,
     },
     ids::{DcId, Salt},
 };
 
-use super::{Error, Namespace, namespace::Durability, temp};
+use super::{Error, Namespace, namespace::Durability, temp, update_state};
 
 /// Bytes of a stored salt: the salt, since, until.
 const SALT_LEN: usize = 24;
@@ -177,6 +177,14 @@ impl Persistence for Namespace {
         let sql = format!("SELECT {PEER_COLUMNS} FROM peer ORDER BY kind, id");
         let rows: Vec<RawPeer> = self.read(|c| c.prepare(&sql)?.query_map([], RawPeer::read)?.collect())?;
         Ok(rows.into_iter().map(|raw| raw.check(self)).collect::<Result<_, _>>()?)
+    }
+
+    fn update_state(&self) -> Result<Option<UpdateState>, PersistenceError> {
+        Ok(update_state::read(self)?)
+    }
+
+    fn save_update_state(&self, state: Option<&UpdateState>) -> Result<(), PersistenceError> {
+        Ok(update_state::save(self, state)?)
     }
 
     fn forget_all(&self) -> Result<(), PersistenceError> {

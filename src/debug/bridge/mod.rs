@@ -44,7 +44,7 @@ use crate::crypto::rsa::RsaError;
 use crate::ids::DcId;
 use crate::net::{Clock, LinkConfig, Prelude, Status, TcpDialer};
 use crate::sandbox::cluster::CLUSTER_FILE;
-use crate::sandbox::server;
+use crate::sandbox::server::{self, Port};
 use crate::sandbox::state::{self, State};
 use crate::tl;
 use crate::trace::Tracer;

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::shared::Shared;
+use crate::client::shared::Shared;
 
 /// Updates that wait for a slow listener; beyond that they are dropped, and the listener is told of the gap.
-pub(super) const UPDATES: usize = 1024;
+pub(in crate::client) const UPDATES: usize = 1024;
 
 /// What a listener takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub enum UpdateItem {
 
 /// The receiving end. There is one per client.
 pub struct Updates {
-    pub(super) items: mpsc::Receiver<UpdateItem>,
-    pub(super) gap: Arc<AtomicBool>,
+    pub(in crate::client) items: mpsc::Receiver<UpdateItem>,
+    pub(in crate::client) gap: Arc<AtomicBool>,
 }
 
 impl Updates {
@@ -39,7 +39,7 @@ impl Updates {
 
 impl Shared {
     /// Never waits: a connection must not stall because a listener does.
-    pub(super) fn offer(&self, item: UpdateItem) {
+    pub(in crate::client) fn offer(&self, item: UpdateItem) {
         if self.updates.try_send(item).is_err() {
             self.gap.store(true, Ordering::Release);
         }
