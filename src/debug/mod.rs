@@ -5,6 +5,7 @@
 //! * [`redact`]: what of it may be shown. [`body`]: the bodies of messages as trees.
 //! * [`units`]: how spans, sizes and times are written in it.
 //! * [`collect`]: keeps them, for tests (it lives with the trace, so that the core's tests can use it without this floor).
+//! * [`replay`]: recordings, played again.
 //! * [`hex`], `json`: how bytes and values are written.
 //! * here: [`Tee`], several sinks at once.
 
@@ -14,6 +15,7 @@ pub mod human;
 mod json;
 pub mod jsonl;
 pub mod redact;
+pub mod replay;
 pub mod units;
 
 use std::sync::Arc;
