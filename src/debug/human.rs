@@ -18,9 +18,11 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
+use super::jsonl::calls;
 use super::units::{size, span, time_of_day};
 use crate::ids::{MsgId, Salt};
 use crate::tl;
+use crate::trace::call::SessionName;
 use crate::trace::{Counters, Event, Inner, Layer, LayerSet, Observer, Record, Role, Verdict};
 use crate::transport::TransportError;
 
@@ -258,6 +260,12 @@ pub(super) fn tell(event: &Event) -> Told {
             (if *sent { Mark::Out } else { Mark::In }, subject, format!("{}  {}", size(*len), id(*msg_id)))
         }
         Event::Update { constructor, counters } => (Mark::In, name(*constructor), counted(counters)),
+        Event::CoreCall { session, number, now: _, call } => {
+            (Mark::Note, calls::kind_of(call).to_owned(), format!("call {number} of {}", called(session)))
+        }
+        Event::CoreDone { session, number, outcome, events } => {
+            (Mark::Note, outcome.clone(), format!("call {number} of {}, {} events", called(session), events.len()))
+        }
     };
     Told { mark, subject, details }
 }
@@ -313,6 +321,11 @@ fn packed_size(len: usize, packed: Option<usize>) -> String {
 fn ratio(packed: usize, unpacked: usize) -> String {
     let percent = packed.saturating_mul(100).checked_div(unpacked).unwrap_or(100);
     format!("{} packed to {} ({percent} %)", size(unpacked), size(packed))
+}
+
+fn called(session: &SessionName) -> String {
+    let role = if session.server { "server" } else { "client" };
+    format!("{role} session {:016x}", session.session_id.0)
 }
 
 /// A constructor's or method's name; its id when the schema has none.

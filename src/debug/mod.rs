@@ -8,6 +8,7 @@
 //! * [`report`]: a recording as one page.
 //! * [`units`]: how spans, sizes and times are written in it.
 //! * [`collect`]: keeps them, for tests (it lives with the trace, so that the core's tests can use it without this floor).
+//! * [`replay`]: recordings, played again.
 //! * [`hex`], `json`: how bytes and values are written.
 //! * here: [`Tee`], several sinks at once.
 
@@ -20,6 +21,7 @@ pub mod human;
 mod json;
 pub mod jsonl;
 pub mod redact;
+pub mod replay;
 pub mod report;
 pub mod units;
 
