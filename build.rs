@@ -15,7 +15,7 @@ mod schema;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for path in ["build.rs", "src/tl/codegen", "src/tl/schema", "tl-schema"] {
+    for path in ["build.rs", "src/tl/codegen", "src/tl/schema", "tl-schema/api.tl", "tl-schema/mtproto.tl"] {
         println!("cargo::rerun-if-changed={}", top.join(path).display());
     }
     let out = env::var("OUT_DIR")?;

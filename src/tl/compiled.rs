@@ -8,11 +8,16 @@ use super::schema::{Schema, parse};
 pub fn compiled_schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     SCHEMA.get_or_init(|| {
-        let read = |text| parse(text).expect("the build script has read this text before");
-        let protocol = read(include_str!("../../tl-schema/mtproto.tl"));
-        let api = read(include_str!("../../tl-schema/api.tl"));
-        protocol.merged(api).expect("a test merges the two")
+        let api = parse(include_str!("../../tl-schema/api.tl")).expect("the build script has read this text before");
+        protocol_schema().clone().merged(api).expect("a test merges the two")
     })
+}
+
+/// The protocol's own schema.
+pub(crate) fn protocol_schema() -> &'static Schema {
+    static SCHEMA: OnceLock<Schema> = OnceLock::new();
+    let text = include_str!("../../tl-schema/mtproto.tl");
+    SCHEMA.get_or_init(|| parse(text).expect("the build script has read this text before"))
 }
 
 /// Name of the constructor or method with this id, with its namespace; also of those that are read by hand.

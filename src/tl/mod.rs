@@ -3,11 +3,13 @@
 //! * [`wire`]: bytes to values and back;
 //! * [`schema`]: schema files as data, [`schema::import`] to bring one into canonical form;
 //! * [`mtproto`] and [`api`]: the types generated from `tl-schema/`;
-//! * [`dynamic`]: objects of any schema, read and printed without generated types;
+//! * [`dynamic`]: objects of any schema, read and printed without generated types, from and to JSON;
+//! * [`layers`]: older API layers, as schemas;
 //! * [`compiled_schema`] and [`name_of`]: what this build was generated from.
 
 pub mod api;
 pub mod dynamic;
+pub mod layers;
 pub mod mtproto;
 pub mod schema;
 pub mod wire;

@@ -56,7 +56,7 @@ impl Encoder<'_, '_> {
             let missing = || Error::Mismatch { parameter: parameter(), expected: param.ty.to_string() };
             let value = object.values.get(index).ok_or_else(missing)?;
             if param.ty == Type::Flags {
-                write_u32(self.out, flags(object, definition, &param.name, value));
+                write_u32(self.out, flags_of(object, &param.name, value));
                 continue;
             }
             match (&param.flag, value) {
@@ -110,19 +110,24 @@ impl Encoder<'_, '_> {
 }
 
 /// The bits of a flags field: those of the parameters that are there, and those that came in and mean nothing to this schema.
-fn flags(object: &Object<'_>, definition: &Definition, field: &str, stored: &Value<'_>) -> u32 {
-    let (mut known, mut set) = (0u32, 0u32);
-    for (param, value) in definition.params.iter().zip(&object.values) {
+pub(super) fn flags_of(object: &Object<'_>, field: &str, stored: &Value<'_>) -> u32 {
+    let mut set = 0u32;
+    for (param, value) in object.definition.params.iter().zip(&object.values) {
         if let Some(flag) = param.flag.as_ref().filter(|f| f.field == field) {
-            known |= 1 << flag.bit;
             if *value != Value::Absent {
                 set |= 1 << flag.bit;
             }
         }
     }
-    let unknown = match stored {
-        Value::Flags(bits) => bits & !known,
+    let unnamed = match stored {
+        Value::Flags(bits) => unnamed_bits(object.definition, field, *bits),
         _ => 0,
     };
-    set | unknown
+    set | unnamed
+}
+
+/// The bits of a flags field that no parameter stands for.
+pub(super) fn unnamed_bits(definition: &Definition, field: &str, bits: u32) -> u32 {
+    let of_field = definition.params.iter().filter_map(|p| p.flag.as_ref()).filter(|f| f.field == field);
+    of_field.fold(bits, |bits, flag| bits & !(1 << flag.bit))
 }

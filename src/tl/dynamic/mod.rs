@@ -7,6 +7,7 @@
 mod decode;
 mod encode;
 mod error;
+pub mod json;
 mod print;
 mod value;
 
@@ -14,8 +15,10 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use decode::bare_definition;
 pub use decode::{MAX_DEPTH, MAX_VALUES, decode, decode_as, decode_object};
 pub use encode::{encode, encode_as};
+use encode::{flags_of, unnamed_bits};
 pub use error::Error;
 pub use print::{Printed, Style};
 pub use value::{Object, Value};

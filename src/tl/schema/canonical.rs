@@ -75,13 +75,9 @@ pub fn canonical(schema: &Schema) -> String {
     }
 
     let mut constructors: Vec<_> = schema.definitions().iter().filter(|d| d.kind == Kind::Constructor).collect();
-    constructors.sort_by_cached_key(|d| {
-        let result = d.result.to_string();
-        let (namespace, name) = split_name(&result);
-        (namespace.to_owned(), name.to_owned(), owned(d.split_name()))
-    });
+    constructors.sort_by_cached_key(|d| canonical_order(d));
     let mut functions: Vec<_> = schema.definitions().iter().filter(|d| d.kind == Kind::Function).collect();
-    functions.sort_by_cached_key(|d| owned(d.split_name()));
+    functions.sort_by_cached_key(|d| canonical_order(d));
 
     for (title, list) in [("types", constructors), ("functions", functions)] {
         out.push_str(&format!("\n---{title}---\n\n"));
@@ -90,8 +86,16 @@ pub fn canonical(schema: &Schema) -> String {
     out
 }
 
-fn owned((namespace, name): (&str, &str)) -> (String, String) {
-    (namespace.to_owned(), name.to_owned())
+/// What definitions of one kind are sorted by in the canonical form: constructors by type, then by name; methods by name. Namespaces count
+/// first.
+pub fn canonical_order(definition: &Definition) -> [String; 4] {
+    let (namespace, name) = definition.split_name();
+    let result = match definition.kind {
+        Kind::Constructor => definition.result.to_string(),
+        Kind::Function => String::new(),
+    };
+    let (result_namespace, result_name) = split_name(&result);
+    [result_namespace, result_name, namespace, name].map(str::to_owned)
 }
 
 impl Definition {

@@ -8,7 +8,7 @@ mod error;
 mod model;
 mod parse;
 
-pub use canonical::{IdException, canonical, exceptions, import};
+pub use canonical::{IdException, canonical, canonical_order, exceptions, import};
 pub use error::{ParseError, ParseErrorKind};
 pub use model::{Builtin, Definition, Flag, Kind, Param, Schema, Type, split_name};
 pub use parse::parse;

@@ -208,6 +208,28 @@ impl Schema {
         indices.iter().filter_map(|&i| self.definitions.get(i))
     }
 
+    /// Types that definitions mention and no definition makes, with one that mentions them; empty for a whole schema. `Object` is any
+    /// object, and needs none.
+    pub fn undefined_types(&self) -> Vec<(String, String)> {
+        let mut missing = Vec::new();
+        for definition in &self.definitions {
+            for mut ty in definition.params.iter().map(|p| &p.ty).chain([&definition.result]) {
+                while let Type::Vector { item, .. } = ty {
+                    ty = item;
+                }
+                let defined = match ty {
+                    Type::Boxed(name) | Type::BareBoxed(name) => name == "Object" || self.types.contains_key(name),
+                    Type::Bare(name) => self.constructors.contains_key(name),
+                    _ => true,
+                };
+                if !defined {
+                    missing.push((ty.to_string(), definition.name.clone()));
+                }
+            }
+        }
+        missing
+    }
+
     /// Names of all types that have constructors, sorted.
     pub fn type_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.types.keys().map(String::as_str).collect();

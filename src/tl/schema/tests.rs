@@ -145,19 +145,10 @@ fn both_schemas_fit_into_one() {
 #[test]
 fn every_type_that_is_mentioned_is_defined() {
     for text in [API, PROTOCOL] {
-        let schema = parse(text).unwrap();
-        for definition in schema.definitions() {
-            for mut ty in definition.params.iter().map(|p| &p.ty).chain([&definition.result]) {
-                while let Type::Vector { item, .. } = ty {
-                    ty = item;
-                }
-                let defined = match ty {
-                    Type::Boxed(name) => schema.constructors_of(name).next().is_some(),
-                    Type::Bare(name) => schema.constructor(name).is_some(),
-                    _ => true,
-                };
-                assert!(defined, "{definition}: {ty}");
-            }
-        }
+        assert_eq!(parse(text).unwrap().undefined_types(), []);
     }
+    let schema = parse("a x:Vector<B> y:c z:%D = A; d = Object;\n---functions---\nf = E;").unwrap();
+    let missing = schema.undefined_types();
+    let missing: Vec<_> = missing.iter().map(|(ty, by)| (ty.as_str(), by.as_str())).collect();
+    assert_eq!(missing, [("B", "a"), ("c", "a"), ("%D", "a"), ("E", "f")]);
 }
