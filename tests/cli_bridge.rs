@@ -258,6 +258,27 @@ fn keys_outlive_the_bridge_and_transfers_its_absence() {
 }
 
 #[test]
+#[cfg(unix)]
+fn what_the_data_centre_forgets_is_lost_and_its_absence_is_told() {
+    let dir = TestDir::new();
+    let sandbox = Sandbox::start(&dir);
+    let _bridge = Bridge::start(&dir, &["--patience", "100ms"]);
+    tdl(&dir, BOB).ok();
+    assert_eq!(sandbox.interrupt(), Some(0));
+    // The client takes it for a passing trouble of the server's, and asks again before it gives up.
+    tdl(&dir, "whoami").code(1).stderr_has("Timeout");
+    let database = rusqlite::Connection::open(dir.join("box/cluster.sqlite")).unwrap();
+    assert_eq!(database.execute("DELETE FROM auth_keys", []).unwrap(), 1, "the bridge has one key for the client's two");
+    drop(database);
+    let _sandbox = Sandbox::start(&dir);
+    tdl(&dir, "whoami --pfs=off").code(4).stderr_has("forgotten the key");
+    let trace = traced(&dir);
+    assert!(trace.contains("transport error 404") && trace.contains("no auth key"), "{trace}");
+    tdl(&dir, "login --phone 9996621234 --code 22222").ok();
+    tdl(&dir, "whoami").ok().stdout_has("Bob");
+}
+
+#[test]
 fn what_is_not_on_this_machine_and_what_is_no_rule_is_refused() {
     let dir = TestDir::new();
     let key = "-----BEGIN RSA PUBLIC KEY-----\\nMIIBCgKCAQEAyMEdY1aR+sCR3ZSJrtztKTKqigvO/vBfqACJLZtS7QMgCGXJ6XIR\\nyy7mx66W0/sOFa7/1mAZtEoIokDP3ShoqF4fVNb6XeqgQfaUHd8wJpDWHcR2OFwv\\nplUUI1PLTktZ9uW2WE23b+ixNwJjJGwBDJPQEQFBE+vfmH0JP503wr5INS1poWg/\\nj25sIWeYPHYeOrFp/eXaqhISP6G+q2IeTaWTXpwZj4LzXq5YOpk4bYEQ6mvRq7D1\\naHWfYmlEGepfaYR8Q0YqvvhYtMte3ITnuSJs171+GDqpdKcSwHnd6FudwGO4pcCO\\nj4WcDuXc2CTHgH8gFTNhp/Y8/SpDOhvn9QIDAQAB\\n-----END RSA PUBLIC KEY-----";

@@ -4,6 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::Args;
@@ -19,6 +20,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     context::{self, Context},
+    duration,
     exit::{CliError, ExitCode, chain},
     settings::Cluster,
     trace,
@@ -70,6 +72,10 @@ pub(crate) struct BridgeArgs {
     #[arg(long = "rule", value_name = "RULE")]
     more: Vec<String>,
 
+    /// How long to try to reach a data centre before a call is answered with the error -503, Timeout; 0 for ever
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    patience: Duration,
+
     /// Decides about rules with a probability: the same number, the same decisions [default: the file's, or drawn and printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -84,7 +90,7 @@ pub(crate) async fn run(context: &Context, args: BridgeArgs) -> Result<ExitCode,
     config.seed = args.seed.or(rules.seed).unwrap_or_else(rand::random);
     config.rules = rules.rules;
     (config.carrier, config.transport) = context::transport_options(context.settings.transport);
-    config.reconnect_timeout = context.settings.reconnect_timeout;
+    config.reconnect_timeout = args.patience;
     config.tracer = trace::tracer(&context.settings, &context.output)?;
     let (seed, count) = (config.seed, config.rules.len());
     context.interrupt.take_over();

@@ -23,6 +23,7 @@ pub mod tl_object;
 pub mod tl_schema;
 pub mod transport_decode;
 pub mod websocket;
+pub mod wrappers;
 
 mod exchange;
 mod input;
@@ -75,4 +76,5 @@ targets! {
     tl_schema, 64;
     transport_decode, 64;
     websocket, 64;
+    wrappers, 64;
 }

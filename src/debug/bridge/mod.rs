@@ -7,7 +7,6 @@
 //! | `relay.rs` | a call on its way, and back |
 //! | `line.rs` | one session's way to the data centre |
 //! | `keys.rs` | the keys at the data centres, one for each of the clients' |
-//! | `call.rs` | wrappers around calls, and those that name messages |
 //! | `addresses.rs` | addresses in answers, so that clients stay |
 //! | [`rules`] | what is changed |
 //!
@@ -51,7 +50,6 @@ use crate::trace::Tracer;
 use crate::transport::{self, Carrier};
 
 mod addresses;
-mod call;
 mod keys;
 mod line;
 mod relay;
@@ -103,7 +101,7 @@ impl Config {
             seed: 0,
             transport: transport::Options { kind: transport::Kind::PaddedIntermediate, obfuscated: true, dc: DcId(0) },
             carrier: Carrier::Stream,
-            reconnect_timeout: Duration::from_secs(60),
+            reconnect_timeout: Duration::from_secs(10),
             tracer: Tracer::off(),
         }
     }

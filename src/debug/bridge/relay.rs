@@ -14,14 +14,15 @@ use tokio::task::AbortHandle;
 
 use super::Notice;
 use super::addresses::Addresses;
-use super::call::{Call, constructor};
 use super::keys::Keys;
 use super::line::Line;
 use super::rules::{Direction, Fate, Rules, Subject, What};
 use crate::client::DcTable;
 use crate::ids::{DcId, MsgId};
 use crate::mtproto::binding::Binding;
+use crate::mtproto::container::constructor;
 use crate::mtproto::session::KeyDestruction;
+use crate::mtproto::wrappers::Call;
 use crate::net::{LinkConfig, Order, RequestError, Submitted};
 use crate::sandbox::Fault;
 use crate::sandbox::dispatch;

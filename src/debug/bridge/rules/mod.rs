@@ -13,8 +13,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use self::edit::Edit;
-use super::call::constructor;
 use crate::crypto::hash::sha256;
+use crate::mtproto::container::constructor;
 use crate::tl;
 use crate::tl::dynamic::{self, Value};
 
