@@ -15,7 +15,7 @@ pub fn run(data: &[u8]) {
     if call.after.is_empty() && call.body() == body {
         assert_eq!(Call::read(call.body()), call, "what names no message stays as it is");
     }
-    assert_eq!(call.with_bare(&call.bare()), Call { ..call });
+    assert_eq!(call.with_bare(&call.bare()), call);
 }
 
 pub fn seeds() -> Vec<Seed> {

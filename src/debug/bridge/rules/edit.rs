@@ -5,9 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use super::json::{self, JsonError};
 use super::{Direction, What};
 use crate::tl;
+use crate::tl::dynamic::json::{JsonError, JsonOptions, from_json_as};
 use crate::tl::dynamic::{self, Value};
 use crate::tl::schema::{Kind, Type};
 
@@ -88,8 +88,8 @@ pub(super) enum EditError {
     NoSuchField(Path),
     #[error("{0} is not optional")]
     NotOptional(Path),
-    #[error(transparent)]
-    Value(#[from] JsonError),
+    #[error("{0}: {1}")]
+    Value(Path, JsonError),
 }
 
 /// Sets fields. All of them or none.
@@ -137,7 +137,9 @@ fn set(value: &mut Value<'_>, path: &[Step], edit: &Edit) -> Result<usize, EditE
             *value = match &edit.value {
                 Json::Null if param.flag.is_some() => Value::Absent,
                 Json::Null => return Err(EditError::NotOptional(edit.path.clone())),
-                json => json::value(&param.ty, json, &edit.path.to_string())?,
+                Json::Bool(false) if param.ty == Type::True => Value::Absent,
+                json => from_json_as(tl::compiled_schema(), &param.ty, json, &JsonOptions::default())
+                    .map_err(|error| EditError::Value(edit.path.clone(), error))?,
             };
             Ok(1)
         }
@@ -207,7 +209,7 @@ mod tests {
             assert_eq!(error(path, json!(1)), EditError::NoSuchField(Path::parse(path).unwrap()), "{path}");
         }
         assert_eq!(error("seq", json!(null)), EditError::NotOptional(Path::parse("seq").unwrap()));
-        assert!(matches!(error("seq", json!("x")), EditError::Value(_)));
+        assert!(matches!(error("seq", json!("x")), EditError::Value(..)));
         assert!(matches!(applied(&[edit("a", json!(1))], Bytes::from_static(b"1234")), Err(EditError::Read(_))));
         let refused = What::Error { code: 400, text: "X".into() };
         assert_eq!(apply(&[edit("a", json!(1))], Direction::Answer, 0, &refused), Err(EditError::IsError));

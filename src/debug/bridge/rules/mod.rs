@@ -2,7 +2,6 @@
 //!
 //! * [`parse`](mod@parse): the file that they are written in;
 //! * [`edit`](mod@edit): setting a field of an object;
-//! * [`json`](mod@json): JSON values as TL ones;
 //! * here: which rules are about something, and what becomes of it.
 
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +18,6 @@ use crate::tl;
 use crate::tl::dynamic::{self, Value};
 
 pub mod edit;
-pub mod json;
 pub mod parse;
 
 pub use parse::{RuleError, RuleErrorKind, RuleSet};

@@ -14,13 +14,15 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::edit::{Edit, Path, PathError};
-use super::json::{self, JsonError};
 use super::{Action, Direction, Rule};
 use crate::tl;
+use crate::tl::dynamic::json::{JsonError, JsonOptions, from_json};
+use crate::tl::dynamic::{self, Value};
 use crate::tl::schema::Kind;
 
 /// The most rules that a bridge takes: each looks at everything that comes by.
@@ -102,6 +104,12 @@ pub enum RuleErrorKind {
     /// An object that the schema does not have.
     #[error("answer: {0}")]
     Object(#[from] JsonError),
+    /// A method, where an object is due.
+    #[error("answer: {0} is a method, and an answer is an object")]
+    AnswerIsMethod(String),
+    /// An object that has no bytes.
+    #[error("answer: {0}")]
+    Unwritable(#[from] dynamic::Error),
 }
 
 const ACTIONS: &str = "delay, drop, edit, error, answer, close";
@@ -251,7 +259,7 @@ fn action(written: Written) -> Result<Action, RuleErrorKind> {
         return if code == 0 { Err(RuleErrorKind::ZeroCode) } else { Ok(Action::Error { code, text }) };
     }
     if let Some(answer) = answer {
-        return Ok(Action::Answer(json::object(&json_of(&answer))?));
+        return Ok(Action::Answer(object(&json_of(&answer))?));
     }
     match (drop, close) {
         (Some(true), _) => Ok(Action::Drop),
@@ -260,6 +268,20 @@ fn action(written: Written) -> Result<Action, RuleErrorKind> {
         (_, Some(false)) => Err(RuleErrorKind::SwitchedOff("close")),
         (None, None) => Err(RuleErrorKind::NoAction),
     }
+}
+
+/// The bytes of an object.
+fn object(json: &serde_json::Value) -> Result<Bytes, RuleErrorKind> {
+    let schema = tl::compiled_schema();
+    let value = from_json(schema, json, &JsonOptions::default())?;
+    if let Value::Object(object) = &value
+        && object.definition.kind == Kind::Function
+    {
+        return Err(RuleErrorKind::AnswerIsMethod(object.definition.name.clone()));
+    }
+    let mut out = Vec::new();
+    dynamic::encode(schema, &value, &mut out)?;
+    Ok(out.into())
 }
 
 /// `a.b = 1`, `a = { b = 1 }` and `"a.b" = 1` are the same. A table with a `_` is an object.
@@ -387,6 +409,8 @@ mod tests {
         assert_eq!(kind(r#"on = "request", edit = {}"#), E::NothingEdited);
         assert!(matches!(kind(r#"on = "request", edit = { "a..b" = 1 }"#), E::Path(_)));
         assert!(matches!(kind(r#"on = "request", answer = { _ = "noSuch" }"#), E::Object(_)));
+        let method = kind(r#"on = "request", answer = { _ = "help.getConfig" }"#);
+        assert_eq!(method, E::AnswerIsMethod("help.getConfig".into()));
         assert!(matches!(kind(r#"on = "sideways", drop = true"#), E::Syntax(_)));
         assert!(matches!(kind(r#"on = "request", dorp = true"#), E::Syntax(text) if text.contains("dorp")));
         let many = "[[rule]]\non = \"request\"\ndrop = true\n".repeat(MAX_RULES + 1);
