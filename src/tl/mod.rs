@@ -5,6 +5,7 @@
 //! * [`mtproto`] and [`api`]: the types generated from `tl-schema/`;
 //! * [`dynamic`]: objects of any schema, read and printed without generated types, from and to JSON;
 //! * [`layers`]: older API layers, as schemas;
+//! * [`translate`]: requests and answers from one layer into another;
 //! * [`compiled_schema`] and [`name_of`]: what this build was generated from.
 
 pub mod api;
@@ -12,6 +13,7 @@ pub mod dynamic;
 pub mod layers;
 pub mod mtproto;
 pub mod schema;
+pub mod translate;
 pub mod wire;
 
 #[cfg(test)]

@@ -42,6 +42,22 @@ pub fn decode_object<'s>(schema: &'s Schema, reader: &mut Reader) -> Result<Valu
     Decoder { schema, reader, values: 0, depth: 0 }.object(|_| None)
 }
 
+/// Reads a call of a generic method such as `invokeWithLayer`, whose last parameter is the call that it wraps: its own parameters as values, the
+/// last one [`Absent`](Value::Absent), and the bytes of what it wraps.
+///
+/// # Errors
+/// See [`Error`].
+pub fn decode_wrapper<'s>(schema: &'s Schema, method: &'s Definition, bytes: Bytes) -> Result<(Object<'s>, Bytes), Error> {
+    let mut reader = Reader::new(bytes);
+    let id = reader.u32()?;
+    if id != method.id {
+        return Err(Error::UnknownId { id, position: 0 });
+    }
+    let mut decoder = Decoder { schema, reader: &mut reader, values: 0, depth: 0 };
+    let object = decoder.fields_until(method, |param| matches!(param.ty, Type::Call(_)))?;
+    Ok((object, reader.rest()))
+}
+
 struct Decoder<'s, 'r> {
     schema: &'s Schema,
     reader: &'r mut Reader,
@@ -70,13 +86,20 @@ impl<'s> Decoder<'s, '_> {
     }
 
     fn fields(&mut self, definition: &'s Definition) -> Result<Object<'s>, Error> {
+        self.fields_until(definition, |_| false)
+    }
+
+    /// The fields up to one that the caller reads by itself; from there on they are absent.
+    fn fields_until(&mut self, definition: &'s Definition, end: impl Fn(&Param) -> bool) -> Result<Object<'s>, Error> {
         if self.depth >= MAX_DEPTH {
             return Err(Error::TooDeep { limit: MAX_DEPTH });
         }
         self.depth += 1;
         let mut values: Vec<Value<'s>> = Vec::with_capacity(definition.params.len());
-        for param in &definition.params {
-            let value = if is_present(definition, &values, param) { self.value(&param.ty)? } else { Value::Absent };
+        let count = definition.params.iter().position(end).unwrap_or(definition.params.len());
+        for (index, param) in definition.params.iter().enumerate() {
+            let is_there = index < count && is_present(definition, &values, param);
+            let value = if is_there { self.value(&param.ty)? } else { Value::Absent };
             values.push(value);
         }
         self.depth -= 1;

@@ -16,7 +16,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use decode::bare_definition;
-pub use decode::{MAX_DEPTH, MAX_VALUES, decode, decode_as, decode_object};
+pub use decode::{MAX_DEPTH, MAX_VALUES, decode, decode_as, decode_object, decode_wrapper};
 pub use encode::{encode, encode_as};
 use encode::{flags_of, unnamed_bits};
 pub use error::Error;

@@ -1,5 +1,7 @@
 //! Text to model.
 
+use std::str::FromStr;
+
 use super::error::{ParseError, ParseErrorKind as E};
 use super::model::{Builtin, Definition, Flag, Kind, Param, Schema, Type, split_name};
 
@@ -182,6 +184,15 @@ fn parse_type(text: &str, generics: &[String], depth: usize) -> Result<Type, E> 
             }
         }
     })
+}
+
+impl FromStr for Type {
+    type Err = E;
+
+    /// A type by its text, as it stands behind a parameter's name; without conditions and type variables.
+    fn from_str(text: &str) -> Result<Self, E> {
+        parse_type(text, &[], 0)
+    }
 }
 
 fn parse_id(text: &str) -> Result<u32, E> {
