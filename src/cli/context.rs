@@ -11,6 +11,7 @@ use tdl::{
     client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, Notice, Persistence},
     ids::DcId,
     store::{Error as StoreError, Home, Namespace},
+    tl::layers::bundled,
     transport::{self, Carrier},
 };
 use tokio::sync::broadcast::error::RecvError;
@@ -138,6 +139,8 @@ impl Context {
             (None, _) if local => (1, "sandbox".to_owned()),
             (None, _) => return Err(no_application()),
         };
+        // What a namespace has spoken it goes on speaking, as long as this program can.
+        let spoken = identity.as_ref().map(|identity| identity.layer).filter(|layer| bundled().contains(layer));
         let device = match (&settings.device, identity) {
             (Some(name), _) => DeviceProfile::built_in(name).unwrap_or_default(),
             (None, Some(identity)) => identity.device,
@@ -145,7 +148,7 @@ impl Context {
         };
         let mut config = ClientConfig::new(table, api_id, api_hash);
         config.device = device;
-        config.layer = settings.layer.map_or(LayerPlan::COMPILED, LayerPlan::fixed);
+        config.layer = settings.layer.or(spoken).map_or(LayerPlan::COMPILED, LayerPlan::fixed);
         (config.carrier, config.transport) = transport_options(settings.transport);
         config.proxy = settings.proxy.clone();
         config.ipv6_first = settings.ipv6;

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `server/` | the protocol: accepting, one task a connection, sessions that outlive connections, pushing updates |
 //! | `dispatch`, [`policy`] | from a call's bytes to a service: wrappers, constructor ids, who may call what where |
+//! | [`layers`] | from each client's layer to that of the services, and back |
 //! | `services/` | what the methods do, one file per area of the API |
 //! | [`cluster`] | several DCs on top of one state |
 //! | [`mtproxy`] | a proxy in front of them, if a test wants one |
@@ -21,6 +22,7 @@ pub mod cluster;
 mod dispatch;
 pub mod fault;
 mod image;
+pub mod layers;
 pub mod mtproxy;
 pub mod policy;
 mod server;
@@ -31,6 +33,5 @@ pub mod state;
 mod tests;
 
 pub use cluster::{Cluster, Config, Dc};
-pub use dispatch::{MAX_LAYER, MIN_LAYER};
 pub use fault::Fault;
 pub use policy::Policy;

@@ -13,7 +13,7 @@ use super::work::Queues;
 use crate::clock::Now;
 use crate::ids::{MsgId, SessionId};
 use crate::mtproto::session::Session;
-use crate::sandbox::dispatch;
+use crate::sandbox::{dispatch, layers};
 use crate::trace::ConnId;
 
 /// How long a session without a connection is remembered.
@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) user: Option<i64>,
     /// The permanent key behind the session's own, as of the last call: itself, unless that is a temporary one.
     pub(crate) behind: i64,
+    /// The layer that it speaks, as of the last call.
+    pub(crate) layer: Option<i32>,
     /// The session made a call without `invokeWithoutUpdates`.
     pub(crate) wants_updates: bool,
     /// Updates were not pushed while nobody was connected.
@@ -223,6 +225,7 @@ impl Registry {
             owner: None,
             user: None,
             behind: key.key_id,
+            layer: None,
             wants_updates: false,
             missed: false,
             queues: Queues::default(),
@@ -260,15 +263,20 @@ impl Registry {
         self.lock().values().cloned().collect()
     }
 
-    /// Sends an update to the account's subscribed sessions, all but one.
+    /// Sends an update to the account's subscribed sessions, all but one, to each in its own layer.
     pub(crate) fn push(&self, now: Now, user: i64, updates: &Bytes, except: SessionKey) {
+        let mut said: HashMap<i32, Option<Bytes>> = HashMap::new();
         for slot in self.all() {
             if slot.key == except {
                 continue;
             }
             let mut inner = slot.lock();
             if inner.wants_updates && inner.user == Some(user) {
-                inner.push(now, updates.clone());
+                let layer = inner.layer.unwrap_or(layers::OWN_LAYER);
+                let body = said.entry(layer).or_insert_with(|| layers::update(layer, updates.clone()));
+                if let Some(body) = body {
+                    inner.push(now, body.clone());
+                }
             }
         }
     }

@@ -172,7 +172,11 @@ fn next_in_order(inner: &mut Inner) -> Next {
 fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped) -> Result<Bytes, Fault> {
     let SessionKey { dc, key_id, session } = slot.key;
     let auth = shared.state.auth_behind(dc, key_id)?.ok_or(Fault::AuthKeyUnregistered)?;
-    slot.lock().behind = auth.key_id;
+    let layer = {
+        let mut inner = slot.lock();
+        inner.behind = auth.key_id;
+        inner.layer
+    };
     let mut rng = rand::rng();
     let now = shared.now();
     let mut call = Call {
@@ -183,11 +187,19 @@ fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped
         rng: &mut rng,
         origin: Origin { key_id, session, msg_id },
         auth,
+        layer,
         effects: Vec::new(),
     };
-    let answer = dispatch::answer(&mut call, &*shared.policy, request)?;
-    let Call { auth, effects, .. } = call;
-    slot.lock().user = auth.user.filter(|_| auth.imported_from.is_none());
+    let answer = dispatch::answer(&mut call, &*shared.policy, request);
+    let Call { auth, effects, layer, .. } = call;
+    {
+        let mut inner = slot.lock();
+        inner.layer = layer;
+        if answer.is_ok() {
+            inner.user = auth.user.filter(|_| auth.imported_from.is_none());
+        }
+    }
+    let answer = answer?;
     for effect in effects {
         match effect {
             Effect::Push { user, updates } => shared.sessions.push(now, user, &updates, slot.key),
