@@ -156,7 +156,6 @@ fn numbered(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| format!("message {n}")).collect()
 }
 
-/// Row: A.6 "update manager pts/qts/seq + channel diff"
 #[test]
 fn nothing_is_lost_or_doubled_when_the_watcher_or_the_cluster_dies() {
     let dir = TestDir::new();

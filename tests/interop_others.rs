@@ -1,7 +1,6 @@
 //! More clients that others wrote against the local cluster: mtcute (from npm), which binds temporary keys, and kurigram (from PyPI),
-//! which knows none. See `interop/mtcute_client.mjs` and `interop/kurigram_client.py`.
-//!
-//! Left out, with the reason: GramJS (npm `telegram`) speaks layer 198; the cluster answers from layer 225 on.
+//! which knows none. See `interop/mtcute_client.mjs` and `interop/kurigram_client.py`. Clients of several layers, GramJS among them, are in
+//! `interop_layers.rs`.
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
@@ -39,7 +38,7 @@ fn mtcute(cluster: PathBuf, phone: &'static str, pfs: &'static str) -> Vec<serde
     json_lines(Command::new("node").arg(program).arg(cluster).args([phone, pfs]))
 }
 
-const MTCUTE: [&str; 6] = ["connected", "upload", "download", "asked to sign up", "reconnected", "done"];
+const MTCUTE: [&str; 6] = ["connected", "upload", "download", "signed up", "reconnected", "done"];
 
 /// Bindings that the cluster carried out, by the method in the trace.
 fn bindings(observer: &Collector) -> usize {

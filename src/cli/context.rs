@@ -11,6 +11,7 @@ use tdl::{
     client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust},
     ids::DcId,
     store::{Error as StoreError, Home, Namespace},
+    tl::layers::bundled,
     transport::{self, Carrier},
 };
 use tokio::sync::broadcast::error::RecvError;
@@ -132,7 +133,7 @@ impl Context {
     /// `timeout`: for each step.
     pub(crate) async fn outsider(&self, timeout: Option<Duration>) -> Result<Client, CliError> {
         let (table, _) = self.cluster()?;
-        let mut config = self.config_as(table, (0, String::new()), None);
+        let mut config = self.config_as(table, (0, String::new()), None)?;
         config.dial_timeout = timeout.unwrap_or(config.dial_timeout);
         self.forgetful(config).await
     }
@@ -184,11 +185,18 @@ impl Context {
             (None, _) if local => (1, "sandbox".to_owned()),
             (None, _) => return Err(no_application()),
         };
-        Ok(self.config_as(table, (api_id, api_hash), identity))
+        self.config_as(table, (api_id, api_hash), identity)
     }
 
-    fn config_as(&self, table: DcTable, (api_id, api_hash): (i32, String), identity: Option<Identity>) -> ClientConfig {
+    fn config_as(
+        &self,
+        table: DcTable,
+        (api_id, api_hash): (i32, String),
+        identity: Option<Identity>,
+    ) -> Result<ClientConfig, CliError> {
         let settings = &self.settings;
+        // What a namespace has spoken it goes on speaking, as long as this program can.
+        let spoken = identity.as_ref().map(|identity| identity.layer).filter(|layer| bundled().contains(layer));
         let device = match (&settings.device, identity) {
             (Some(name), _) => DeviceProfile::built_in(name).unwrap_or_default(),
             (None, Some(identity)) => identity.device,
@@ -196,7 +204,7 @@ impl Context {
         };
         let mut config = ClientConfig::new(table, api_id, api_hash);
         config.device = device;
-        config.layer = settings.layer.map_or(LayerPlan::COMPILED, LayerPlan::fixed);
+        config.layer = settings.layer.or(spoken).map_or(LayerPlan::COMPILED, LayerPlan::fixed);
         (config.carrier, config.transport) = transport_options(settings.transport);
         config.proxy = settings.proxy.clone();
         config.tls_roots = further_roots(&config)?;
@@ -205,7 +213,7 @@ impl Context {
         config.reconnect_timeout = settings.reconnect_timeout;
         config.max_flood_wait = settings.max_flood_wait;
         config.transfer_connections = usize::from(settings.pool);
-        config
+        Ok(config)
     }
 
     /// Shows what delays a call, while it is being delayed. Waits that the server imposes are shown even to the quiet.

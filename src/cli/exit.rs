@@ -183,6 +183,8 @@ impl From<InvokeError> for CliError {
             InvokeError::Protocol(_) | InvokeError::Failed { .. } | InvokeError::Decode { .. } => {
                 (ExitCode::Protocol, Some("run the command again with --trace=all to see what the peer sent"))
             }
+            InvokeError::UnknownLayer(_) => (ExitCode::Usage, Some("choose one of those with --layer, or leave it out")),
+            InvokeError::Layer { .. } => (ExitCode::Failed, Some("run the command without --layer, or with a newer one")),
             InvokeError::Config(_) => (ExitCode::Usage, Some("correct the file that --dc-config names")),
             InvokeError::Store(store) => return Self::persistence(store),
             InvokeError::Closed => (ExitCode::Interrupted, None),

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tdl::sandbox::{Cluster, Config, MAX_LAYER};
+use tdl::sandbox::layers::OWN_LAYER;
+use tdl::sandbox::{Cluster, Config};
+use tdl::tl::layers;
 
 use super::{
     context::Context,
@@ -64,7 +66,8 @@ async fn up(context: &Context, args: UpArgs) -> Result<ExitCode, CliError> {
         "ready": true,
         "dir": cluster.dir().display().to_string(),
         "file": cluster.file().display().to_string(),
-        "layer": MAX_LAYER,
+        "layer": OWN_LAYER,
+        "layers": layers::bundled(),
         "dcs": cluster.dcs(),
     }))?;
     context.output.note(&format!(

@@ -188,6 +188,12 @@ impl Settings {
         {
             return Err(file.wrong("device", &format!("no profile is called '{name}'")));
         }
+        let layer = args.layer.or(from_file!(layer));
+        if let Some(layer) = layer
+            && let Err(unknown) = tdl::tl::layers::schema(layer)
+        {
+            return Err(CliError::usage(unknown.to_string()).advise("choose one of those with --layer, or leave it out"));
+        }
         let cluster = match chosen {
             Some(cluster) => cluster,
             // Layer by layer: a namespace's own choice of either kind beats the general one of the other kind.
@@ -210,7 +216,7 @@ impl Settings {
             proxy,
             transport,
             device,
-            layer: args.layer.or(from_file!(layer)),
+            layer,
             ipv6: args.ipv6 || from_file!(ipv6).unwrap_or(false),
             pfs: pfs.then_some(PfsPolicy { lifetime }),
             pool: count("pool", args.pool, from_file!(pool), 8)?,

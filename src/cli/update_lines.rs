@@ -1,11 +1,12 @@
 //! Updates as lines: JSON for programs, text for people.
 
 use chrono::{Local, TimeZone as _};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use tdl::chat::media::Media;
 use tdl::chat::watch::ChatKey;
 use tdl::client::{PeerKind, Persistence, UpdateEvent};
 use tdl::tl::api::enums::{Message, Peer, Update};
+use tdl::tl::dynamic::json::{JsonOptions, to_json};
 use tdl::tl::{Serialize as _, compiled_schema, dynamic};
 
 use super::output::printable;
@@ -16,48 +17,18 @@ pub(crate) fn event_json(event: &UpdateEvent) -> Option<Json> {
         UpdateEvent::Peers { .. } => None,
         UpdateEvent::Update(update) => Some(update_json(update)),
         UpdateEvent::Missed { channel, from, to } => {
-            Some(json!({"_": "tdl.missed", "channel_id": channel, "from_pts": from, "to_pts": to}))
+            Some(json!({"_": "tdl.missed", "channel_id": channel.map(|id| id.to_string()), "from_pts": from, "to_pts": to}))
         }
     }
 }
 
 /// An update by the schema's tables.
 fn update_json(update: &Update) -> Json {
-    let bytes = update.to_bytes();
-    match dynamic::decode(compiled_schema(), bytes.clone()) {
-        Ok(value) => tree(&value),
+    match dynamic::decode(compiled_schema(), update.to_bytes()) {
+        Ok(value) => to_json(&value, &JsonOptions::default()),
         // Ours to the last byte, but larger than a tree may be.
-        Err(error) => json!({"_": "tdl.unreadable", "error": error.to_string(), "bytes": hex(&bytes)}),
+        Err(error) => json!({"_": "tdl.unreadable", "error": error.to_string()}),
     }
-}
-
-fn tree(value: &dynamic::Value<'_>) -> Json {
-    use dynamic::Value as V;
-    match value {
-        V::Absent => Json::Null,
-        V::Flags(bits) => json!(bits),
-        V::True => json!(true),
-        V::Int(n) => json!(n),
-        V::Long(n) => json!(n),
-        V::Double(n) => json!(n),
-        V::Int128(bytes) => json!(hex(bytes)),
-        V::Int256(bytes) => json!(hex(bytes)),
-        V::Bool(b) => json!(b),
-        V::String(text) => json!(text.as_str()),
-        V::Bytes(bytes) => json!(hex(bytes)),
-        V::Vector(items) => Json::Array(items.iter().map(tree).collect()),
-        V::Object(object) => {
-            let mut map = Map::new();
-            map.insert("_".to_owned(), json!(object.definition.name));
-            map.extend(object.fields().map(|(name, value)| (name.to_owned(), tree(value))));
-            Json::Object(map)
-        }
-        V::Raw { name, body, .. } => json!({"_": name, "body": hex(body)}),
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What people call chats.
@@ -166,11 +137,11 @@ mod tests {
     fn an_update_is_an_object_under_the_schemas_names() {
         let line = event_json(&UpdateEvent::Update(private("héllo", false))).unwrap();
         assert_eq!((line["_"].as_str(), line["pts"].as_i64()), (Some("updateNewMessage"), Some(9)));
-        assert_eq!(line["message"]["peer_id"], json!({"_": "peerUser", "user_id": 5}));
+        assert_eq!(line["message"]["peer_id"], json!({"_": "peerUser", "user_id": "5"}));
         assert_eq!(line["message"]["message"], "héllo");
         assert!(line["message"].get("media").is_none(), "what is absent is left out");
         let missed = UpdateEvent::Missed { channel: Some(7), from: Some(1), to: None };
-        assert_eq!(event_json(&missed).unwrap(), json!({"_": "tdl.missed", "channel_id": 7, "from_pts": 1, "to_pts": null}));
+        assert_eq!(event_json(&missed).unwrap(), json!({"_": "tdl.missed", "channel_id": "7", "from_pts": 1, "to_pts": null}));
     }
 
     #[test]

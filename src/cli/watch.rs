@@ -21,7 +21,7 @@ Examples:
   tdl watch --until-now                   what happened since the last run, and no more
   tdl watch --since-now --json            forget what happened since the last run
 
-A line is an update as the API's schema describes it: `_` is its constructor, such as updateNewMessage. On a terminal it is a line for
+A line is an update as the API's schema describes it: `_` is its constructor, such as updateNewMessage, and 64-bit numbers are strings. On a terminal it is a line for
 people instead, unless --json is given. Where the server does not tell any more what has happened, a line with `\"_\":\"tdl.missed\"` says so.
 How far you have watched is stored after each line, so a run that is killed repeats at most what it was just printing. Ctrl-C is how it
 ends: that is exit code 130.")]

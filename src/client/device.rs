@@ -68,15 +68,16 @@ fn system_name() -> &'static str {
 /// Which API layer a connection negotiates with `invokeWithLayer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerPlan {
-    /// The layer named to the server. Answers come in this layer's types.
+    /// The layer named to the server: one of [`bundled`](crate::tl::layers::bundled). Typed calls are translated into it and back; raw ones are
+    /// made in it.
     pub layer: i32,
 }
 
 impl LayerPlan {
-    /// The layer that the generated types speak: what every typed call needs.
+    /// The layer that the generated types speak.
     pub const COMPILED: Self = Self { layer: COMPILED_LAYER };
 
-    /// A layer chosen by hand. Only raw calls can be sure to read the answers of another layer than [`COMPILED_LAYER`].
+    /// A layer chosen by hand. What one of both layers cannot say fails with a typed error when it comes up.
     pub const fn fixed(layer: i32) -> Self {
         Self { layer }
     }

@@ -66,6 +66,19 @@ pub enum InvokeError {
         /// What is wrong with it.
         error: tl::Error,
     },
+    /// The layer of the client's [`LayerPlan`](super::LayerPlan) is not among the bundled ones.
+    #[error(transparent)]
+    UnknownLayer(#[from] tl::layers::UnknownLayer),
+    /// A request or its answer has no form in the layer that it is to be carried over to.
+    #[error("{method} cannot be used in layer {layer}: {error}")]
+    Layer {
+        /// The TL name of the method.
+        method: &'static str,
+        /// The negotiated layer.
+        layer: i32,
+        /// What stands in the way.
+        error: tl::translate::TranslateError,
+    },
     /// The configuration's DC table cannot be used.
     #[error(transparent)]
     Config(#[from] DcTableError),

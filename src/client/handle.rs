@@ -10,12 +10,13 @@ use tokio::sync::{broadcast, mpsc};
 use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
 use crate::net::{Clock, Dialer, NetError, Remembering, TcpDialer};
-use crate::tl::{Deserialize, RemoteCall};
+use crate::tl::{RemoteCall, layers};
 use crate::trace::Tracer;
 
 use super::config::ClientConfig;
 use super::error::InvokeError;
-use super::inner::{Inner, Method, Route, lock, prelude};
+use super::inner::{Inner, Method, Route, lock, method_id, prelude};
+use super::interpreter::Interpreter;
 use super::notice::Notice;
 use super::persistence::{AccountRecord, Identity, Persistence, PersistenceError};
 use super::shared::Shared;
@@ -41,7 +42,7 @@ impl Client {
     /// A client with this configuration, over what `store` remembers. Reads the store; dials nothing.
     ///
     /// # Errors
-    /// [`InvokeError::Store`], or [`InvokeError::Config`] when the DC table has no usable RSA key or no DC.
+    /// [`InvokeError::Store`], [`InvokeError::UnknownLayer`], or [`InvokeError::Config`] when the DC table has no usable RSA key or no DC.
     pub async fn connect(config: ClientConfig, store: Arc<dyn Persistence>, tracer: Tracer) -> Result<Self, InvokeError> {
         Self::connect_through(
             config,
@@ -61,6 +62,7 @@ impl Client {
         tracer: Tracer,
         surroundings: Surroundings,
     ) -> Result<Self, InvokeError> {
+        let interpreter = Interpreter::new(config.layer)?;
         let rsa_keys: Arc<[PublicKey]> = config.dcs.public_keys()?.into();
         let first = config.dcs.first_dc().ok_or(NetError::NoAddress { dc: DcId(0) })?;
         let home = store.home_dc()?.unwrap_or(first);
@@ -75,7 +77,7 @@ impl Client {
         }
         let way = Way::new(&config, surroundings.dialer, surroundings.clock, seed)?;
         let (sender, items) = mpsc::channel(UPDATES);
-        let shared = Arc::new(Shared::new(store, surroundings.clock, home, sender));
+        let shared = Arc::new(Shared::new(store, surroundings.clock, home, sender, interpreter));
         let updates = config.updates.then(|| Updates { items, gap: Arc::clone(&shared.gap) });
         let inner = Inner {
             prelude: prelude(&config),
@@ -97,7 +99,7 @@ impl Client {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
-        self.typed(Route::Home, request).await
+        self.inner.typed(Route::Home, request).await
     }
 
     /// Calls a method on one DC. When the account is logged in, its authorization is carried there first, once and for all runs.
@@ -105,16 +107,18 @@ impl Client {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke_on<R: RemoteCall>(&self, dc: DcId, request: &R) -> Result<R::Return, InvokeError> {
-        self.typed(Route::On(dc), request).await
+        self.inner.typed(Route::On(dc), request).await
     }
 
     /// Calls a method of which only the bytes are at hand: constructor id and arguments. Returns the result's bytes. `None` is the home DC.
+    /// Both are in the negotiated layer, that of the client's [`LayerPlan`](super::LayerPlan): nothing is translated.
     ///
     /// # Errors
     /// See [`InvokeError`]. Never [`InvokeError::Decode`].
     pub async fn invoke_raw(&self, dc: Option<DcId>, body: Bytes) -> Result<Bytes, InvokeError> {
-        let id = body.first_chunk().map_or(0, |id| u32::from_le_bytes(*id));
-        let method = Method { name: crate::tl::name_of(id).unwrap_or("a method unknown to the schema"), id };
+        let id = method_id(&body);
+        let schema = layers::schema(self.inner.config.layer.layer)?;
+        let method = Method { name: schema.by_id(id).map_or("a method unknown to the schema", |d| d.name.as_str()), id };
         self.inner.call(dc.map_or(Route::Home, Route::On), method, body).await
     }
 
@@ -207,12 +211,6 @@ impl Client {
     pub async fn close(&self) {
         self.inner.close_all().await;
     }
-
-    async fn typed<R: RemoteCall>(&self, route: Route, request: &R) -> Result<R::Return, InvokeError> {
-        let method = Method::of::<R>();
-        let answer = self.inner.call(route, method, request.to_bytes()).await?;
-        R::Return::from_bytes(answer).map_err(|error| InvokeError::Decode { method: method.name, error })
-    }
 }
 
 /// Calls to one DC over its transfer connections. See [`Client::media`].
@@ -233,6 +231,6 @@ impl Media {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
-        self.client.typed(Route::Transfer(self.dc), request).await
+        self.client.inner.typed(Route::Transfer(self.dc), request).await
     }
 }

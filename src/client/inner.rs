@@ -92,7 +92,17 @@ impl Method {
 }
 
 impl Inner {
-    /// The loop around a request: where to, over what, and what to do about the answer.
+    /// A call of the generated types, whatever layer was negotiated.
+    pub(super) async fn typed<R: RemoteCall>(&self, route: Route, request: &R) -> Result<R::Return, InvokeError> {
+        let method = Method::of::<R>();
+        let body = self.shared.interpreter.request(method, request.to_bytes())?;
+        let asked = method_id(&body);
+        let answer = self.call(route, method, body).await?;
+        let answer = self.shared.interpreter.answer(method, asked, answer)?;
+        R::Return::from_bytes(answer).map_err(|error| InvokeError::Decode { method: method.name, error })
+    }
+
+    /// The loop around a request, in the negotiated layer: where to, over what, and what to do about the answer.
     pub(super) async fn call(&self, route: Route, method: Method, body: Bytes) -> Result<Bytes, InvokeError> {
         let mut route = route;
         let mut migrations = 0;
@@ -255,15 +265,12 @@ impl Inner {
         }
         self.shared.notice(Notice::Importing { dc: dc.state.dc });
         let export = api::functions::auth::ExportAuthorization { dc_id: dc.state.dc.0 };
-        let exported =
-            self.call(Route::Home, Method::of::<api::functions::auth::ExportAuthorization>(), export.to_bytes()).await?;
-        let decode = |error| InvokeError::Decode { method: "auth.exportAuthorization", error };
-        let api::enums::auth::ExportedAuthorization::Authorization(exported) =
-            Deserialize::from_bytes(exported).map_err(decode)?;
+        let api::enums::auth::ExportedAuthorization::Authorization(exported) = self.typed(Route::Home, &export).await?;
         let import = api::functions::auth::ImportAuthorization { id: exported.id, bytes: exported.bytes };
         let method = Method::of::<api::functions::auth::ImportAuthorization>();
         let link = self.link(dc, transfer)?;
-        match self.ask(dc, &link, method, &import.to_bytes(), &mut Patience::default()).await? {
+        let body = self.shared.interpreter.request(method, import.to_bytes())?;
+        match self.ask(dc, &link, method, &body, &mut Patience::default()).await? {
             Ok(_) => Ok(dc.state.set_authorized(true)?),
             Err((error, _)) => Err(InvokeError::Rpc(error)),
         }
@@ -380,6 +387,11 @@ pub(super) fn prelude(config: &ClientConfig) -> Prelude {
         layer: config.layer.layer,
         device: device.name.clone(),
     }
+}
+
+/// The constructor id that a request begins with.
+pub(super) fn method_id(body: &[u8]) -> u32 {
+    body.first_chunk().map_or(0, |id| u32::from_le_bytes(*id))
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

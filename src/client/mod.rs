@@ -8,6 +8,7 @@
 //! | `error` | why a call failed |
 //! | `handle` | [`Client`] and [`Media`], as their users see them |
 //! | `inner` | data centres, their connections, the loop around a request |
+//! | `interpreter` | between the layer of the generated types and the negotiated one |
 //! | `notice` | what a person should hear of meanwhile |
 //! | `persistence` | what is remembered between runs |
 //! | `policy` | what follows from an error answer |
@@ -23,6 +24,7 @@ mod device;
 mod error;
 mod handle;
 mod inner;
+mod interpreter;
 mod notice;
 mod persistence;
 mod policy;

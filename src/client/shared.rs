@@ -12,6 +12,7 @@ use crate::mtproto::session::FutureSalt;
 use crate::net::{Clock, Host, HostError, KeyMaterial, KeySlot, KeyUse, KeyVerdict, Status, TempMaterial, TempSlot};
 
 use super::error::Unauthorized;
+use super::interpreter::Interpreter;
 use super::notice::Notice;
 use super::persistence::{DcAuth, Persistence, PersistenceError, SaltRecord, TempAuth};
 use super::updates::UpdateItem;
@@ -29,12 +30,28 @@ pub(super) struct Shared {
     pub(super) updates: mpsc::Sender<UpdateItem>,
     /// Whether updates were dropped since the last one that the listener took.
     pub(super) gap: Arc<AtomicBool>,
+    pub(super) interpreter: Interpreter,
 }
 
 impl Shared {
-    pub(super) fn new(store: Arc<dyn Persistence>, clock: Clock, home: DcId, updates: mpsc::Sender<UpdateItem>) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn Persistence>,
+        clock: Clock,
+        home: DcId,
+        updates: mpsc::Sender<UpdateItem>,
+        interpreter: Interpreter,
+    ) -> Self {
         let (notices, _) = broadcast::channel(NOTICES);
-        Self { store, clock, home: Mutex::new(home), ended: Mutex::new(None), notices, updates, gap: Arc::default() }
+        Self {
+            store,
+            clock,
+            home: Mutex::new(home),
+            ended: Mutex::new(None),
+            notices,
+            updates,
+            gap: Arc::default(),
+            interpreter,
+        }
     }
 
     pub(super) fn home(&self) -> DcId {
@@ -210,7 +227,15 @@ impl Host for DcState {
 
     fn update(&self, body: Bytes) {
         if self.is_home() {
-            self.shared.offer(UpdateItem::Update(body));
+            // Whoever asks for what was missed is told it in a form that can be read, or why not.
+            let item = self.shared.interpreter.update(body).map_or_else(
+                |error| {
+                    tracing::warn!(%error, "an update cannot be read in the negotiated layer");
+                    UpdateItem::Gap
+                },
+                UpdateItem::Update,
+            );
+            self.shared.offer(item);
         }
     }
 

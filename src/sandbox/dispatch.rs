@@ -7,18 +7,13 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use super::fault::Fault;
+use super::layers;
 use super::policy::{CallInfo, Policy};
 use super::services::{self, Call};
 use super::state::keys::Device;
 use crate::tl::api::{enums, functions as f};
 use crate::tl::mtproto::functions::DestroyAuthKey;
 use crate::tl::{self, Deserialize, Identifiable, RawObject, RemoteCall, Serialize};
-
-/// The oldest layer whose clients are answered. The answers are in the types of layer 230 ([`tl::api::LAYER`]); from here on those
-/// that the cluster uses are the same.
-pub const MIN_LAYER: i32 = 225;
-/// The newest.
-pub const MAX_LAYER: i32 = tl::api::LAYER;
 
 /// Wrappers around a method; nobody needs more than four.
 const MAX_WRAPPERS: usize = 8;
@@ -90,7 +85,10 @@ pub(crate) fn unwrap(mut body: Bytes) -> Result<Unwrapped, Fault> {
 fn parse<T: Deserialize>(body: Bytes) -> Result<T, Fault> {
     T::from_bytes(body).map_err(|error| {
         tracing::info!(%error, "call could not be read");
-        Fault::InputFetchError
+        match error {
+            tl::Error::UnknownConstructor { .. } => Fault::InputConstructorInvalid,
+            _ => Fault::InputFetchError,
+        }
     })
 }
 
@@ -219,21 +217,36 @@ pub(crate) fn is_concurrent(method: u32) -> bool {
 pub(crate) const UNBOUND: [u32; 4] =
     [f::auth::BindTempAuthKey::ID, f::help::GetConfig::ID, f::help::GetNearestDc::ID, DestroyAuthKey::ID];
 
-/// Answers a call.
+/// Answers a call, in the layer that it came in.
 pub(crate) fn answer(call: &mut Call<'_>, policy: &dyn Policy, request: Unwrapped) -> Result<Bytes, Fault> {
     let id = method_id(&request.body).ok_or(Fault::InputFetchError)?;
     let unbound = call.auth.expires.is_some();
     if unbound && !UNBOUND.contains(&id) {
         return Err(Fault::AuthKeyPermEmpty);
     }
-    // These are about the key alone; a key that stands for nobody has no device.
-    if !unbound && ![DestroyAuthKey::ID, f::auth::BindTempAuthKey::ID].contains(&id) {
-        note_client(call, &request)?;
-    }
+    // These are about the key alone; a key that stands for nobody has no device. They are the same in every layer.
+    let about_keys = [DestroyAuthKey::ID, f::auth::BindTempAuthKey::ID].contains(&id);
+    let layer = if about_keys {
+        layers::OWN_LAYER
+    } else if unbound {
+        let layer = request.layer.or(call.layer).unwrap_or(layers::OWN_LAYER);
+        layers::check(layer)?;
+        layer
+    } else {
+        note_client(call, &request)?
+    };
+    let body = if about_keys { request.body } else { layers::request(layer, request.body)? };
+    let id = method_id(&body).ok_or(Fault::InputFetchError)?;
+    let answer = serve(call, policy, id, body)?;
+    if about_keys { Ok(answer) } else { layers::result(layer, id, answer) }
+}
+
+/// Answers a call in the layer of the services.
+fn serve(call: &mut Call<'_>, policy: &dyn Policy, id: u32, body: Bytes) -> Result<Bytes, Fault> {
     let Some(route) = ROUTES.get(&id) else {
         let name = tl::name_of(id).unwrap_or("not in the schema");
         tracing::warn!(dc = call.dc, id = format_args!("{id:#010x}"), name, "method not known to the cluster");
-        return Err(Fault::InputMethodInvalid { id, len: request.body.len().saturating_sub(4) });
+        return Err(Fault::InputMethodInvalid { id, len: body.len().saturating_sub(4) });
     };
     policy.before(&CallInfo { dc: call.dc, user: call.auth.user, method: id, name: route.name })?;
     match route.access {
@@ -248,20 +261,22 @@ pub(crate) fn answer(call: &mut Call<'_>, policy: &dyn Policy, request: Unwrappe
             }
         }
     }
-    let out = (route.run)(call, request.body);
+    let out = (route.run)(call, body);
     if call.auth.user.is_some() {
         call.state.touch_auth(&call.auth, call.now)?;
     }
     out
 }
 
-/// Remembers layer and device. They belong to the auth key: what was said once holds for later calls and connections.
-fn note_client(call: &mut Call<'_>, request: &Unwrapped) -> Result<(), Fault> {
-    let layer = match request.layer {
-        Some(layer) if !(MIN_LAYER..=MAX_LAYER).contains(&layer) => return Err(Fault::ConnectionLayerInvalid),
-        Some(layer) => Some(layer),
-        None => call.auth.layer,
-    };
+/// Remembers layer and device, and finds out which layer the call is in. Both belong to the auth key: what was said once holds for later calls
+/// and connections. A session that has said another layer than the rest keeps to its own.
+fn note_client(call: &mut Call<'_>, request: &Unwrapped) -> Result<i32, Fault> {
+    if let Some(layer) = request.layer {
+        layers::check(layer)?;
+    }
+    // A cluster of an earlier version may have written down a layer that is not spoken any more: it asks again.
+    let of_key = call.auth.layer.filter(|layer| layers::is_spoken(*layer));
+    let layer = request.layer.or(call.layer).or(of_key);
     let device = match &request.device {
         Some(device) => {
             if device.device_model.is_empty() {
@@ -276,16 +291,18 @@ fn note_client(call: &mut Call<'_>, request: &Unwrapped) -> Result<(), Fault> {
             Some(device)
         }
         // A layer is written down together with a device, so where there is one there was the other.
-        None => call.auth.layer.is_some().then_some(&call.auth.device),
+        None => of_key.is_some().then_some(&call.auth.device),
     };
     let (Some(layer), Some(device)) = (layer, device) else {
         return Err(if request.device.is_some() { Fault::ConnectionLayerInvalid } else { Fault::ConnectionNotInited });
     };
-    if call.auth.layer != Some(layer) || *device != call.auth.device {
-        call.state.set_device(call.auth.dc, call.auth.key_id, layer, device)?;
-        (call.auth.layer, call.auth.device) = (Some(layer), device.clone());
+    let negotiated = request.layer.or(of_key).unwrap_or(layer);
+    if call.auth.layer != Some(negotiated) || *device != call.auth.device {
+        call.state.set_device(call.auth.dc, call.auth.key_id, negotiated, device)?;
+        (call.auth.layer, call.auth.device) = (Some(negotiated), device.clone());
     }
-    Ok(())
+    call.layer = Some(layer);
+    Ok(layer)
 }
 
 /// An update that says only that there are updates, for a session that missed some.

@@ -77,6 +77,10 @@ faults! {
     AuthKeyUnregistered => 401 "AUTH_KEY_UNREGISTERED",
     /// The authorization was ended from elsewhere.
     SessionRevoked => 401 "SESSION_REVOKED",
+    /// An object in the call has a constructor that the layer does not have.
+    InputConstructorInvalid => 400 "INPUT_CONSTRUCTOR_INVALID",
+    /// The cluster's own fault: what it has to say has no form in the client's layer. Logged.
+    LayerLacksAnswer => 500 "RPC_CALL_FAIL",
     /// `initConnection` without an app version.
     ConnectionAppVersionEmpty => 400 "CONNECTION_APP_VERSION_EMPTY",
     /// `initConnection` without a device model.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `server/` | the protocol: accepting, one task a connection, sessions that outlive connections, pushing updates |
 //! | `dispatch`, [`policy`] | from a call's bytes to a service: wrappers, constructor ids, who may call what where |
+//! | [`layers`] | from each client's layer to that of the services, and back |
 //! | `services/` | what the methods do, one file per area of the API |
 //! | [`cluster`] | several DCs on top of one state |
 //! | [`identity`] | the certificate that the DCs show inside TLS |
@@ -23,6 +24,7 @@ pub(crate) mod dispatch;
 pub mod fault;
 pub mod identity;
 mod image;
+pub mod layers;
 pub mod mtproxy;
 pub mod policy;
 pub(crate) mod server;
@@ -33,6 +35,5 @@ pub mod state;
 mod tests;
 
 pub use cluster::{Cluster, Config, Dc};
-pub use dispatch::{MAX_LAYER, MIN_LAYER};
 pub use fault::Fault;
 pub use policy::Policy;

@@ -1,5 +1,7 @@
 //! The cluster over real sockets, with our own client roles on the other side.
 
+mod layers;
+
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -9,10 +9,16 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-/// The packages, with exact versions.
-const REQUIREMENTS: &str = include_str!("requirements.txt");
-
 /// The Python of an environment that has the packages of `requirements.txt`.
+///
+/// # Panics
+///
+/// As [`python_with`].
+pub(crate) fn python() -> PathBuf {
+    python_with("requirements.txt")
+}
+
+/// The Python of an environment that has the packages, in exact versions, of a list beside this file.
 ///
 /// It is made on first use, under the target directory, and kept for as long as the list stays the same. Test programs that come at
 /// the same time wait for the one that makes it.
@@ -20,9 +26,11 @@ const REQUIREMENTS: &str = include_str!("requirements.txt");
 /// # Panics
 ///
 /// There is no `python3` (3.11 or later) with `venv`, or its package index cannot be reached.
-pub(crate) fn python() -> PathBuf {
+pub(crate) fn python_with(list: &str) -> PathBuf {
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(list);
+    let requirements = fs::read_to_string(&list).unwrap_or_else(|error| panic!("{}: {error}", list.display()));
     let mut hasher = DefaultHasher::new();
-    REQUIREMENTS.hash(&mut hasher);
+    requirements.hash(&mut hasher);
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
     let venv = root.join(format!("venv-{:016x}", hasher.finish()));
     let python = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
@@ -34,8 +42,6 @@ pub(crate) fn python() -> PathBuf {
     if !ready.exists() {
         // Left by a run that was interrupted.
         let _ = fs::remove_dir_all(&venv);
-        let list = root.join("requirements.txt");
-        fs::write(&list, REQUIREMENTS).expect("the target directory is ours");
         run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
         let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
         run(Command::new(&python).args(quiet).arg(&list));
@@ -69,10 +75,15 @@ pub(crate) fn node_program(name: &str) -> PathBuf {
         run(Command::new("npm").args(quiet).current_dir(&home));
         fs::write(home.join("ready"), "").expect("the target directory is ours");
     }
-    let program = home.join(name);
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(name);
-    fs::copy(own, &program).expect("the target directory is ours");
-    program
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
+    // What the programs have in common goes with each.
+    for file in ["chat.mjs", name] {
+        // Moved into its place whole: another test may be running it.
+        let copy = home.join(format!("{file}.{}", std::process::id()));
+        fs::copy(own.join(file), &copy).expect("the target directory is ours");
+        fs::rename(&copy, home.join(file)).expect("the target directory is ours");
+    }
+    home.join(name)
 }
 
 /// Runs a program to its end, which must be a good one. What it printed: one JSON object a line.

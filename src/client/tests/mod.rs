@@ -1,5 +1,6 @@
 //! The client against real server roles, over in-memory streams and paused time.
 
+mod feed;
 mod pfs;
 mod server;
 mod way;

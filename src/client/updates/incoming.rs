@@ -14,7 +14,7 @@ pub(in crate::client) const UPDATES: usize = 1024;
 /// What a listener takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpdateItem {
-    /// A serialized `Updates` object.
+    /// A serialized `Updates` object, in the layer of the generated types.
     Update(Bytes),
     /// Updates may have been missed: the server began a new session, or the listener was too slow. Ask for the difference
     /// ("Working with Updates").
@@ -50,7 +50,8 @@ impl Shared {
 mod tests {
     use std::time::Duration;
 
-    use crate::client::MemoryPersistence;
+    use crate::client::interpreter::Interpreter;
+    use crate::client::{LayerPlan, MemoryPersistence};
     use crate::ids::DcId;
     use crate::net::Clock;
 
@@ -60,7 +61,8 @@ mod tests {
     async fn a_slow_listener_is_told_of_the_gap_after_what_was_kept() {
         let (sender, items) = mpsc::channel(2);
         let store = Arc::new(MemoryPersistence::new());
-        let shared = Shared::new(store, Clock::starting_at(Duration::ZERO), DcId(2), sender);
+        let interpreter = Interpreter::new(LayerPlan::COMPILED).unwrap();
+        let shared = Shared::new(store, Clock::starting_at(Duration::ZERO), DcId(2), sender, interpreter);
         let mut updates = Updates { items, gap: Arc::clone(&shared.gap) };
         let update = |n: u8| UpdateItem::Update(Bytes::copy_from_slice(&[n; 4]));
         for n in 0..5 {

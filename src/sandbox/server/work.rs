@@ -4,7 +4,7 @@
 //! move file contents are the exception: a few of them run side by side. Both run on threads of their own, since services wait for the
 //! disk and the database.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use crate::ids::{DcId, MsgId};
 use crate::mtproto::session::KeyDestruction;
 use crate::sandbox::dispatch::{self, Unwrapped};
 use crate::sandbox::fault::Fault;
+use crate::sandbox::layers;
 use crate::sandbox::policy::Policy;
 use crate::sandbox::services::{Call, Effect, Origin, Settings};
 use crate::sandbox::state::{self, keys};
@@ -85,6 +86,8 @@ pub(crate) struct Calls {
     user: Option<i64>,
     /// The permanent key behind the session's own, as of the last call: itself, unless that is a temporary one.
     behind: i64,
+    /// The layer that it speaks, as of the last call.
+    layer: Option<i32>,
     /// The session made a call without `invokeWithoutUpdates`.
     wants_updates: bool,
     /// Calls that ended, and whether well; the oldest first.
@@ -112,7 +115,7 @@ impl Answers for Services {
     const KEPT_BYTES: usize = 4 * MAX_UNSENT;
 
     fn calls(key: SessionKey) -> Calls {
-        Calls { queues: Queues::default(), user: None, behind: key.key_id, wants_updates: false, finished: VecDeque::new() }
+        Calls { queues: Queues::default(), user: None, behind: key.key_id, layer: None, wants_updates: false, finished: VecDeque::new() }
     }
 
     fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
@@ -141,12 +144,17 @@ impl Answers for Services {
     }
 }
 
-/// Sends an update to the account's subscribed sessions, all but one.
+/// Sends an update to the account's subscribed sessions, all but one, to each in its own layer.
 fn push(shared: &Shared, now: Now, user: i64, updates: &Bytes, except: SessionKey) {
+    let mut said: HashMap<i32, Option<Bytes>> = HashMap::new();
     for slot in shared.sessions.all().iter().filter(|slot| slot.key != except) {
         let mut inner = slot.lock();
         if inner.calls.wants_updates && inner.calls.user == Some(user) {
-            inner.push(now, updates.clone());
+            let layer = inner.calls.layer.unwrap_or(layers::OWN_LAYER);
+            let body = said.entry(layer).or_insert_with(|| layers::update(layer, updates.clone()));
+            if let Some(body) = body {
+                inner.push(now, body.clone());
+            }
         }
     }
 }
@@ -272,7 +280,11 @@ fn next_in_order(inner: &mut Inner) -> Next {
 fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped) -> Result<Bytes, Fault> {
     let SessionKey { dc, key_id, session } = slot.key;
     let auth = shared.state.auth_behind(dc, key_id)?.ok_or(Fault::AuthKeyUnregistered)?;
-    slot.lock().calls.behind = auth.key_id;
+    let layer = {
+        let mut inner = slot.lock();
+        inner.calls.behind = auth.key_id;
+        inner.calls.layer
+    };
     let mut rng = rand::rng();
     let now = shared.now();
     let mut call = Call {
@@ -283,11 +295,19 @@ fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped
         rng: &mut rng,
         origin: Origin { key_id, session, msg_id },
         auth,
+        layer,
         effects: Vec::new(),
     };
-    let answer = dispatch::answer(&mut call, &*shared.answers.policy, request)?;
-    let Call { auth, effects, .. } = call;
-    slot.lock().calls.user = auth.user.filter(|_| auth.imported_from.is_none());
+    let answer = dispatch::answer(&mut call, &*shared.answers.policy, request);
+    let Call { auth, effects, layer, .. } = call;
+    {
+        let mut inner = slot.lock();
+        inner.calls.layer = layer;
+        if answer.is_ok() {
+            inner.calls.user = auth.user.filter(|_| auth.imported_from.is_none());
+        }
+    }
+    let answer = answer?;
     for effect in effects {
         match effect {
             Effect::Push { user, updates } => push(shared, now, user, &updates, slot.key),

@@ -86,6 +86,8 @@ pub(crate) struct Call<'a> {
     pub(crate) origin: Origin,
     /// What the caller's key stands for: of a temporary key that is bound, what the permanent one does.
     pub(crate) auth: Auth,
+    /// The layer that the caller's session speaks: what it has said, or else what its key has.
+    pub(crate) layer: Option<i32>,
     pub(crate) effects: Vec<Effect>,
 }
 

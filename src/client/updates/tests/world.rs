@@ -266,7 +266,6 @@ impl World {
     }
 }
 
-/// Row: A.6 "update manager pts/qts/seq + channel diff"
 #[test]
 fn everything_is_told_once_and_in_order_whatever_the_network_does() {
     for seed in 0..SEEDS {

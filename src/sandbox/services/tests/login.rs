@@ -45,7 +45,7 @@ fn a_client_introduces_itself_first_and_is_remembered() {
     assert_eq!(world.fault(key, layer_only.clone()), "CONNECTION_NOT_INITED");
     let introduced = introduced(f::help::GetConfig);
     assert_eq!(world.fault(key, introduced.query.clone()), "CONNECTION_LAYER_INVALID");
-    for layer in [0, 224, 231] {
+    for layer in [0, 225, 231] {
         let wrong = f::InvokeWithLayer { layer, ..introduced.clone() };
         assert_eq!(world.fault(key, wrong), "CONNECTION_LAYER_INVALID");
     }
@@ -60,8 +60,8 @@ fn a_client_introduces_itself_first_and_is_remembered() {
     world.call(key, introduced).unwrap();
     let enums::Config::Config(config) = world.call(key, f::help::GetConfig).unwrap();
     assert_eq!((config.this_dc, config.dc_options.len()), (1, 3));
-    world.call(key, f::InvokeWithLayer { layer: 225, query: f::help::GetConfig }).unwrap();
-    assert_eq!(world.state.auth(1, key.id).unwrap().unwrap().layer, Some(225));
+    world.call(key, f::InvokeWithLayer { layer: 224, query: f::help::GetConfig }).unwrap();
+    assert_eq!(world.state.auth(1, key.id).unwrap().unwrap().layer, Some(224));
 }
 
 #[test]

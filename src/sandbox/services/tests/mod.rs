@@ -90,6 +90,7 @@ impl World {
             rng: &mut self.rng,
             origin: Origin { key_id: key.id, session: SESSION, msg_id: MSG_ID },
             auth,
+            layer: None,
             effects: Vec::new(),
         };
         let answer = dispatch::answer(&mut call, &*self.policy, dispatch::unwrap(body)?);
