@@ -172,6 +172,105 @@ checks! {
     StreamNotHttp, "Http", "transport";
     StreamNotTls, "Tls", "transport";
     ObfuscatedTag, "UnknownProtocol", "transport";
+
+    TlsServerHandshake, "NotHandshake", "transport::fake_tls";
+    TlsChange, "NoChangeCipherSpec", "transport::fake_tls";
+    TlsChangeContent, "BadChangeCipherSpec", "transport::fake_tls";
+    TlsClientChangeContent, "BadChangeCipherSpec", "transport::fake_tls";
+    TlsAnswerData, "NoData", "transport::fake_tls";
+    TlsServerDigest, "WrongServerDigest", "transport::fake_tls";
+    TlsServerHello, "NotServerHello", "transport::fake_tls";
+    TlsServerHelloFills, "NotServerHello", "transport::fake_tls";
+    TlsSessionId, "WrongSessionId", "transport::fake_tls";
+    TlsClientHandshake, "NotTls", "transport::fake_tls";
+    TlsClientHello, "NotClientHello", "transport::fake_tls";
+    TlsSessionIdMost, "BadLength", "transport::fake_tls";
+    TlsCiphers, "BadLength", "transport::fake_tls";
+    TlsCompression, "BadLength", "transport::fake_tls";
+    TlsEnd, "BadLength", "transport::fake_tls";
+    TlsNameThere, "NoServerName", "transport::fake_tls";
+    TlsNameKind, "NoServerName", "transport::fake_tls";
+    TlsName, "WrongServerName", "transport::fake_tls";
+    TlsClientDigest, "WrongClientDigest", "transport::fake_tls";
+    TlsClockBehind, "ClockSkew", "transport::fake_tls";
+    TlsClockAhead, "ClockSkew", "transport::fake_tls";
+    TlsReplay, "Replayed", "transport::fake_tls";
+    TlsRecordVersion, "WrongVersion", "transport::fake_tls";
+    TlsClientVersion, "WrongVersion", "transport::fake_tls";
+    TlsRecordMost, "RecordTooLong", "transport::fake_tls";
+    TlsRecordEmpty, "EmptyRecord", "transport::fake_tls";
+    TlsDataRecord, "NotDataRecord", "transport::fake_tls";
+
+    SocksNameLength, "NameLength", "transport::socks5";
+    SocksVersion, "WrongVersion", "transport::socks5";
+    SocksReplyVersion, "WrongVersion", "transport::socks5";
+    SocksAuthVersion, "WrongAuthVersion", "transport::socks5";
+    SocksAuthStatus, "CredentialsRefused", "transport::socks5";
+    SocksReply, "Refused", "transport::socks5";
+    SocksReserved, "ReservedByte", "transport::socks5";
+    SocksReplyName, "BadName", "transport::socks5";
+    SocksEarlyData, "EarlyData", "transport::socks5";
+
+    ConnectHttp, "NotHttp", "transport::http_connect";
+    ConnectStatus, "BadStatus", "transport::http_connect";
+    ConnectHeadOpen, "HeadTooLong", "transport::http_connect";
+    ConnectHeadMost, "HeadTooLong", "transport::http_connect";
+    ConnectWelcome, "Refused", "transport::http_connect";
+    ConnectEarlyData, "EarlyData", "transport::http_connect";
+
+    SecretTextMost, "TextTooLong", "transport::mtproxy";
+    SecretWhole, "BadEnd", "transport::mtproxy";
+    SecretFilling, "BadEnd", "transport::mtproxy";
+    SecretDomainThere, "NoDomain", "transport::mtproxy";
+    SecretDomainMost, "DomainTooLong", "transport::mtproxy";
+    SecretDomainName, "BadDomain", "transport::mtproxy";
+
+    HttpHeadMost, "HeadTooLong", "transport::http::";
+    HttpFieldsMost, "TooManyFields", "transport::http::";
+    HttpText, "NotText", "transport::http::";
+    HttpFieldName, "MalformedField", "transport::http::";
+    HttpLengthDigits, "LengthMalformed", "transport::http::";
+    HttpLengthOnce, "LengthRepeated", "transport::http::";
+    HttpBodyMost, "BodyTooLong", "transport::http::";
+    HttpBodyThere, "BodyEmpty", "transport::http::";
+    HttpBodyWords, "BodyNotAligned", "transport::http::";
+    HttpTransferEncoding, "TransferEncoding", "transport::http::";
+    HttpMethod, "WrongMethod", "transport::http::";
+    HttpPath, "WrongPath", "transport::http::";
+    HttpHost, "HostMissing", "transport::http::";
+    HttpStatusDigits, "MalformedStatus", "transport::http::";
+    HttpStatusRange, "MalformedStatus", "transport::http::";
+    HttpNotSwitched, "Switched", "transport::http::";
+    HttpAsked, "Unasked", "transport::http::";
+
+    WsSwitched, "Refused", "transport::websocket";
+    WsGet, "NotGet", "transport::websocket";
+    WsPath, "WrongPath", "transport::websocket";
+    WsHost, "Head", "transport::websocket";
+    WsServerUpgrade, "NotWebSocket", "transport::websocket";
+    WsClientUpgrade, "NotWebSocket", "transport::websocket";
+    WsVersion, "WrongVersion", "transport::websocket";
+    WsKey, "WrongKey", "transport::websocket";
+    WsAccept, "WrongAccept", "transport::websocket";
+    WsServerSubprotocol, "WrongSubprotocol", "transport::websocket";
+    WsClientSubprotocol, "WrongSubprotocol", "transport::websocket";
+    WsExtensions, "Extension", "transport::websocket";
+    WsReserved, "ReservedBit", "transport::websocket";
+    WsOpcode, "UnknownOpcode", "transport::websocket";
+    WsNotText, "Text", "transport::websocket";
+    WsMasked, "NotMasked", "transport::websocket";
+    WsNotMasked, "Masked", "transport::websocket";
+    WsLengthOfTwo, "LengthNotShortest", "transport::websocket";
+    WsLengthOfEight, "LengthNotShortest", "transport::websocket";
+    WsMessageMost, "MessageTooLong", "transport::websocket";
+    WsControlWhole, "ControlFragmented", "transport::websocket";
+    WsControlMost, "ControlTooLong", "transport::websocket";
+    WsContinues, "NothingToContinue", "transport::websocket";
+    WsFinished, "Unfinished", "transport::websocket";
+    WsCloseLength, "WrongCloseCode", "transport::websocket";
+    WsCloseCode, "WrongCloseCode", "transport::websocket";
+    WsAfterClose, "AfterClose", "transport::websocket";
+    WsSendClosed, "Closed", "transport::websocket";
 }
 
 /// Whether a rule is broken and its check in force: `broken`, but for the one check that a mutation test has taken away.

@@ -14,6 +14,7 @@ use bytes::{Buf, BytesMut};
 use zeroize::Zeroizing;
 
 use super::proxy::{Credentials, Target};
+use crate::check::{Check, broken};
 
 /// The longest head of an answer that is read, all interim ones together, in bytes.
 pub const MAX_HEAD: usize = 8 << 10;
@@ -143,12 +144,12 @@ impl HttpConnect {
         loop {
             // What is no HTTP need not be waited for.
             let start = b"HTTP/";
-            if !start.starts_with(input.get(..start.len()).unwrap_or(input)) {
+            if broken(Check::ConnectHttp, !start.starts_with(input.get(..start.len()).unwrap_or(input))) {
                 return Err(Error::NotHttp);
             }
             let from = self.searched.min(input.len());
             let Some(at) = find(input.get(from..).unwrap_or_default(), b"\r\n\r\n") else {
-                if self.passed + input.len() >= MAX_HEAD {
+                if broken(Check::ConnectHeadOpen, self.passed + input.len() >= MAX_HEAD) {
                     return Err(Error::HeadTooLong { max: MAX_HEAD });
                 }
                 // The end may be half there.
@@ -156,26 +157,24 @@ impl HttpConnect {
                 return Ok(false);
             };
             let len = from + at + 4;
-            if self.passed + len > MAX_HEAD {
+            if broken(Check::ConnectHeadMost, self.passed + len > MAX_HEAD) {
                 return Err(Error::HeadTooLong { max: MAX_HEAD });
             }
             let (status, reason) = status(input.get(..len).unwrap_or_default())?;
-            match status {
-                // Interim answers: the real one follows.
-                100..=199 => {
-                    input.advance(len);
-                    self.passed += len;
-                    self.searched = 0;
-                }
-                200..=299 => {
-                    input.advance(len);
-                    return match input.len() {
-                        0 => Ok(true),
-                        len => Err(Error::EarlyData { len }),
-                    };
-                }
-                _ => return Err(Error::Refused(Refusal { status, reason })),
+            if broken(Check::ConnectWelcome, status >= 300) {
+                return Err(Error::Refused(Refusal { status, reason }));
             }
+            input.advance(len);
+            if (100..=199).contains(&status) {
+                // An interim answer: the real one follows.
+                self.passed += len;
+                self.searched = 0;
+                continue;
+            }
+            if broken(Check::ConnectEarlyData, !input.is_empty()) {
+                return Err(Error::EarlyData { len: input.len() });
+            }
+            return Ok(true);
         }
     }
 }
@@ -187,7 +186,7 @@ fn status(head: &[u8]) -> Result<(u16, String), Error> {
     let rest = rest.strip_prefix(b"1 ").or_else(|| rest.strip_prefix(b"0 ")).ok_or(Error::WrongVersion)?;
     let (&[a, b, c], reason) = rest.split_first_chunk().ok_or(Error::BadStatus)?;
     let digits = [a, b, c].iter().all(u8::is_ascii_digit) && a != b'0';
-    if !digits || !matches!(reason.first(), None | Some(b' ')) {
+    if broken(Check::ConnectStatus, !digits || !matches!(reason.first(), None | Some(b' '))) {
         return Err(Error::BadStatus);
     }
     let status = [a, b, c].iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));

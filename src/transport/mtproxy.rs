@@ -14,6 +14,7 @@ use std::str::FromStr;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Kind;
+use crate::check::{Check, broken};
 
 /// Length of the key inside every secret.
 pub const KEY: usize = 16;
@@ -204,7 +205,7 @@ impl FromStr for Secret {
     type Err = SecretError;
 
     fn from_str(text: &str) -> Result<Self, SecretError> {
-        if text.len() > MAX_TEXT {
+        if broken(Check::SecretTextMost, text.len() > MAX_TEXT) {
             return Err(SecretError::TextTooLong { len: text.len(), max: MAX_TEXT });
         }
         let mut bytes = match from_hex(text) {
@@ -247,18 +248,19 @@ fn from_base64(text: &str) -> Result<Vec<u8>, SecretError> {
     // What is left over are bits of no byte, which have to be zero, and fewer than a digit holds.
     let whole = count < 6 && bits & ((1 << count) - 1) == 0;
     let filled = filling == 0 || (filling <= 2 && text.len().is_multiple_of(4));
-    if whole && filled { Ok(out) } else { Err(SecretError::BadEnd) }
+    if broken(Check::SecretWhole, !whole) || broken(Check::SecretFilling, !filled) { Err(SecretError::BadEnd) } else { Ok(out) }
 }
 
 fn domain(name: &[u8]) -> Result<String, SecretError> {
-    if name.is_empty() {
+    if broken(Check::SecretDomainThere, name.is_empty()) {
         return Err(SecretError::NoDomain);
     }
-    if name.len() > MAX_DOMAIN {
+    if broken(Check::SecretDomainMost, name.len() > MAX_DOMAIN) {
         return Err(SecretError::DomainTooLong { len: name.len(), max: MAX_DOMAIN });
     }
     // International names travel in their ASCII form.
-    if let Some(at) = name.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"-._".contains(byte)) {
+    let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+    if let Some(at) = name.iter().position(|byte| broken(Check::SecretDomainName, !belongs(byte))) {
         return Err(SecretError::BadDomain { at: at + 1 });
     }
     Ok(name.iter().copied().map(char::from).collect())

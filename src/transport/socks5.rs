@@ -19,6 +19,7 @@ use bytes::BytesMut;
 use zeroize::Zeroizing;
 
 use super::proxy::{Credentials, Host, Target};
+use crate::check::{Check, broken};
 
 const VERSION: u8 = 5;
 const AUTH_VERSION: u8 = 1;
@@ -168,7 +169,7 @@ impl Socks5 {
     /// [`Error::NameLength`].
     pub fn new(target: Target, credentials: Option<Credentials>) -> Result<(Self, Vec<u8>), Error> {
         if let Host::Name(name) = &target.host
-            && !(1..=255).contains(&name.len())
+            && broken(Check::SocksNameLength, !(1..=255).contains(&name.len()))
         {
             return Err(Error::NameLength { len: name.len() });
         }
@@ -194,7 +195,7 @@ impl Socks5 {
 
     fn method(&mut self, input: &mut BytesMut) -> Result<Step, Error> {
         let Some(&version) = input.first() else { return Ok(Step::Wait) };
-        if version != VERSION {
+        if broken(Check::SocksVersion, version != VERSION) {
             return Err(Error::WrongVersion { found: version });
         }
         let Some(&[_, method]) = input.first_chunk() else { return Ok(Step::Wait) };
@@ -215,11 +216,13 @@ impl Socks5 {
         let Some(&[version, status]) = input.first_chunk() else { return Ok(Step::Wait) };
         let _ = input.split_to(2);
         // Some proxies put their own version here; only RFC 1929's counts, and that of SOCKS5 is known to be used for it.
-        match (version, status) {
-            (AUTH_VERSION | VERSION, 0) => Ok(self.ask()),
-            (AUTH_VERSION | VERSION, _) => Err(Error::CredentialsRefused),
-            (found, _) => Err(Error::WrongAuthVersion { found }),
+        if broken(Check::SocksAuthVersion, !matches!(version, AUTH_VERSION | VERSION)) {
+            return Err(Error::WrongAuthVersion { found: version });
         }
+        if broken(Check::SocksAuthStatus, status != 0) {
+            return Err(Error::CredentialsRefused);
+        }
+        Ok(self.ask())
     }
 
     fn ask(&mut self) -> Step {
@@ -258,17 +261,20 @@ fn password(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
 
 fn reply(input: &mut BytesMut) -> Result<Step, Error> {
     let Some(&version) = input.first() else { return Ok(Step::Wait) };
-    if version != VERSION {
+    if broken(Check::SocksReplyVersion, version != VERSION) {
         return Err(Error::WrongVersion { found: version });
     }
     match input.get(1) {
         None => return Ok(Step::Wait),
-        Some(0) => {}
         // Its address says nothing, and some proxies do not even send one.
-        Some(&code) => return Err(Error::Refused(Refusal(code))),
+        Some(&code) => {
+            if broken(Check::SocksReply, code != 0) {
+                return Err(Error::Refused(Refusal(code)));
+            }
+        }
     }
     let Some(&[_, _, reserved, kind, first]) = input.first_chunk() else { return Ok(Step::Wait) };
-    if reserved != 0 {
+    if broken(Check::SocksReserved, reserved != 0) {
         return Err(Error::ReservedByte { found: reserved });
     }
     let (skip, len) = match kind {
@@ -285,7 +291,7 @@ fn reply(input: &mut BytesMut) -> Result<Step, Error> {
     let host = match address {
         &[a, b, c, d] if kind == IPV4 => Host::Ip(Ipv4Addr::from([a, b, c, d]).into()),
         name if kind == NAME => match std::str::from_utf8(name) {
-            Ok(name) if !name.is_empty() && name.is_ascii() => Host::Name(name.to_owned()),
+            Ok(name) if !broken(Check::SocksReplyName, name.is_empty() || !name.is_ascii()) => Host::Name(name.to_owned()),
             _ => return Err(Error::BadName),
         },
         address => match <[u8; 16]>::try_from(address) {
@@ -293,10 +299,10 @@ fn reply(input: &mut BytesMut) -> Result<Step, Error> {
             Err(_) => return Err(Error::BadName),
         },
     };
-    match input.len() {
-        0 => Ok(Step::Done(Target::new(host, u16::from_be_bytes(*port)))),
-        len => Err(Error::EarlyData { len }),
+    if broken(Check::SocksEarlyData, !input.is_empty()) {
+        return Err(Error::EarlyData { len: input.len() });
     }
+    Ok(Step::Done(Target::new(host, u16::from_be_bytes(*port))))
 }
 
 #[cfg(test)]

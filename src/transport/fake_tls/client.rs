@@ -9,6 +9,7 @@ use super::error::Error;
 use super::hello::{self, SESSION_ID, SESSION_ID_AT, Shape};
 use super::record::{Records, read_head};
 use super::{CHANGE_CIPHER_SPEC_RECORD, DIGEST, RECORD_HEAD, content, digest, digest_of, message, mix_time, put_digest};
+use crate::check::{Check, broken};
 use crate::crypto::constant_time_eq;
 use crate::transport::mtproxy::Key;
 
@@ -54,7 +55,7 @@ impl Client {
         let (Some(expected), Some(found)) = (digest(&self.key, &self.digest, answer), digest_of(answer)) else {
             return Err(short);
         };
-        if !constant_time_eq(&expected, found) {
+        if broken(Check::TlsServerDigest, !constant_time_eq(&expected, found)) {
             return Err(Error::WrongServerDigest);
         }
         // From here on it is the proxy that speaks.
@@ -70,17 +71,18 @@ impl Client {
         let (_, len) = read_head(*head)?;
         let body = answer.get(RECORD_HEAD..RECORD_HEAD + len).ok_or(wrong("its record is cut off"))?;
         let &[kind, high, middle, low, ..] = body else { return Err(wrong("it has no message")) };
-        if kind != message::SERVER_HELLO {
+        if broken(Check::TlsServerHello, kind != message::SERVER_HELLO) {
             return Err(wrong("its message is another one"));
         }
-        if u32::from_be_bytes([0, high, middle, low]) as usize != body.len() - 4 {
+        if broken(Check::TlsServerHelloFills, u32::from_be_bytes([0, high, middle, low]) as usize != body.len() - 4) {
             return Err(wrong("its message does not fill the record"));
         }
         let id_at = SESSION_ID_AT - 1;
-        match answer.get(id_at..id_at + 1 + SESSION_ID) {
-            Some([len, id @ ..]) if usize::from(*len) == SESSION_ID && *id == self.session_id => Ok(()),
-            _ => Err(Error::WrongSessionId),
-        }
+        let repeated = matches!(
+            answer.get(id_at..id_at + 1 + SESSION_ID),
+            Some([len, id @ ..]) if usize::from(*len) == SESSION_ID && *id == self.session_id
+        );
+        if broken(Check::TlsSessionId, !repeated) { Err(Error::WrongSessionId) } else { Ok(()) }
     }
 }
 
@@ -103,22 +105,30 @@ fn answer_len(input: &[u8]) -> Result<Option<usize>, Error> {
                 None => Ok(None),
             };
         }
-        found => return Err(Error::NotHandshake { found }),
+        found => {
+            if broken(Check::TlsServerHandshake, true) {
+                return Err(Error::NotHandshake { found });
+            }
+        }
     }
     let change_at = RECORD_HEAD + len;
     let Some(rest) = input.get(change_at..) else { return Ok(None) };
     match rest.first() {
         None => return Ok(None),
-        Some(&content::CHANGE_CIPHER_SPEC) => {}
-        Some(&found) => return Err(Error::NoChangeCipherSpec { found }),
+        Some(&found) => {
+            if broken(Check::TlsChange, found != content::CHANGE_CIPHER_SPEC) {
+                return Err(Error::NoChangeCipherSpec { found });
+            }
+        }
     }
     let Some((change, rest)) = rest.split_at_checked(CHANGE_CIPHER_SPEC_RECORD.len()) else { return Ok(None) };
-    if change != CHANGE_CIPHER_SPEC_RECORD {
+    if broken(Check::TlsChangeContent, change != CHANGE_CIPHER_SPEC_RECORD) {
         return Err(Error::BadChangeCipherSpec);
     }
     let Some(head) = rest.first_chunk() else { return Ok(None) };
-    match read_head(*head)? {
-        (content::DATA, data) => Ok(Some(change_at + CHANGE_CIPHER_SPEC_RECORD.len() + RECORD_HEAD + data)),
-        (found, _) => Err(Error::NoData { found }),
+    let (found, data) = read_head(*head)?;
+    if broken(Check::TlsAnswerData, found != content::DATA) {
+        return Err(Error::NoData { found });
     }
+    Ok(Some(change_at + CHANGE_CIPHER_SPEC_RECORD.len() + RECORD_HEAD + data))
 }

@@ -10,6 +10,7 @@ use bytes::{Buf, BufMut, BytesMut};
 
 use super::error::Error;
 use super::{CHANGE_CIPHER_SPEC_RECORD, LEGACY_VERSION, RECORD_HEAD, content};
+use crate::check::{Check, broken};
 
 /// The most bytes of data in one record that we make: what a TLS record holds at most.
 pub const MAX_RECORD: usize = 1 << 14;
@@ -82,7 +83,7 @@ impl Records {
             match kind {
                 content::CHANGE_CIPHER_SPEC if self.may_announce => {
                     let Some(record) = input.first_chunk::<{ CHANGE_CIPHER_SPEC_RECORD.len() }>() else { return Ok(()) };
-                    if *record != CHANGE_CIPHER_SPEC_RECORD {
+                    if broken(Check::TlsClientChangeContent, *record != CHANGE_CIPHER_SPEC_RECORD) {
                         return Err(Error::BadChangeCipherSpec);
                     }
                     input.advance(CHANGE_CIPHER_SPEC_RECORD.len());
@@ -91,7 +92,11 @@ impl Records {
                     input.advance(RECORD_HEAD);
                     self.left = len;
                 }
-                found => return Err(Error::NotDataRecord { found }),
+                found if broken(Check::TlsDataRecord, true) => return Err(Error::NotDataRecord { found }),
+                _ => {
+                    input.advance(RECORD_HEAD);
+                    self.left = len;
+                }
             }
             self.may_announce = false;
         }
@@ -101,7 +106,7 @@ impl Records {
 /// Reads a record's head: its type, and how long its content is.
 pub(super) fn read_head([kind, major, minor, high, low]: [u8; RECORD_HEAD]) -> Result<(u8, usize), Error> {
     let found = usize::from(u16::from_be_bytes([high, low]));
-    if [major, minor] != LEGACY_VERSION {
+    if broken(Check::TlsRecordVersion, [major, minor] != LEGACY_VERSION) {
         return Err(Error::WrongVersion { found: [major, minor] });
     }
     check_len(found)?;
@@ -109,9 +114,11 @@ pub(super) fn read_head([kind, major, minor, high, low]: [u8; RECORD_HEAD]) -> R
 }
 
 pub(super) fn check_len(found: usize) -> Result<(), Error> {
-    match found {
-        0 => Err(Error::EmptyRecord),
-        _ if found > MAX_ANNOUNCED => Err(Error::RecordTooLong { found, max: MAX_ANNOUNCED }),
-        _ => Ok(()),
+    if broken(Check::TlsRecordEmpty, found == 0) {
+        return Err(Error::EmptyRecord);
     }
+    if broken(Check::TlsRecordMost, found > MAX_ANNOUNCED) {
+        return Err(Error::RecordTooLong { found, max: MAX_ANNOUNCED });
+    }
+    Ok(())
 }

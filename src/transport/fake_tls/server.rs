@@ -13,6 +13,7 @@ use super::{
     CHANGE_CIPHER_SPEC_RECORD, DIGEST, LEGACY_VERSION, RECORD_HEAD, content, digest, digest_of, extension, message, put_digest,
     share,
 };
+use crate::check::{Check, broken};
 use crate::crypto::constant_time_eq;
 use crate::transport::mtproxy::Key;
 
@@ -97,7 +98,7 @@ impl Server {
         let (Some(proven), Some(claimed)) = (expected.first_chunk::<PROVEN>(), found.first_chunk::<PROVEN>()) else {
             return Err(room);
         };
-        if !constant_time_eq(proven, claimed) {
+        if broken(Check::TlsClientDigest, !constant_time_eq(proven, claimed)) {
             return Err(Error::WrongClientDigest);
         }
         for (byte, found) in expected.iter_mut().zip(found) {
@@ -106,17 +107,17 @@ impl Server {
         let [.., a, b, c, d] = expected;
         let client_time = u32::from_le_bytes([a, b, c, d]);
         let behind = unix_time.saturating_sub(i64::from(client_time));
-        if !(-TIME_AHEAD..=TIME_BEHIND).contains(&behind) {
+        if broken(Check::TlsClockAhead, behind < -TIME_AHEAD) || broken(Check::TlsClockBehind, behind > TIME_BEHIND) {
             return Err(Error::ClockSkew { behind });
         }
         if let Some(domain) = &self.domain {
             match hello.server_name {
-                None => return Err(Error::NoServerName),
-                Some(found) if found != domain.as_bytes() => return Err(Error::WrongServerName),
-                Some(_) => {}
+                None if broken(Check::TlsNameThere, true) => return Err(Error::NoServerName),
+                Some(found) if broken(Check::TlsName, found != domain.as_bytes()) => return Err(Error::WrongServerName),
+                None | Some(_) => {}
             }
         }
-        if !replays.note(*claimed) {
+        if broken(Check::TlsReplay, !replays.note(*claimed)) {
             return Err(Error::Replayed);
         }
 
@@ -163,7 +164,7 @@ impl<'a> Hello<'a> {
     fn parse(body: &'a [u8]) -> Result<Self, Error> {
         let mut record = Reader(body);
         let found = record.u8("message")?;
-        if found != message::CLIENT_HELLO {
+        if broken(Check::TlsClientHello, found != message::CLIENT_HELLO) {
             return Err(Error::NotClientHello { found });
         }
         let mut hello = Reader(record.sized::<3>("message")?);
@@ -171,14 +172,14 @@ impl<'a> Hello<'a> {
         hello.take(LEGACY_VERSION.len(), "version")?;
         hello.take(DIGEST, "random")?;
         let session_id = hello.sized::<1>("session id")?;
-        if session_id.len() > 32 {
+        if broken(Check::TlsSessionIdMost, session_id.len() > 32) {
             return Err(Error::BadLength { field: "session id" });
         }
         let ciphers = hello.sized::<2>("cipher list")?;
-        if ciphers.is_empty() || !ciphers.len().is_multiple_of(2) {
+        if broken(Check::TlsCiphers, ciphers.is_empty() || !ciphers.len().is_multiple_of(2)) {
             return Err(Error::BadLength { field: "cipher list" });
         }
-        if hello.sized::<1>("compression list")?.is_empty() {
+        if broken(Check::TlsCompression, hello.sized::<1>("compression list")?.is_empty()) {
             return Err(Error::BadLength { field: "compression list" });
         }
         let mut extensions = Reader(hello.sized::<2>("extension list")?);
@@ -200,10 +201,10 @@ fn host_name(content: &[u8]) -> Result<&[u8], Error> {
     let mut extension = Reader(content);
     let mut list = Reader(extension.sized::<2>("name list")?);
     extension.end("name list")?;
-    match list.u8("name")? {
-        0 => list.sized::<2>("name"),
-        _ => Err(Error::NoServerName),
+    if broken(Check::TlsNameKind, list.u8("name")? != 0) {
+        return Err(Error::NoServerName);
     }
+    list.sized::<2>("name")
 }
 
 /// Big-endian numbers and lengths; whatever runs past the end is an error that names the field.
@@ -231,7 +232,7 @@ impl<'a> Reader<'a> {
     }
 
     fn end(&self, field: &'static str) -> Result<(), Error> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::BadLength { field }) }
+        if broken(Check::TlsEnd, !self.0.is_empty()) { Err(Error::BadLength { field }) } else { Ok(()) }
     }
 }
 
@@ -239,12 +240,15 @@ impl<'a> Reader<'a> {
 fn greeting_len(input: &[u8]) -> Result<Option<usize>, Error> {
     match input.first() {
         None => return Ok(None),
-        Some(&content::HANDSHAKE) => {}
-        Some(&found) => return Err(Error::NotTls { found }),
+        Some(&found) => {
+            if broken(Check::TlsClientHandshake, found != content::HANDSHAKE) {
+                return Err(Error::NotTls { found });
+            }
+        }
     }
     let Some(&[_, major, minor, high, low]) = input.first_chunk::<RECORD_HEAD>() else { return Ok(None) };
     // The first record may name any version from TLS 1.0 on.
-    if major != 3 || !(1..=3).contains(&minor) {
+    if broken(Check::TlsClientVersion, major != 3 || !(1..=3).contains(&minor)) {
         return Err(Error::WrongVersion { found: [major, minor] });
     }
     let len = usize::from(u16::from_be_bytes([high, low]));

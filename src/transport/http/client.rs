@@ -6,6 +6,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::head::{Head, Scanner};
 use super::{Body, Error};
+use crate::check::{Check, broken};
 use crate::transport::{Frame, MAX_FRAME, TransportError};
 
 /// The client's end: payloads become requests, answers become frames.
@@ -95,7 +96,7 @@ impl Client {
             if input.is_empty() {
                 return Ok(None);
             }
-            if self.waiting == 0 {
+            if broken(Check::HttpAsked, self.waiting == 0) {
                 return Err(Error::Unasked);
             }
             let Some(len) = self.scanner.find(input)? else { return Ok(None) };
@@ -103,7 +104,7 @@ impl Client {
             let head = Head::parse(&bytes)?;
             let (version, status) = head.status_line()?;
             match status {
-                101 => return Err(Error::Switched),
+                101 if broken(Check::HttpNotSwitched, true) => return Err(Error::Switched),
                 // "A client MUST be able to parse one or more 1xx responses received prior to a final response".
                 100..200 => continue,
                 _ => {}
@@ -159,9 +160,11 @@ pub(super) fn check_payload(payload: &[u8]) -> Result<(), Error> {
 
 /// What may come.
 pub(super) fn check_body(len: usize) -> Result<(), Error> {
-    match len {
-        0 => Err(Error::BodyEmpty),
-        found if !found.is_multiple_of(4) => Err(Error::BodyNotAligned { found }),
-        _ => Ok(()),
+    if broken(Check::HttpBodyThere, len == 0) {
+        return Err(Error::BodyEmpty);
     }
+    if broken(Check::HttpBodyWords, !len.is_multiple_of(4)) {
+        return Err(Error::BodyNotAligned { found: len });
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::{MAX_FIELDS, MAX_HEAD};
+use crate::check::{Check, broken};
 
 const END: &[u8; 4] = b"\r\n\r\n";
 
@@ -20,7 +21,7 @@ impl Scanner {
             self.scanned = 0;
             return Ok(Some(from + at + END.len()));
         }
-        if within.len() == MAX_HEAD {
+        if broken(Check::HttpHeadMost, within.len() == MAX_HEAD) {
             return Err(Error::HeadTooLong);
         }
         self.scanned = within.len().saturating_sub(END.len() - 1);
@@ -62,7 +63,8 @@ impl<'a> Head<'a> {
             rest = match (byte, after) {
                 (b'\r', [b'\n', after @ ..]) => after,
                 (b'\t' | b' '..=b'~', after) => after,
-                (byte, _) => return Err(Error::NotText { byte }),
+                (byte, _) if broken(Check::HttpText, true) => return Err(Error::NotText { byte }),
+                (_, after) => after,
             };
         }
         let text = std::str::from_utf8(text).map_err(|_| Error::NotText { byte: 0xff })?;
@@ -70,12 +72,12 @@ impl<'a> Head<'a> {
         let first = lines.next().unwrap_or_default();
         let mut fields = Vec::new();
         for line in lines {
-            if fields.len() == MAX_FIELDS {
+            if broken(Check::HttpFieldsMost, fields.len() == MAX_FIELDS) {
                 return Err(Error::TooManyFields);
             }
             let (name, value) = line.split_once(':').ok_or(Error::MalformedField)?;
             // No white space in a name: neither in front of the colon, nor at the start of the line (a folded value).
-            if name.is_empty() || !name.bytes().all(is_token) {
+            if broken(Check::HttpFieldName, name.is_empty() || !name.bytes().all(is_token)) {
                 return Err(Error::MalformedField);
             }
             fields.push((name, value.trim_matches([' ', '\t'])));
@@ -99,11 +101,14 @@ impl<'a> Head<'a> {
         let (version, rest) = self.first.split_once(' ').ok_or(Error::MalformedStart)?;
         let version = Version::parse(version)?;
         let status = rest.split(' ').next().unwrap_or_default();
-        if status.len() != 3 || !status.bytes().all(|digit| digit.is_ascii_digit()) {
+        if broken(Check::HttpStatusDigits, status.len() != 3 || !status.bytes().all(|digit| digit.is_ascii_digit())) {
             return Err(Error::MalformedStatus);
         }
         let status = status.parse().map_err(|_| Error::MalformedStatus)?;
-        if (100..600).contains(&status) { Ok((version, status)) } else { Err(Error::MalformedStatus) }
+        if broken(Check::HttpStatusRange, !(100..600).contains(&status)) {
+            return Err(Error::MalformedStatus);
+        }
+        Ok((version, status))
     }
 
     /// All values of a field.
@@ -135,21 +140,22 @@ impl<'a> Head<'a> {
 
     /// The length of the body, `None` if none is announced. At most `max`.
     pub(crate) fn content_length(&self, max: usize) -> Result<Option<usize>, Error> {
-        if self.values("Transfer-Encoding").next().is_some() {
+        if broken(Check::HttpTransferEncoding, self.values("Transfer-Encoding").next().is_some()) {
             return Err(Error::TransferEncoding);
         }
         let mut values = self.values("Content-Length");
         let Some(value) = values.next() else { return Ok(None) };
-        if values.next().is_some() {
+        if broken(Check::HttpLengthOnce, values.next().is_some()) {
             return Err(Error::LengthRepeated);
         }
         // 19 digits always fit 64 bits; a plus sign, which `parse` would take, is no digit.
-        if value.is_empty() || value.len() > 19 || !value.bytes().all(|digit| digit.is_ascii_digit()) {
+        let digits = !value.is_empty() && value.len() <= 19 && value.bytes().all(|digit| digit.is_ascii_digit());
+        if broken(Check::HttpLengthDigits, !digits) {
             return Err(Error::LengthMalformed);
         }
         let found: u64 = value.parse().map_err(|_| Error::LengthMalformed)?;
         match usize::try_from(found) {
-            Ok(len) if len <= max => Ok(Some(len)),
+            Ok(len) if !broken(Check::HttpBodyMost, len > max) => Ok(Some(len)),
             _ => Err(Error::BodyTooLong { found, max }),
         }
     }

@@ -7,6 +7,7 @@ use bytes::{BufMut, BytesMut};
 use super::client::{check_body, check_payload};
 use super::head::{Head, Scanner, Version};
 use super::{Body, Error, SERVED};
+use crate::check::{Check, broken};
 use crate::transport::{MAX_FRAME, TransportError};
 
 /// The server's end: requests become payloads, payloads become answers.
@@ -102,13 +103,13 @@ impl Server {
 fn read_head(bytes: &[u8]) -> Result<Body, Error> {
     let head = Head::parse(bytes)?;
     let line = head.request_line()?;
-    if line.method != "POST" {
+    if broken(Check::HttpMethod, line.method != "POST") {
         return Err(Error::WrongMethod);
     }
-    if !SERVED.contains(&line.path) {
+    if broken(Check::HttpPath, !SERVED.contains(&line.path)) {
         return Err(Error::WrongPath);
     }
-    if line.version == Version::Http11 && head.only("Host").is_none() {
+    if broken(Check::HttpHost, line.version == Version::Http11 && head.only("Host").is_none()) {
         return Err(Error::HostMissing);
     }
     let len = head.content_length(MAX_FRAME)?.ok_or(Error::LengthMissing)?;

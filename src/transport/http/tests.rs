@@ -147,6 +147,8 @@ fn every_rule_of_an_answer_has_its_error() {
         ("HTTP/1.1 099 OK\r\n\r\n".into(), Error::MalformedStatus),
         ("HTTP/1.1 +99 OK\r\n\r\n".into(), Error::MalformedStatus),
         ("HTTP/1.1 600 OK\r\n\r\n".into(), Error::MalformedStatus),
+        ("HTTP/1.1 0200 OK\r\n\r\n".into(), Error::MalformedStatus),
+        ("HTTP/1.1 +200 OK\r\n\r\n".into(), Error::MalformedStatus),
         ("HTTP/1.1\r\n\r\n".into(), Error::MalformedStart),
         ("ICY 200 OK\r\n\r\n".into(), Error::WrongVersion),
         ("HTTP/1.1 101 Switching Protocols\r\n\r\n".into(), Error::Switched),

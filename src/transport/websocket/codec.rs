@@ -5,6 +5,7 @@ use rand::Rng;
 
 use super::MAX_MESSAGE;
 use super::error::Error;
+use crate::check::{Check, broken};
 
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
@@ -89,7 +90,7 @@ impl Codec {
     ///
     /// [`Error::Closed`] behind a close frame.
     pub fn encode(&mut self, data: &[u8], rng: &mut dyn Rng, out: &mut BytesMut) -> Result<(), Error> {
-        if self.closed_out {
+        if broken(Check::WsSendClosed, self.closed_out) {
             return Err(Error::Closed);
         }
         if !data.is_empty() {
@@ -181,7 +182,7 @@ impl Codec {
     fn decode_next(&mut self, input: &mut BytesMut) -> Result<Option<Event>, Error> {
         loop {
             if self.closed_in {
-                return if input.is_empty() { Ok(None) } else { Err(Error::AfterClose) };
+                return if broken(Check::WsAfterClose, !input.is_empty()) { Err(Error::AfterClose) } else { Ok(None) };
             }
             let Some(coming) = self.coming else {
                 if !self.take_head(input)? {
@@ -225,18 +226,19 @@ impl Codec {
     /// Reads the front of a frame; `false` when more bytes are needed.
     fn take_head(&mut self, input: &mut BytesMut) -> Result<bool, Error> {
         let Some(&[first, second]) = input.first_chunk() else { return Ok(false) };
-        if first & RESERVED != 0 {
+        if broken(Check::WsReserved, first & RESERVED != 0) {
             return Err(Error::ReservedBit);
         }
         let (opcode, fin) = (first & 0x0f, first & FIN != 0);
         match opcode {
             CONTINUATION | BINARY | CLOSE | PING | PONG => {}
-            TEXT => return Err(Error::Text),
-            opcode => return Err(Error::UnknownOpcode { opcode }),
+            TEXT if broken(Check::WsNotText, true) => return Err(Error::Text),
+            opcode if broken(Check::WsOpcode, opcode != TEXT) => return Err(Error::UnknownOpcode { opcode }),
+            _ => {}
         }
         match (self.role, second & MASKED != 0) {
-            (Role::Server, false) => return Err(Error::NotMasked),
-            (Role::Client, true) => return Err(Error::Masked),
+            (Role::Server, false) if broken(Check::WsMasked, true) => return Err(Error::NotMasked),
+            (Role::Client, true) if broken(Check::WsNotMasked, true) => return Err(Error::Masked),
             _ => {}
         }
         let (len, skip) = match second & !MASKED {
@@ -250,7 +252,9 @@ impl Codec {
             },
             short => (u64::from(short), 2),
         };
-        if (skip == 4 && len <= MAX_CONTROL as u64) || (skip == 10 && len <= u64::from(u16::MAX)) {
+        if broken(Check::WsLengthOfTwo, skip == 4 && len <= MAX_CONTROL as u64)
+            || broken(Check::WsLengthOfEight, skip == 10 && len <= u64::from(u16::MAX))
+        {
             return Err(Error::LengthNotShortest { found: len });
         }
         self.check(opcode, fin, len)?;
@@ -273,18 +277,21 @@ impl Codec {
     /// The rules about order and length.
     fn check(&self, opcode: u8, fin: bool, len: u64) -> Result<(), Error> {
         if opcode >= CLOSE {
-            if !fin {
+            if broken(Check::WsControlWhole, !fin) {
                 return Err(Error::ControlFragmented);
             }
-            return if len > MAX_CONTROL as u64 { Err(Error::ControlTooLong { found: len }) } else { Ok(()) };
+            if broken(Check::WsControlMost, len > MAX_CONTROL as u64) {
+                return Err(Error::ControlTooLong { found: len });
+            }
+            return Ok(());
         }
         match (opcode, self.unfinished) {
-            (CONTINUATION, None) => return Err(Error::NothingToContinue),
-            (BINARY, Some(_)) => return Err(Error::Unfinished),
+            (CONTINUATION, None) if broken(Check::WsContinues, true) => return Err(Error::NothingToContinue),
+            (BINARY, Some(_)) if broken(Check::WsFinished, true) => return Err(Error::Unfinished),
             _ => {}
         }
         let found = self.unfinished.unwrap_or(0).saturating_add(len);
-        if found > MAX_MESSAGE { Err(Error::MessageTooLong { found }) } else { Ok(()) }
+        if broken(Check::WsMessageMost, found > MAX_MESSAGE) { Err(Error::MessageTooLong { found }) } else { Ok(()) }
     }
 
     fn control(&mut self, opcode: u8, payload: BytesMut) -> Result<Event, Error> {
@@ -297,12 +304,12 @@ impl Codec {
             _ => {
                 let code = match payload.first_chunk() {
                     Some(code) => Some(u16::from_be_bytes(*code)),
-                    None if payload.is_empty() => None,
-                    None => return Err(Error::WrongCloseCode),
+                    None if broken(Check::WsCloseLength, !payload.is_empty()) => return Err(Error::WrongCloseCode),
+                    None => None,
                 };
                 // 1004 to 1006 and 1015 are never sent; below 1000 and from 1016 to 2999 is nothing, from 5000 neither.
                 let sendable = |code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
-                if code.is_some_and(|code| !sendable(code)) {
+                if broken(Check::WsCloseCode, code.is_some_and(|code| !sendable(code))) {
                     return Err(Error::WrongCloseCode);
                 }
                 self.closed_in = true;

@@ -6,6 +6,7 @@ use rand::Rng;
 use super::codec::{Codec, Role};
 use super::error::Error;
 use super::{SERVED, SUBPROTOCOL};
+use crate::check::{Check, broken};
 use crate::crypto::hash::sha1;
 use crate::transport::http::head::{Head, Scanner, Version};
 use crate::transport::http::reason;
@@ -45,20 +46,21 @@ impl ClientHandshake {
         let Some(len) = self.scanner.find(input)? else { return Ok(None) };
         let bytes = input.split_to(len);
         let head = Head::parse(&bytes)?;
-        match head.status_line()? {
-            (Version::Http11, 101) => {}
-            (_, status) => return Err(Error::Refused { status }),
+        let (version, status) = head.status_line()?;
+        if broken(Check::WsSwitched, (version, status) != (Version::Http11, 101)) {
+            return Err(Error::Refused { status });
         }
-        if !head.lists("Upgrade", "websocket") || !head.lists("Connection", "Upgrade") {
+        let to_websocket = head.lists("Upgrade", "websocket") && head.lists("Connection", "Upgrade");
+        if broken(Check::WsServerUpgrade, !to_websocket) {
             return Err(Error::NotWebSocket);
         }
-        if head.only("Sec-WebSocket-Accept") != Some(&self.accept) {
+        if broken(Check::WsAccept, head.only("Sec-WebSocket-Accept") != Some(&self.accept)) {
             return Err(Error::WrongAccept);
         }
-        if head.only("Sec-WebSocket-Protocol") != Some(SUBPROTOCOL) {
+        if broken(Check::WsServerSubprotocol, head.only("Sec-WebSocket-Protocol") != Some(SUBPROTOCOL)) {
             return Err(Error::WrongSubprotocol);
         }
-        if head.values("Sec-WebSocket-Extensions").next().is_some() {
+        if broken(Check::WsExtensions, head.values("Sec-WebSocket-Extensions").next().is_some()) {
             return Err(Error::Extension);
         }
         Ok(Some(Codec::new(Role::Client)))
@@ -110,23 +112,24 @@ impl ServerHandshake {
         let bytes = input.split_to(len);
         let head = Head::parse(&bytes)?;
         let line = head.request_line()?;
-        if line.method != "GET" || line.version != Version::Http11 {
+        if broken(Check::WsGet, line.method != "GET" || line.version != Version::Http11) {
             return Err(Error::NotGet);
         }
-        if !SERVED.contains(&line.path) {
+        if broken(Check::WsPath, !SERVED.contains(&line.path)) {
             return Err(Error::WrongPath);
         }
-        if head.only("Host").is_none() {
+        if broken(Check::WsHost, head.only("Host").is_none()) {
             return Err(crate::transport::http::Error::HostMissing.into());
         }
-        if !head.lists("Upgrade", "websocket") || !head.lists("Connection", "Upgrade") {
+        let to_websocket = head.lists("Upgrade", "websocket") && head.lists("Connection", "Upgrade");
+        if broken(Check::WsClientUpgrade, !to_websocket) {
             return Err(Error::NotWebSocket);
         }
-        if head.only("Sec-WebSocket-Version") != Some("13") {
+        if broken(Check::WsVersion, head.only("Sec-WebSocket-Version") != Some("13")) {
             return Err(Error::WrongVersion);
         }
-        let key = head.only("Sec-WebSocket-Key").filter(|key| is_key(key)).ok_or(Error::WrongKey)?;
-        if !head.lists("Sec-WebSocket-Protocol", SUBPROTOCOL) {
+        let key = head.only("Sec-WebSocket-Key").filter(|key| !broken(Check::WsKey, !is_key(key))).ok_or(Error::WrongKey)?;
+        if broken(Check::WsClientSubprotocol, !head.lists("Sec-WebSocket-Protocol", SUBPROTOCOL)) {
             return Err(Error::WrongSubprotocol);
         }
         Ok(Some(accept(key)))
