@@ -24,6 +24,7 @@
 //! Left out: content-delivery DCs, whose keys clients learn from the server; and destroying a key (`destroy_auth_key`) forgets the bridge's
 //! own without telling the data centre.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -269,7 +270,7 @@ impl Bridge {
         let mut entrances = Vec::with_capacity(listeners.len());
         for (listener, (dc, media_only)) in listeners.iter().zip(&leads_to) {
             let addr = listener.local_addr().map_err(|source| StartError::Listen { addr: config.listen, source })?;
-            let at = DcAddress { id: dc.0, ip: addr.ip(), port: addr.port(), media_only: *media_only, cdn: false };
+            let at = DcAddress { id: dc.0, ip: addr.ip(), port: addr.port(), media_only: *media_only, cdn: false, tls_port: None };
             entrances.push(Entrance { at, leads_to: config.to.addresses(*dc, false, true) });
         }
         let table = DcTable {
@@ -277,6 +278,8 @@ impl Bridge {
             dcs: entrances.iter().map(|entrance| entrance.at.clone()).collect(),
             rsa_public_keys: vec![key.public().to_pem()],
             test: false,
+            web_hosts: BTreeMap::new(),
+            tls_root: None,
         };
         let listening = |entrance: &Entrance| Listening {
             dc: entrance.at.id,

@@ -8,6 +8,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream as Accepted;
 
+use super::answers::Answers;
 use super::connection::{Closed, Connection};
 use crate::net::tls::TlsStream;
 
@@ -46,7 +47,7 @@ impl Socket for Wrapped {
     }
 }
 
-impl Connection {
+impl<A: Answers> Connection<A> {
     /// As [`Connection::run`], inside TLS if there is an acceptor.
     pub(super) async fn run_in(self, stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Closed {
         let Some(acceptor) = acceptor else { return self.run(stream).await };
