@@ -9,8 +9,8 @@ async fn cluster(dir: &Path) -> (Cluster, DcTable) {
 
 fn table(ip: &str) -> DcTable {
     let key = DcTable::production().rsa_public_keys;
-    let dc = DcAddress { id: 1, ip: ip.parse().unwrap(), port: 9, media_only: false, cdn: false };
-    DcTable { layer: None, dcs: vec![dc], rsa_public_keys: key, test: false }
+    let dc = DcAddress { id: 1, ip: ip.parse().unwrap(), port: 9, media_only: false, cdn: false, tls_port: None };
+    DcTable { layer: None, dcs: vec![dc], rsa_public_keys: key, test: false, web_hosts: Default::default(), tls_root: None }
 }
 
 #[tokio::test]
