@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
-use crate::net::{Clock, Dialer, NetError, Remembering, TcpDialer};
+use crate::net::{Clock, Dialer, NetError, Place, Remembering, TcpDialer};
 use crate::tl::{Deserialize, RemoteCall};
 use crate::trace::Tracer;
 
@@ -17,6 +17,7 @@ use super::config::ClientConfig;
 use super::error::InvokeError;
 use super::inner::{Inner, Method, Route, lock, prelude};
 use super::notice::Notice;
+use super::ordered::Ordered;
 use super::persistence::{AccountRecord, Identity, Persistence, PersistenceError};
 use super::shared::Shared;
 use super::updates::{UPDATES, Updates};
@@ -97,7 +98,7 @@ impl Client {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
-        self.typed(Route::Home, request).await
+        self.typed::<R>(Route::Home, request.to_bytes(), None).await
     }
 
     /// Calls a method on one DC. When the account is logged in, its authorization is carried there first, once and for all runs.
@@ -105,7 +106,7 @@ impl Client {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke_on<R: RemoteCall>(&self, dc: DcId, request: &R) -> Result<R::Return, InvokeError> {
-        self.typed(Route::On(dc), request).await
+        self.typed::<R>(Route::On(dc), request.to_bytes(), None).await
     }
 
     /// Calls a method of which only the bytes are at hand: constructor id and arguments. Returns the result's bytes. `None` is the home DC.
@@ -115,7 +116,12 @@ impl Client {
     pub async fn invoke_raw(&self, dc: Option<DcId>, body: Bytes) -> Result<Bytes, InvokeError> {
         let id = body.first_chunk().map_or(0, |id| u32::from_le_bytes(*id));
         let method = Method { name: crate::tl::name_of(id).unwrap_or("a method unknown to the schema"), id };
-        self.inner.call(dc.map_or(Route::Home, Route::On), method, body).await
+        self.inner.call(dc.map_or(Route::Home, Route::On), method, body, None).await
+    }
+
+    /// Calls to the home DC that the server does one after the other, in an order of their own.
+    pub fn ordered(&self) -> Ordered {
+        Ordered::new(self.clone())
     }
 
     /// Calls to one DC for uploads and downloads, over up to [`ClientConfig::transfer_connections`] connections of their own.
@@ -199,9 +205,15 @@ impl Client {
         self.inner.close_all().await;
     }
 
-    async fn typed<R: RemoteCall>(&self, route: Route, request: &R) -> Result<R::Return, InvokeError> {
+    /// Calls a method whose arguments are serialized.
+    pub(super) async fn typed<R: RemoteCall>(
+        &self,
+        route: Route,
+        body: Bytes,
+        place: Option<&Place>,
+    ) -> Result<R::Return, InvokeError> {
         let method = Method::of::<R>();
-        let answer = self.inner.call(route, method, request.to_bytes()).await?;
+        let answer = self.inner.call(route, method, body, place).await?;
         R::Return::from_bytes(answer).map_err(|error| InvokeError::Decode { method: method.name, error })
     }
 }
@@ -224,6 +236,6 @@ impl Media {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
-        self.client.typed(Route::Transfer(self.dc), request).await
+        self.client.typed::<R>(Route::Transfer(self.dc), request.to_bytes(), None).await
     }
 }

@@ -22,6 +22,7 @@ mod error;
 mod handle;
 mod inner;
 mod notice;
+mod ordered;
 mod persistence;
 mod policy;
 mod shared;
@@ -36,6 +37,7 @@ pub use device::{COMPILED_LAYER, DeviceProfile, LayerPlan};
 pub use error::{InvokeError, Unauthorized};
 pub use handle::{Client, Media};
 pub use notice::Notice;
+pub use ordered::Ordered;
 pub use persistence::{
     AccountRecord, AuthKey, DcAuth, Identity, MemoryPersistence, PeerKind, PeerRecord, Persistence, PersistenceError,
     SaltRecord, TempAuth,

@@ -14,6 +14,7 @@
 //! | `io` | stream, codec and buffers |
 //! | `key` | a DC's auth key, as its connections share it |
 //! | `link` | a connection, as its users see it |
+//! | `order` | requests that the server is to do one after the other |
 //! | `temp` | the temporary key of one kind of connection |
 //! | `proxy` | dialling through a proxy |
 //! | `tls` | TLS around a stream |
@@ -33,6 +34,7 @@ mod http;
 mod io;
 mod key;
 mod link;
+mod order;
 mod proxy;
 mod race;
 mod temp;
@@ -47,6 +49,7 @@ pub use error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
 pub use host::{Host, HostError, KeyVerdict, Status};
 pub use key::{KeyMaterial, KeySlot};
 pub use link::{Link, LinkConfig, Pfs, Prelude};
+pub use order::{Order, Place};
 pub use proxy::{FakeTls, ProxyDialer, ProxyError};
 pub use race::{DialMemory, HEAD_START, Remembering};
 pub use temp::{KeyUse, PfsPolicy, TempMaterial, TempSlot};

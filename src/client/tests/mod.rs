@@ -1,5 +1,7 @@
 //! The client against real server roles, over in-memory streams and paused time.
 
+#[cfg(feature = "sandbox")]
+mod ordered;
 mod pfs;
 mod server;
 mod way;

@@ -64,7 +64,14 @@ const COMMANDS_PER_WAKE: usize = 64;
 /// What users of the link ask of its task.
 pub(super) enum Command {
     /// Send a request.
-    Request { token: u64, body: Bytes, compress: bool, reply: oneshot::Sender<Result<Bytes, RequestError>> },
+    Request {
+        token: u64,
+        body: Bytes,
+        compress: bool,
+        /// The request that the server is to do before.
+        after: Option<u64>,
+        reply: oneshot::Sender<Result<Bytes, RequestError>>,
+    },
     /// Nobody waits for this one any more.
     Cancel { token: u64 },
     /// Stay connected from now on.
@@ -220,8 +227,8 @@ impl Driver {
     /// Takes a command. Those who wait learn of the end when their channels are dropped.
     fn apply(&mut self, command: Command) {
         match command {
-            Command::Request { token, body, compress, reply } => {
-                self.pending.insert(token, Pending::new(body, compress, reply));
+            Command::Request { token, body, compress, after, reply } => {
+                self.pending.insert(token, Pending { after, ..Pending::new(body, compress, reply) });
                 self.waiting.push_back(token);
                 self.gave_up = false;
             }

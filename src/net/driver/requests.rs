@@ -25,6 +25,8 @@ pub(super) struct Pending {
     pub(super) repetitions: u8,
     /// Whether it may be sent packed.
     pub(super) compress: bool,
+    /// The request that the server is to do before.
+    pub(super) after: Option<u64>,
     /// The session it was handed to, and its name there.
     pub(super) id: Option<(u64, RequestId)>,
     /// The connection over which it was first sent, by number.
@@ -42,6 +44,7 @@ impl Pending {
             introduces: false,
             repetitions: 0,
             compress,
+            after: None,
             id: None,
             connection: 0,
             deadline: None,
@@ -103,12 +106,24 @@ impl Driver {
     pub(super) fn hand_over(&mut self) {
         let now = self.config.clock.now();
         let Some(Active { session, serial, introduced, .. }) = &mut self.session else { return };
+        // Those that come after one which the server does not know in this session: they wait until it has ended.
+        let mut held = Vec::new();
         while let Some(token) = self.waiting.pop_front() {
+            let before =
+                self.pending.get(&token).and_then(|pending| pending.after).and_then(|before| self.pending.get(&before));
+            let after = match before.map(|before| before.id) {
+                None => None,
+                Some(Some((at, id))) if at == *serial => Some(id),
+                Some(_) => {
+                    held.push(token);
+                    continue;
+                }
+            };
             let Some(pending) = self.pending.get_mut(&token) else { continue };
             if !session.has_room_for(pending.wrapped.len().saturating_add(PRELUDE_ROOM)) {
                 // What is answered makes room.
                 self.waiting.push_front(token);
-                return;
+                break;
             }
             let prelude = &self.config.prelude;
             let introduces = !*introduced && !prelude.first.is_empty();
@@ -135,7 +150,7 @@ impl Driver {
                 alone: has_long_answer(method),
                 quick_ack: self.config.quick_acks,
             };
-            let id = match session.request(now, pending.wrapped.clone(), options) {
+            let id = match session.request_after(now, pending.wrapped.clone(), options, after.as_slice()) {
                 Ok(id) => id,
                 Err(error) => {
                     if let Some(pending) = self.pending.remove(&token) {
@@ -152,6 +167,10 @@ impl Driver {
                 pending.deadline = Some(deadline);
                 self.deadlines.insert((deadline, token));
             }
+        }
+        // In front, in their order.
+        for token in held.into_iter().rev() {
+            self.waiting.push_front(token);
         }
     }
 
