@@ -18,6 +18,7 @@ use super::error::InvokeError;
 use super::inner::{Inner, Method, Route, lock, method_id, prelude};
 use super::interpreter::Interpreter;
 use super::notice::Notice;
+use super::ordered::Ordered;
 use super::persistence::{AccountRecord, Identity, Persistence, PersistenceError};
 use super::shared::Shared;
 use super::updates::{UPDATES, Updates};
@@ -99,7 +100,7 @@ impl Client {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
-        self.inner.typed(Route::Home, request).await
+        self.inner.typed(Route::Home, request, None).await
     }
 
     /// Calls a method on one DC. When the account is logged in, its authorization is carried there first, once and for all runs.
@@ -107,7 +108,7 @@ impl Client {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke_on<R: RemoteCall>(&self, dc: DcId, request: &R) -> Result<R::Return, InvokeError> {
-        self.inner.typed(Route::On(dc), request).await
+        self.inner.typed(Route::On(dc), request, None).await
     }
 
     /// Calls a method of which only the bytes are at hand: constructor id and arguments. Returns the result's bytes. `None` is the home DC.
@@ -119,7 +120,12 @@ impl Client {
         let id = method_id(&body);
         let schema = layers::schema(self.inner.config.layer.layer)?;
         let method = Method { name: schema.by_id(id).map_or("a method unknown to the schema", |d| d.name.as_str()), id };
-        self.inner.call(dc.map_or(Route::Home, Route::On), method, body).await
+        self.inner.call(dc.map_or(Route::Home, Route::On), method, body, None).await
+    }
+
+    /// Calls to the home DC that the server does one after the other, in an order of their own.
+    pub fn ordered(&self) -> Ordered {
+        Ordered::new(Arc::clone(&self.inner))
     }
 
     /// Calls to one DC for uploads and downloads, over up to [`ClientConfig::transfer_connections`] connections of their own.
@@ -231,6 +237,6 @@ impl Media {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
-        self.client.inner.typed(Route::Transfer(self.dc), request).await
+        self.client.inner.typed(Route::Transfer(self.dc), request, None).await
     }
 }

@@ -12,9 +12,10 @@ use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
 use crate::mtproto::rpc_error::RpcError;
 use crate::mtproto::session::Failure;
-use crate::net::{Clock, KeyUse, Link, LinkConfig, NetError, Pfs, Prelude, RequestError};
+use crate::net::{Clock, KeyUse, Link, LinkConfig, NetError, Pfs, Place, Prelude, RequestError};
 use crate::tl::{Deserialize, RawObject, RemoteCall, Serialize, api};
 use crate::trace::{Event, Tracer};
+use crate::transport::Host;
 
 use super::config::ClientConfig;
 use super::error::{InvokeError, Unauthorized};
@@ -93,17 +94,28 @@ impl Method {
 
 impl Inner {
     /// A call of the generated types, whatever layer was negotiated.
-    pub(super) async fn typed<R: RemoteCall>(&self, route: Route, request: &R) -> Result<R::Return, InvokeError> {
+    pub(super) async fn typed<R: RemoteCall>(
+        &self,
+        route: Route,
+        request: &R,
+        place: Option<&Place>,
+    ) -> Result<R::Return, InvokeError> {
         let method = Method::of::<R>();
         let body = self.shared.interpreter.request(method, request.to_bytes())?;
         let asked = method_id(&body);
-        let answer = self.call(route, method, body).await?;
+        let answer = self.call(route, method, body, place).await?;
         let answer = self.shared.interpreter.answer(method, asked, answer)?;
         R::Return::from_bytes(answer).map_err(|error| InvokeError::Decode { method: method.name, error })
     }
 
     /// The loop around a request, in the negotiated layer: where to, over what, and what to do about the answer.
-    pub(super) async fn call(&self, route: Route, method: Method, body: Bytes) -> Result<Bytes, InvokeError> {
+    pub(super) async fn call(
+        &self,
+        route: Route,
+        method: Method,
+        body: Bytes,
+        place: Option<&Place>,
+    ) -> Result<Bytes, InvokeError> {
         let mut route = route;
         let mut migrations = 0;
         let mut reimported = false;
@@ -121,7 +133,7 @@ impl Inner {
             // Boxed: carrying the login is a call in itself.
             Box::pin(self.carry_login(&dc, transfer)).await?;
             let link = self.link(&dc, transfer)?;
-            let (error, verdict) = match self.ask(&dc, &link, method, &body, &mut patience).await? {
+            let (error, verdict) = match self.ask(&dc, &link, method, &body, place, &mut patience).await? {
                 Ok(answer) => return Ok(answer),
                 Err(refused) => refused,
             };
@@ -157,11 +169,12 @@ impl Inner {
         link: &Link,
         method: Method,
         body: &Bytes,
+        place: Option<&Place>,
         patience: &mut Patience,
     ) -> Result<Result<Bytes, (RpcError, Verdict)>, InvokeError> {
         let dc_id = dc.state.dc;
         loop {
-            let error = match link.request(body.clone(), method.compresses()).await {
+            let error = match link.request_in(body.clone(), method.compresses(), place).await {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(RequestError::Rpc(error)) => error,
                 // Nobody knows whether it was executed, or its answer is lost. Where that does not matter, it is asked again.
@@ -265,12 +278,12 @@ impl Inner {
         }
         self.shared.notice(Notice::Importing { dc: dc.state.dc });
         let export = api::functions::auth::ExportAuthorization { dc_id: dc.state.dc.0 };
-        let api::enums::auth::ExportedAuthorization::Authorization(exported) = self.typed(Route::Home, &export).await?;
+        let api::enums::auth::ExportedAuthorization::Authorization(exported) = self.typed(Route::Home, &export, None).await?;
         let import = api::functions::auth::ImportAuthorization { id: exported.id, bytes: exported.bytes };
         let method = Method::of::<api::functions::auth::ImportAuthorization>();
         let link = self.link(dc, transfer)?;
         let body = self.shared.interpreter.request(method, import.to_bytes())?;
-        match self.ask(dc, &link, method, &body, &mut Patience::default()).await? {
+        match self.ask(dc, &link, method, &body, None, &mut Patience::default()).await? {
             Ok(_) => Ok(dc.state.set_authorized(true)?),
             Err((error, _)) => Err(InvokeError::Rpc(error)),
         }
@@ -376,7 +389,7 @@ pub(super) fn prelude(config: &ClientConfig) -> Prelude {
         system_lang_code: device.system_lang_code.as_str().into(),
         lang_pack: device.lang_pack.as_str().into(),
         lang_code: device.lang_code.as_str().into(),
-        proxy: None,
+        proxy: client_proxy(config),
         params: None,
         query: nothing.clone(),
     };
@@ -394,6 +407,18 @@ pub(super) fn method_id(body: &[u8]) -> u32 {
     body.first_chunk().map_or(0, |id| u32::from_le_bytes(*id))
 }
 
+/// What the server is told of the proxy: where an MTProxy is, as the server itself does not see it ("initConnection", proxy). Of others it is
+/// told nothing.
+fn client_proxy(config: &ClientConfig) -> Option<api::enums::InputClientProxy> {
+    let at = config.proxy.as_ref().filter(|proxy| proxy.secret().is_some())?.at();
+    let address = match &at.host {
+        // Without the brackets that a URL has around an IPv6 address.
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => name.clone(),
+    };
+    Some(api::types::InputClientProxy { address: address.into(), port: at.port.into() }.into())
+}
+
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What these locks guard is changed by single insertions and removals, which a panic elsewhere cannot leave half-done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -402,6 +427,25 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::DcTable;
+
+    #[test]
+    fn an_mtproxy_is_named_to_the_server_and_others_are_not() {
+        let first = |proxy: &str| {
+            let mut config = ClientConfig::new(DcTable::production(), 1, "x");
+            config.proxy = Some(proxy.parse().unwrap());
+            let mut first = prelude(&config).first;
+            let _ = first.split_to(8);
+            // The query is empty: nothing is read of it.
+            let init = api::functions::InitConnection::<RawObject>::from_bytes(first).unwrap();
+            init.proxy.map(|api::enums::InputClientProxy::Proxy(proxy)| (proxy.address.to_string(), proxy.port))
+        };
+        assert_eq!(first("mtproxy://00112233445566778899aabbccddeeff@p.example"), Some(("p.example".to_owned(), 443)));
+        assert_eq!(first("mtproxy://dd00112233445566778899aabbccddeeff@[::1]:99"), Some(("::1".to_owned(), 99)));
+        for other in ["socks5://a", "http://a", "https://a"] {
+            assert_eq!(first(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn only_what_does_no_harm_is_repeatable() {

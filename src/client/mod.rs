@@ -26,6 +26,7 @@ mod handle;
 mod inner;
 mod interpreter;
 mod notice;
+mod ordered;
 mod persistence;
 mod policy;
 mod probe;
@@ -42,6 +43,7 @@ pub use device::{COMPILED_LAYER, DeviceProfile, LayerPlan};
 pub use error::{InvokeError, Unauthorized};
 pub use handle::{Client, Media};
 pub use notice::Notice;
+pub use ordered::Ordered;
 pub use persistence::{
     AccountRecord, AuthKey, DcAuth, Identity, MemoryPersistence, PeerKind, PeerRecord, Persistence, PersistenceError,
     SaltRecord, TempAuth,

@@ -19,6 +19,7 @@ use super::driver::{Command, Driver};
 use super::error::RequestError;
 use super::host::Host;
 use super::key::KeySlot;
+use super::order::{Place, Sent};
 use super::temp::{KeyUse, PfsPolicy, TempSlot};
 
 /// What a connection is told.
@@ -98,6 +99,8 @@ impl Prelude {
 
 /// A handle on one connection. Dropping it closes the connection once what it was asked is answered or given up.
 pub struct Link {
+    /// Among those of this process.
+    number: u64,
     commands: mpsc::UnboundedSender<Command>,
     permits: Arc<Semaphore>,
     capacity: usize,
@@ -110,7 +113,9 @@ impl Link {
         let (commands, receiver) = mpsc::unbounded_channel();
         let capacity = config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
         tokio::spawn(Driver::new(config, key, host, receiver).run());
-        Self { commands, permits: Arc::new(Semaphore::new(capacity)), capacity, tokens: AtomicU64::new(1) }
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { number, commands, permits: Arc::new(Semaphore::new(capacity)), capacity, tokens: AtomicU64::new(1) }
     }
 
     /// Sends a request and waits for its answer. Dropping the future cancels the request. `compress`: send it packed if that is shorter.
@@ -118,19 +123,38 @@ impl Link {
     /// # Errors
     /// See [`RequestError`].
     pub async fn request(&self, body: Bytes, compress: bool) -> Result<Bytes, RequestError> {
+        self.request_in(body, compress, None).await
+    }
+
+    /// As [`Link::request`], but the server does it only after the one whose place is before this one's, if there is a place. It is an
+    /// order, not a condition: when that one has ended, however it ended, this one is free.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn request_in(&self, body: Bytes, compress: bool, place: Option<&Place>) -> Result<Bytes, RequestError> {
+        // Before there is leave to send: those that wait must not keep the ones that they wait for from being sent.
+        let after = match place {
+            Some(place) => place.behind(self.number).await,
+            None => None,
+        };
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.map_err(|_| RequestError::Closed)?;
-        self.submit(Order { compress, ..Order::new(body) })?.answer().await
+        let after = after.into_iter().collect();
+        let submitted = self.submit(Outgoing { compress, after, ..Outgoing::new(body) })?;
+        if let Some(place) = place {
+            place.sent(Sent { link: self.number, token: submitted.token() });
+        }
+        submitted.answer().await
     }
 
     /// Sends a request at once, in the order of the calls, however many are on their way: whoever calls this keeps count.
     ///
     /// # Errors
     /// [`RequestError::Closed`] if the connection's task has ended.
-    pub fn submit(&self, order: Order) -> Result<Submitted, RequestError> {
+    pub fn submit(&self, outgoing: Outgoing) -> Result<Submitted, RequestError> {
         let token = self.tokens.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Request { token, order, reply }).map_err(|_| RequestError::Closed)?;
+        self.commands.send(Command::Request { token, outgoing, reply }).map_err(|_| RequestError::Closed)?;
         Ok(Submitted { guard: CancelOnDrop { commands: Some(self.commands.clone()), token }, answer })
     }
 
@@ -162,7 +186,7 @@ impl Link {
 
 /// What is to be sent.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct Outgoing {
     /// The serialized method, without the connection's prelude.
     pub body: Bytes,
     /// Whether to send it packed if that is shorter. Default yes.
@@ -174,7 +198,7 @@ pub struct Order {
     pub after: Vec<u64>,
 }
 
-impl Order {
+impl Outgoing {
     /// A request with the defaults.
     pub fn new(body: Bytes) -> Self {
         Self { body, compress: true, method: 0, after: Vec::new() }
@@ -188,7 +212,7 @@ pub struct Submitted {
 }
 
 impl Submitted {
-    /// The request's name on its connection, for [`Order::after`].
+    /// The request's name on its connection, for [`Outgoing::after`].
     pub fn token(&self) -> u64 {
         self.guard.token
     }

@@ -14,6 +14,7 @@
 //! | `io` | stream, codec and buffers |
 //! | `key` | a DC's auth key, as its connections share it |
 //! | `link` | a connection, as its users see it |
+//! | `order` | requests that the server is to do one after the other |
 //! | `probe` | a connection of its own, for looking at a DC |
 //! | `temp` | the temporary key of one kind of connection |
 //! | `proxy` | dialling through a proxy |
@@ -34,6 +35,7 @@ mod http;
 mod io;
 mod key;
 mod link;
+mod order;
 mod probe;
 mod proxy;
 mod race;
@@ -49,7 +51,8 @@ pub(crate) use driver::next_connection;
 pub use error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
 pub use host::{Host, HostError, KeyVerdict, Status};
 pub use key::{KeyMaterial, KeySlot};
-pub use link::{Link, LinkConfig, Order, Pfs, Prelude, Submitted};
+pub use link::{Link, LinkConfig, Outgoing, Pfs, Prelude, Submitted};
+pub use order::{Order, Place};
 pub use probe::{Probe, ProbeError};
 pub use proxy::{FakeTls, ProxyDialer, ProxyError};
 pub use race::{DialMemory, HEAD_START, Remembering};

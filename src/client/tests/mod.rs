@@ -1,6 +1,8 @@
 //! The client against real server roles, over in-memory streams and paused time.
 
 mod feed;
+#[cfg(feature = "sandbox")]
+mod ordered;
 mod pfs;
 mod server;
 mod way;

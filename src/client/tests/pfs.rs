@@ -62,6 +62,7 @@ async fn each_kind_of_connection_has_a_key_and_shares_it() {
     let media = client.media(DcId(2));
     futures_util::future::join_all((0..10).map(|_| media.invoke(&GetNearestDc))).await;
     assert_eq!((server.handshakes(), server.temp_handshakes(), server.dials()), (1, 2, 4));
+    assert_eq!(server.temp_dcs(), [2, -2].map(|dc| Some(DcId(dc))), "the DC's number is negative where files go");
     let keys: BTreeSet<i64> = server.calls().iter().map(|call| call.key_id).collect();
     assert_eq!(keys, BTreeSet::from([temp_id(&store, KeyUse::Main), temp_id(&store, KeyUse::Media)]));
     assert_permanent_keys_are_silent(&server, &store);

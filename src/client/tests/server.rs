@@ -94,7 +94,8 @@ struct State {
     dials: usize,
     open: usize,
     handshakes: usize,
-    temp_handshakes: usize,
+    /// For each exchange of a temporary key, the DC that it named.
+    temp_dcs: Vec<Option<DcId>>,
     refuse_dials: bool,
     refuse_with: Option<i32>,
     talks_garbage: bool,
@@ -175,7 +176,11 @@ impl TestServer {
     }
 
     pub(crate) fn temp_handshakes(&self) -> usize {
-        self.state.lock().unwrap().temp_handshakes
+        self.temp_dcs().len()
+    }
+
+    pub(crate) fn temp_dcs(&self) -> Vec<Option<DcId>> {
+        self.state.lock().unwrap().temp_dcs.clone()
     }
 
     /// Bindings that were accepted.
@@ -485,7 +490,7 @@ impl Connection {
                 match established.kind {
                     KeyKind::Permanent => state.handshakes += 1,
                     KeyKind::Temporary { expires_at } => {
-                        state.temp_handshakes += 1;
+                        state.temp_dcs.push(established.dc);
                         state.temps.insert(established.auth_key.id(), Temp { expires_at, bound_to: None });
                     }
                 }

@@ -23,7 +23,7 @@ use crate::mtproto::binding::Binding;
 use crate::mtproto::container::constructor;
 use crate::mtproto::session::KeyDestruction;
 use crate::mtproto::wrappers::Call;
-use crate::net::{LinkConfig, Order, RequestError, Submitted};
+use crate::net::{LinkConfig, Outgoing, RequestError, Submitted};
 use crate::sandbox::Fault;
 use crate::sandbox::dispatch;
 use crate::sandbox::server::answers::Answers;
@@ -310,8 +310,8 @@ fn pass_on(shared: &Arc<Shared>, slot: &Arc<Slot>, inner: &mut Inner, job: &Job,
     let line = line(shared, slot, inner, method)?;
     // Parts of files are packed already, or should be.
     let compress = !dispatch::is_concurrent(method);
-    let order = Order { compress, method, after, ..Order::new(call.body()) };
-    let submitted = line.link.submit(order).map_err(|error| {
+    let outgoing = Outgoing { compress, method, after, ..Outgoing::new(call.body()) };
+    let submitted = line.link.submit(outgoing).map_err(|error| {
         tracing::debug!(%error, "call not passed on");
         Fault::MsgWaitTimeout
     })?;

@@ -10,6 +10,8 @@ pub struct Footprint {
     pub requests: usize,
     /// Identifiers under which pending requests were sent (client).
     pub message_ids: usize,
+    /// Requests whose quick acknowledgement is waited for (client).
+    pub quick_acks: usize,
     /// Places in the queue of what is to be sent.
     pub queued: usize,
     /// Questions to be asked: states, lost answers, cancellations, sessions to be destroyed (client).

@@ -47,7 +47,7 @@ use super::error::{NetError, ProtocolError, RequestError};
 use super::host::{Host, HostError, Status};
 use super::io::Readiness;
 use super::key::KeySlot;
-use super::link::{LinkConfig, Order};
+use super::link::{LinkConfig, Outgoing};
 use super::wire::Wire;
 
 /// Delays between attempts: the first within a third of a second, then doubling.
@@ -65,7 +65,7 @@ const COMMANDS_PER_WAKE: usize = 64;
 /// What users of the link ask of its task.
 pub(super) enum Command {
     /// Send a request.
-    Request { token: u64, order: Order, reply: oneshot::Sender<Result<Bytes, RequestError>> },
+    Request { token: u64, outgoing: Outgoing, reply: oneshot::Sender<Result<Bytes, RequestError>> },
     /// Nobody waits for this one any more.
     Cancel { token: u64 },
     /// Stay connected from now on.
@@ -228,8 +228,8 @@ impl Driver {
     /// Takes a command. Those who wait learn of the end when their channels are dropped.
     fn apply(&mut self, command: Command) {
         match command {
-            Command::Request { token, order, reply } => {
-                self.pending.insert(token, Pending::new(order, reply));
+            Command::Request { token, outgoing, reply } => {
+                self.pending.insert(token, Pending::new(outgoing, reply));
                 self.waiting.push_back(token);
                 self.gave_up = false;
             }

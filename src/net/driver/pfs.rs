@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Now;
-use crate::ids::SessionId;
+use crate::ids::{DcId, SessionId};
 use crate::mtproto::rpc_error::RpcError;
 use crate::mtproto::session::{ClientParams, Session};
 use crate::net::bind::{self, BindError, Order};
@@ -34,8 +34,8 @@ use crate::net::dial::dial;
 use crate::net::error::{ProtocolError, RequestError};
 use crate::net::host::Host;
 use crate::net::key::KeyMaterial;
-use crate::net::link::{self, LinkConfig, Pfs};
-use crate::net::temp::TempMaterial;
+use crate::net::link::{LinkConfig, Outgoing, Pfs};
+use crate::net::temp::{KeyUse, TempMaterial};
 use crate::net::wire::Wire;
 use crate::trace::Event;
 use crate::transport;
@@ -91,11 +91,20 @@ impl From<BindError> for End {
     }
 }
 
+/// The number of the DC that a key's exchange names. A key for uploads and downloads has the negative one, as TDLib has it for all
+/// connections of the kind, whether or not the address is one that serves nothing else.
+fn number_of(key_use: KeyUse, wire_dc: DcId) -> DcId {
+    match key_use {
+        KeyUse::Main => wire_dc,
+        KeyUse::Media => DcId(wire_dc.0.saturating_neg()),
+    }
+}
+
 fn order(config: &LinkConfig, pfs: &Pfs, perm: KeyMaterial, tracer: crate::trace::Tracer) -> Order {
     Order {
         perm,
         rsa_keys: Arc::clone(&config.rsa_keys),
-        wire_dc: config.wire_dc,
+        wire_dc: number_of(pfs.key_use, config.wire_dc),
         expires_in: pfs.policy.expires_in(),
         clock: config.clock,
         tracer,
@@ -203,8 +212,8 @@ impl Driver {
         // Tokens of requests count up from 1.
         let token = u64::MAX - self.serials;
         let (reply, _) = tokio::sync::oneshot::channel();
-        let order = link::Order { compress: false, ..link::Order::new(self.config.prelude.hello.clone()) };
-        self.pending.insert(token, Pending::new(order, reply));
+        let hello = Outgoing { compress: false, ..Outgoing::new(self.config.prelude.hello.clone()) };
+        self.pending.insert(token, Pending::new(hello, reply));
         self.waiting.push_back(token);
     }
 

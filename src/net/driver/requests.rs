@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::mtproto::session::{RequestId, RequestOptions};
 use crate::net::error::RequestError;
-use crate::net::link::Order;
+use crate::net::link::Outgoing;
 use crate::tl::Identifiable;
 use crate::trace::Event;
 
@@ -40,8 +40,8 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(order: Order, reply: oneshot::Sender<Result<Bytes, RequestError>>) -> Self {
-        let Order { body, compress, method, after } = order;
+    pub(super) fn new(outgoing: Outgoing, reply: oneshot::Sender<Result<Bytes, RequestError>>) -> Self {
+        let Outgoing { body, compress, method, after } = outgoing;
         Self {
             wrapped: body,
             method,
@@ -111,17 +111,28 @@ impl Driver {
     pub(super) fn hand_over(&mut self) {
         let now = self.config.clock.now();
         let Some(Active { session, serial, introduced, .. }) = &mut self.session else { return };
+        // Those that come after one which the server does not know in this session.
+        let mut held = Vec::new();
         while let Some(token) = self.waiting.pop_front() {
-            // What has ended, or is under way in another session, is no obstacle.
-            let after: Vec<RequestId> = self.pending.get(&token).map_or_else(Vec::new, |pending| {
-                let ids = pending.after.iter().filter_map(|token| self.pending.get(token)?.id);
-                ids.filter(|(of, _)| of == serial).map(|(_, id)| id).collect()
-            });
+            // What has ended is no obstacle. Where the server does not know of it in this session, its end is waited for.
+            let mut after = Vec::new();
+            let mut waits = false;
+            for before in self.pending.get(&token).into_iter().flat_map(|pending| &pending.after) {
+                match self.pending.get(before).map(|before| before.id) {
+                    None => {}
+                    Some(Some((at, id))) if at == *serial => after.push(id),
+                    Some(_) => waits = true,
+                }
+            }
+            if waits {
+                held.push(token);
+                continue;
+            }
             let Some(pending) = self.pending.get_mut(&token) else { continue };
             if !session.has_room_for(pending.wrapped.len().saturating_add(PRELUDE_ROOM)) {
                 // What is answered makes room.
                 self.waiting.push_front(token);
-                return;
+                break;
             }
             let prelude = &self.config.prelude;
             let introduces = !*introduced && !prelude.first.is_empty();
@@ -168,6 +179,10 @@ impl Driver {
                 pending.deadline = Some(deadline);
                 self.deadlines.insert((deadline, token));
             }
+        }
+        // In front, in their order.
+        for token in held.into_iter().rev() {
+            self.waiting.push_front(token);
         }
     }
 

@@ -94,6 +94,7 @@ fn a_server_that_never_says_anything_costs_bounded_memory() {
         client.request(START, body(number), QUICK).unwrap();
         last = token(&mut client);
     }
+    assert_eq!(client.footprint().quick_acks, 1024);
     assert!(!client.handle_quick_ack(first), "the oldest is forgotten");
     assert!(client.handle_quick_ack(last));
     assert!(!server().handle_quick_ack(last), "servers are not acknowledged like this");
