@@ -9,7 +9,6 @@ use tdl::sandbox::{Cluster, Config, MAX_LAYER};
 use super::{
     context::Context,
     exit::{CliError, ExitCode, chain},
-    trace,
 };
 
 /// The commands under `tdl sandbox`.
@@ -54,7 +53,7 @@ async fn up(context: &Context, args: UpArgs) -> Result<ExitCode, CliError> {
     let mut config = Config::new(&args.dir);
     config.dcs = args.dcs;
     config.port_base = args.port_base;
-    config.tracer.0 = trace::tracer(&context.settings, &context.output)?;
+    config.tracer.0 = context.tracer()?;
     context.interrupt.take_over();
     let cluster = Cluster::start(config).await.map_err(|e| {
         CliError::failed(format!("the cluster cannot start: {}", chain(&e)))

@@ -2,6 +2,7 @@
 //!
 //! * [`human`]: one aligned line an event, for people.
 //! * [`jsonl`]: one JSON object an event, for programs; and back.
+//! * [`background`]: either of them on a thread of its own, into a file.
 //! * [`redact`]: what of it may be shown. [`body`]: the bodies of messages as trees.
 //! * [`units`]: how spans, sizes and times are written in it.
 //! * [`collect`]: keeps them, for tests (it lives with the trace, so that the core's tests can use it without this floor).
@@ -9,6 +10,7 @@
 //! * [`hex`], `json`: how bytes and values are written.
 //! * here: [`Tee`], several sinks at once.
 
+pub mod background;
 pub mod body;
 pub mod hex;
 pub mod human;
@@ -21,7 +23,9 @@ pub mod units;
 use std::sync::Arc;
 
 pub use crate::trace::collect;
+pub use background::{Background, Plan, WhenFull};
 pub use human::{Human, Style};
+pub use redact::Shown;
 
 use crate::trace::{Layer, Observer, Record};
 
