@@ -12,6 +12,7 @@ use tdl::{
     ids::DcId,
     store::{Error as StoreError, Home, Namespace},
     tl::layers::bundled,
+    trace::Tracer,
     transport::{self, Carrier},
 };
 use tokio::sync::broadcast::error::RecvError;
@@ -22,7 +23,7 @@ use super::{
     output::Output,
     settings::{Cluster, Settings},
     signals::Interrupt,
-    trace,
+    trace::Tracing,
 };
 
 /// The variable that names further certificates to believe inside TLS.
@@ -34,6 +35,7 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) interrupt: Interrupt,
     pub(crate) home: Home,
+    tracing: Tracing,
 }
 
 /// Whether the namespace holds a login, as far as is known here.
@@ -42,16 +44,30 @@ pub(crate) fn has_login(namespace: &Namespace) -> Result<bool, CliError> {
     Ok(namespace.account()?.is_some() || namespace.dc_auths()?.iter().any(|auth| auth.authorized))
 }
 
+/// Local Unix time.
+pub(crate) fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Local Unix time in seconds.
 pub(crate) fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(wall_clock().as_secs()).unwrap_or(i64::MAX)
 }
 
 impl Context {
     pub(crate) fn new(settings: Settings, output: Output, interrupt: Interrupt) -> Self {
         let home = Home::at(&settings.home);
-        Self { settings, output, interrupt, home }
+        Self { settings, output, interrupt, home, tracing: Tracing::default() }
+    }
+
+    /// The trace that the flags ask for.
+    pub(crate) fn tracer(&self) -> Result<Tracer, CliError> {
+        self.tracing.tracer(&self.settings, &self.output)
+    }
+
+    /// The command has ended: what is left of the trace is written.
+    pub(crate) fn finish(&self) {
+        self.tracing.finish(&self.output);
     }
 
     /// The namespace, which must exist. A missing one was never logged in.
@@ -108,7 +124,7 @@ impl Context {
         if let Some(proxy) = &config.proxy {
             self.output.detail(&format!("going through {proxy}"));
         }
-        let tracer = trace::tracer(&self.settings, &self.output)?;
+        let tracer = self.tracer()?;
         let store: Arc<dyn Persistence> = namespace.clone();
         let client = Client::connect(config, store, tracer).await?;
         self.show_notices(&client);

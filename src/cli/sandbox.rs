@@ -11,7 +11,6 @@ use tdl::tl::layers;
 use super::{
     context::Context,
     exit::{CliError, ExitCode, chain},
-    trace,
 };
 
 /// The commands under `tdl sandbox`.
@@ -56,7 +55,7 @@ async fn up(context: &Context, args: UpArgs) -> Result<ExitCode, CliError> {
     let mut config = Config::new(&args.dir);
     config.dcs = args.dcs;
     config.port_base = args.port_base;
-    config.tracer.0 = trace::tracer(&context.settings, &context.output)?;
+    config.tracer.0 = context.tracer()?;
     context.interrupt.take_over();
     let cluster = Cluster::start(config).await.map_err(|e| {
         CliError::failed(format!("the cluster cannot start: {}", chain(&e)))

@@ -4,6 +4,7 @@
 //! * [`handshake`]: one key exchange, value by value and check by check, with its times.
 //! * [`human`]: one aligned line an event, for people.
 //! * [`jsonl`]: one JSON object an event, for programs; and back.
+//! * [`background`]: either of them on a thread of its own, into a file.
 //! * [`redact`]: what of it may be shown. [`body`]: the bodies of messages as trees.
 //! * [`report`]: a recording as one page.
 //! * [`units`]: how spans, sizes and times are written in it.
@@ -12,6 +13,7 @@
 //! * [`hex`], `json`: how bytes and values are written.
 //! * here: [`Tee`], several sinks at once.
 
+pub mod background;
 pub mod body;
 #[cfg(feature = "bridge")]
 pub mod bridge;
@@ -28,7 +30,9 @@ pub mod units;
 use std::sync::Arc;
 
 pub use crate::trace::collect;
+pub use background::{Background, Plan, WhenFull};
 pub use human::{Human, Style};
+pub use redact::Shown;
 
 use crate::trace::{Layer, Observer, Record};
 

@@ -21,6 +21,7 @@ pub(crate) mod samples;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Now;
 use crate::ids::DcId;
@@ -28,6 +29,11 @@ use crate::ids::DcId;
 pub use collect::Collector;
 pub use event::{ConnId, Counters, Event, Inner, Layer, Record, Role, Verdict, Word};
 pub use layers::{LayerSet, UnknownLayer};
+
+/// A span as records hold it: in whole microseconds, so that what was written and read again is the same.
+pub fn micros(span: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
+}
 
 /// A sink of trace records.
 ///
@@ -134,7 +140,6 @@ impl fmt::Debug for Tracer {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::time::Duration;
 
     use super::*;
 

@@ -15,6 +15,7 @@ pub mod http;
 pub mod http_connect;
 pub mod plain;
 pub mod proxy_url;
+pub mod recording;
 pub mod rsa_pem;
 pub mod session_client;
 pub mod session_server;
@@ -68,6 +69,7 @@ targets! {
     http_connect, 64;
     plain, 64;
     proxy_url, 64;
+    recording, 16;
     rsa_pem, 64;
     session_client, 64;
     session_server, 64;

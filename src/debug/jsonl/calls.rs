@@ -118,10 +118,7 @@ impl Field for Events {
 
     fn put(name: &'static str, value: &Vec<Event>, out: &mut Vec<u8>) {
         put_list(name, value, out, |event, out| {
-            out.extend_from_slice(b"{\"kind\":");
-            json::string(kinds::kind_of(event), out);
-            kinds::put(event, out);
-            out.push(b'}');
+            out.extend_from_slice(kinds::to_text(event).as_bytes());
         });
     }
 

@@ -73,6 +73,15 @@ table! { Event;
     "core_done" CoreDone { session: Session = "session", number: Number = "number", outcome: Text = "outcome", events: Events = "events" }
 }
 
+/// An event alone, as one JSON object.
+pub fn to_text(event: &Event) -> String {
+    let mut out = b"{\"kind\":".to_vec();
+    json::string(kind_of(event), &mut out);
+    put(event, &mut out);
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Appends what is said of an event for the sake of readers: the tree of a body.
 pub(super) fn put_derived(event: &Event, out: &mut Vec<u8>) {
     if let Event::Body { method, bytes, .. } = event {

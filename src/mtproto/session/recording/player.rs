@@ -194,21 +194,25 @@ impl Player {
         // What a call returns is in its record.
         match call {
             Call::BeginClient { .. } | Call::BeginServer { .. } => return Err(PlayError::BegunBefore),
-            Call::Input { frame } => drop(session.handle_input(now, BytesMut::from(&frame[..]))),
+            Call::Input { frame } => {
+                let _ = session.handle_input(now, BytesMut::from(&frame[..]));
+            }
             Call::Opened { salt, session_id, msg_id, seq_no, body } => {
                 let header = Header { salt: *salt, session_id: *session_id, msg_id: *msg_id, seq_no: *seq_no };
                 let opened = reopened(&self.auth_key, &header, body)?;
-                drop(session.handle_opened(now, opened));
+                let _ = session.handle_opened(now, opened);
             }
             Call::Timeout {} => session.handle_timeout(now),
-            Call::QuickAck { token } => drop(session.handle_quick_ack(*token)),
+            Call::QuickAck { token } => {
+                let _ = session.handle_quick_ack(*token);
+            }
             Call::ConnectionLost {} => session.connection_lost(now),
             Call::ConnectionOpened {} => session.connection_opened(now),
             Call::FlushAcks {} => session.flush_acks(),
             Call::Request { body, method, compress, alone, quick_ack, after } => {
                 let options = RequestOptions { method: *method, compress: *compress, alone: *alone, quick_ack: *quick_ack };
                 let after: Vec<RequestId> = after.iter().map(|id| RequestId(*id)).collect();
-                drop(session.request_after(now, body.clone(), options, &after));
+                let _ = session.request_after(now, body.clone(), options, &after);
             }
             Call::Reserve {} => {
                 if let Ok(reserved) = session.reserve(now) {
@@ -221,30 +225,54 @@ impl Player {
             Call::RequestReserved { msg_id, body, method, alone, quick_ack } => {
                 let options = RequestOptions { method: *method, compress: false, alone: *alone, quick_ack: *quick_ack };
                 let reserved = self.reserved.remove(msg_id).ok_or(PlayError::NotReserved { msg_id: *msg_id })?;
-                drop(session.request_reserved(now, &reserved, body.clone(), options));
+                let _ = session.request_reserved(now, &reserved, body.clone(), options);
             }
-            Call::Cancel { request } => drop(session.cancel(now, RequestId(*request))),
-            Call::DestroySession { session_id } => drop(session.destroy_session(*session_id)),
-            Call::DestroyAuthKey {} => drop(session.destroy_auth_key()),
-            Call::Ping {} => drop(session.ping()),
-            Call::Respond { req, result, compress } => drop(session.respond(now, *req, result.clone(), *compress)),
-            Call::Push { body } => drop(session.push(now, body.clone())),
-            Call::SessionDestroyed { session_id, existed } => drop(session.session_destroyed(*session_id, *existed)),
+            Call::Cancel { request } => {
+                let _ = session.cancel(now, RequestId(*request));
+            }
+            Call::DestroySession { session_id } => {
+                let _ = session.destroy_session(*session_id);
+            }
+            Call::DestroyAuthKey {} => {
+                let _ = session.destroy_auth_key();
+            }
+            Call::Respond { req, result, compress } => {
+                let _ = session.respond(now, *req, result.clone(), *compress);
+            }
+            Call::Push { body } => {
+                let _ = session.push(now, body.clone());
+            }
+            Call::SessionDestroyed { session_id, existed } => {
+                let _ = session.session_destroyed(*session_id, *existed);
+            }
+            Call::Ping {} => {
+                let _ = session.ping();
+            }
             Call::AuthKeyDestroyed { msg_id, outcome } => {
                 let all = [KeyDestruction::Destroyed, KeyDestruction::Unknown, KeyDestruction::Failed];
                 let found = all.into_iter().find(|known| outcome::destruction(*known) == outcome);
                 let found = found.ok_or_else(|| PlayError::UnknownOutcome { word: outcome.to_string() })?;
-                drop(session.auth_key_destroyed(*msg_id, found));
+                let _ = session.auth_key_destroyed(*msg_id, found);
             }
-            Call::SetSalts { salts } => drop(session.set_salts(salts_of(salts))),
-            Call::PollOutput {} => drop(session.poll_output(now)),
+            Call::SetSalts { salts } => {
+                let _ = session.set_salts(salts_of(salts));
+            }
+            Call::PollOutput {} => {
+                let _ = session.poll_output(now);
+            }
             Call::PollHttpRequest { max_delay, wait_after, max_wait, listen } => {
                 let wait = HttpWait { max_delay: *max_delay, wait_after: *wait_after, max_wait: *max_wait };
-                drop(session.poll_http_request(now, &wait, *listen));
+                let _ = session.poll_http_request(now, &wait, *listen);
             }
-            Call::PollHttpResponse {} => drop(session.poll_http_response(now)),
-            Call::TakeHttpWait {} => drop(session.take_http_wait()),
-            Call::PollEvent {} => drop(session.poll_event()),
+            Call::PollHttpResponse {} => {
+                let _ = session.poll_http_response(now);
+            }
+            Call::TakeHttpWait {} => {
+                let _ = session.take_http_wait();
+            }
+            Call::PollEvent {} => {
+                let _ = session.poll_event();
+            }
         }
         Ok(())
     }
