@@ -15,6 +15,7 @@ use tdl::{
         jsonl::{self, Header, Line, calls, kinds, read::Lines},
         redact,
         replay::{Difference, Divergence, Replay, ReplayError},
+        report::Report,
     },
     trace::{ConnId, Event, Layer, LayerSet, Record},
 };
@@ -49,6 +50,15 @@ A recording is a .jsonl file written with --trace-secrets: it holds every call i
 dialled. The exit code is 0 if everything comes out as recorded, 1 if something does not, and 7 if that is because a session
 finds now that its peer broke the protocol.")]
     Replay(ReplayArgs),
+    /// Make one page of a trace: a timeline of frames and calls, latencies, containers, and what is out of the ordinary
+    #[command(after_help = "\
+Examples:
+  tdl whoami --trace=all --trace-file run.jsonl && tdl trace report run.jsonl --html run.html
+  tdl trace report run.jsonl --html - > run.html
+
+The page is a single file for a browser. It holds everything that it shows and loads nothing from anywhere, so it can be kept and
+sent. Secrets in the file are hidden unless --trace-secrets is given.")]
+    Report(ReportArgs),
 }
 
 /// The arguments of `tdl trace show`.
@@ -79,6 +89,17 @@ pub(crate) struct ReplayArgs {
     file: PathBuf,
 }
 
+/// The arguments of `tdl trace report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The trace; `-` for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The page to write; `-` for standard output
+    #[arg(long, value_name = "OUT")]
+    html: PathBuf,
+}
+
 /// Errors that are printed; more would not say more.
 const MOST_ERRORS: u64 = 20;
 /// Bytes after which what was shown so far is printed.
@@ -88,6 +109,7 @@ pub(crate) fn run(context: &Context, command: &TraceCommand) -> Result<ExitCode,
     match command {
         TraceCommand::Show(args) => show(context, args),
         TraceCommand::Replay(args) => replay(context, args),
+        TraceCommand::Report(args) => report(context, args),
     }
 }
 
@@ -273,4 +295,52 @@ fn diverged(context: &Context, args: &ReplayArgs, number: u64, found: &Divergenc
 /// An event as a recording writes it.
 fn event(event: &Option<Box<Event>>) -> String {
     event.as_ref().map_or_else(|| "nothing".to_owned(), |event| kinds::to_text(event))
+}
+
+fn report(context: &Context, args: &ReportArgs) -> Result<ExitCode, CliError> {
+    let shown = context.settings.trace_secrets;
+    let mut report = Report::new();
+    let mut bad = 0u64;
+    let mut tool = String::new();
+    for next in Lines::new(open(&args.file)?) {
+        let next = next.map_err(|e| unreadable(&args.file, &e))?;
+        match next.line {
+            // Those are for `tdl trace replay`, and hold keys.
+            Ok(Line::Record(record)) if record.event.layer() == Layer::Core => {}
+            Ok(Line::Record(record)) => report.add(&redact::record(&record, shown)),
+            Ok(Line::Header(header)) => tool = format!("tdl {}, layer {}", header.version, header.layer),
+            Ok(Line::Lost { count }) => report.lost(count),
+            Err(error) => {
+                bad += 1;
+                if bad <= MOST_ERRORS {
+                    context.output.alert(&format!("{}, line {}: {error}", args.file.display(), next.number));
+                }
+            }
+        }
+    }
+    if report.is_empty() {
+        return Err(CliError::failed(format!("{} holds no records", args.file.display()))
+            .advise("make a trace with --trace=all --trace-file FILE.jsonl"));
+    }
+    let records = report.len();
+    let title = match args.file.file_name() {
+        Some(name) if args.file.as_os_str() != "-" => name.to_string_lossy().into_owned(),
+        _ => "Trace".to_owned(),
+    };
+    let cannot = |e: io::Error| {
+        CliError::failed(format!("{}: {e}", args.html.display())).advise("choose a file that you can write")
+    };
+    let mut page = Vec::new();
+    report.write(&title, &tool, &mut page).map_err(cannot)?;
+    if args.html.as_os_str() == "-" {
+        context.output.raw(&page)?;
+    } else {
+        std::fs::write(&args.html, &page).map_err(cannot)?;
+        context.output.note(&format!("{records} records in {}: open it in a browser", args.html.display()));
+    }
+    if bad > 0 {
+        context.output.alert(&format!("{bad} lines could not be read, {records} records could"));
+        return Ok(ExitCode::SomeFailed);
+    }
+    Ok(ExitCode::Done)
 }

@@ -35,11 +35,6 @@ impl<R: BufRead> Lines<R> {
         Self { input, buffer: Vec::new(), number: 0, max }
     }
 
-    /// The text of the line that came last; empty if that was too long.
-    pub fn text(&self) -> &[u8] {
-        &self.buffer
-    }
-
     /// The next line into the buffer; `false` at the end. What is longer than allowed is read to its end and not kept.
     fn fill(&mut self) -> io::Result<Option<bool>> {
         self.buffer.clear();
@@ -55,8 +50,6 @@ impl<R: BufRead> Lines<R> {
             whole &= self.buffer.len() + part.len() <= self.max;
             if whole {
                 self.buffer.extend_from_slice(part);
-            } else {
-                self.buffer.clear();
             }
             let used = end.map_or(chunk.len(), |end| end + 1);
             self.input.consume(used);

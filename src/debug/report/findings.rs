@@ -48,12 +48,14 @@ enum Kind {
     Slow,
     Clock,
     NewSession,
+    Missing(u64),
 }
 
 /// Reads records in order, and tells at the end.
 #[derive(Debug, Default)]
 pub struct Findings {
     rows: usize,
+    missing: u64,
     found: BTreeMap<Kind, Vec<usize>>,
     /// Content-related messages of ours that nothing has confirmed yet, with the row in which they were sent.
     unacked: HashMap<(ConnId, MsgId), usize>,
@@ -125,8 +127,16 @@ impl Findings {
         }
     }
 
+    /// Records are missing.
+    pub fn lost(&mut self, count: u64) {
+        self.missing = self.missing.saturating_add(count);
+    }
+
     /// What was found, the worst first.
     pub fn finish(mut self) -> Vec<Finding> {
+        if self.missing > 0 {
+            self.found.insert(Kind::Missing(self.missing), Vec::new());
+        }
         let ends: [(Kind, Vec<usize>); 2] =
             [(Kind::NoAnswer, self.open.into_values().collect()), (Kind::Unacked, self.unacked.into_values().collect())];
         for (kind, mut rows) in ends {
@@ -221,6 +231,11 @@ fn tell(kind: &Kind, mut rows: Vec<usize>) -> Finding {
             times("This computer's clock is off"),
             "By more than half a minute. Messages are dated by the server's clock all the same.".to_owned(),
         ),
+        Kind::Missing(count) => (
+            1,
+            format!("{count} records are missing"),
+            "They came faster than they could be written. What seems to be without an answer may have had one.".to_owned(),
+        ),
         Kind::NewSession => (
             0,
             times("The server began the session anew"),
@@ -309,6 +324,14 @@ mod tests {
         rows.sort_unstable();
         assert_eq!(rows, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11]);
         assert_eq!(found.len(), 11);
+    }
+
+    #[test]
+    fn missing_records_are_told() {
+        let mut findings = Findings::default();
+        findings.lost(2);
+        findings.lost(3);
+        assert_eq!(findings.finish()[0].title, "5 records are missing");
     }
 
     #[test]

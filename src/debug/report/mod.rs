@@ -28,7 +28,7 @@ use self::calls::Calls;
 use self::findings::{Finding, Findings};
 use self::strings::Strings;
 use super::human::{self, Mark};
-use super::jsonl::LineError;
+use super::jsonl;
 use crate::ids::DcId;
 use crate::trace::{ConnId, Event, Layer, Record};
 
@@ -127,12 +127,8 @@ impl Report {
         self.rows.t.is_empty()
     }
 
-    /// Takes the next record of the recording, and the line that it was read from: the page shows all its fields.
-    ///
-    /// # Errors
-    /// [`LineError`] if the line is no JSON object. Nothing was taken then.
-    pub fn add(&mut self, record: &Record, line: &[u8]) -> Result<(), LineError> {
-        let fields = fields(line)?;
+    /// Takes the next record of the recording. What is not to be shown was taken out of it before: see [`redact`](super::redact).
+    pub fn add(&mut self, record: &Record) {
         let row = self.len();
         // A clock that was set back must not make the page go backwards.
         let at = record.at.max(self.last);
@@ -154,11 +150,15 @@ impl Report {
         });
         self.rows.subject.push(self.strings.of(human::clean(&told.subject)));
         self.rows.details.push(cut(&human::clean(&told.details)));
-        self.raw.push(fields);
+        self.raw.push(fields(record));
         self.count(record, conn, row);
         self.calls.read(record, row, &mut self.strings);
         self.findings.read(record);
-        Ok(())
+    }
+
+    /// Records are missing here: they came faster than they could be written.
+    pub fn lost(&mut self, count: u64) {
+        self.findings.lost(count);
     }
 
     /// Writes the page.
@@ -223,14 +223,20 @@ impl Report {
     }
 }
 
-/// What a line says beyond what its row already does.
-fn fields(line: &[u8]) -> Result<String, LineError> {
-    let value = serde_json::from_slice(line).map_err(|error| LineError::NotJson { reason: error.to_string() })?;
-    let Value::Object(mut fields) = value else { return Err(LineError::NotAnObject) };
-    for told in ["t", "conn", "dc", "layer"] {
-        fields.remove(told);
+/// What a record's line in JSON says beyond what its row already does.
+fn fields(record: &Record) -> String {
+    let mut line = Vec::new();
+    jsonl::put_record(record, &mut line);
+    match serde_json::from_slice(&line) {
+        Ok(Value::Object(mut fields)) => {
+            for told in ["t", "conn", "dc", "layer"] {
+                fields.remove(told);
+            }
+            Value::Object(fields).to_string()
+        }
+        // We wrote it ourselves; a record without fields is better than none.
+        _ => "{}".to_owned(),
     }
-    Ok(Value::Object(fields).to_string())
 }
 
 /// A part of our page with its own pieces put in.
