@@ -81,13 +81,12 @@ impl Identity {
     /// # Errors
     /// The key is not the certificate's.
     pub(crate) fn acceptor(&self, dir: &Path) -> Result<TlsAcceptor, IdentityError> {
-        let config = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring has suites for every version")
             .with_no_client_auth()
             .with_single_cert(vec![self.certificate.clone()], self.key.clone_key())
             .map_err(|error| IdentityError::Damaged { path: dir.join(FILE), reason: error.to_string() })?;
-        let mut config = config;
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }

@@ -66,7 +66,7 @@ pub(super) struct Core {
     pub(super) limits: Limits,
     pub(super) connected: bool,
     /// Messages about messages that wait to be sent on this connection.
-    pub(super) drafts: VecDeque<Bytes>,
+    pub(super) drafts: VecDeque<Body>,
     /// The room of the last frame, empty, for the next one.
     pub(super) spare: Vec<Ready>,
     /// Acknowledgements have waited long enough.
@@ -133,10 +133,10 @@ impl Core {
     }
 
     /// Queues a message that needs no acknowledgement. `false` if too many wait already.
-    pub(super) fn draft(&mut self, body: Bytes) -> bool {
+    pub(super) fn draft(&mut self, body: impl Into<Body>) -> bool {
         let room = !broken(Check::ServiceQueue, self.drafts.len() >= self.limits.service_queue);
         if room {
-            self.drafts.push_back(body);
+            self.drafts.push_back(body.into());
             self.hurry = true;
         }
         room
@@ -348,10 +348,13 @@ impl Core {
     }
 }
 
+/// The longest head of a body, in bytes: a pong, which is nothing else.
+const HEAD: usize = 20;
+
 /// A message's body: what precedes it, and the object itself, which is not copied until the frame is sealed.
 #[derive(Clone)]
 pub(super) struct Body {
-    head: [u8; 16],
+    head: [u8; HEAD],
     head_len: usize,
     tail: Tail,
     /// The method that an `rpc_result` answers, for the trace; 0 if it is none, or not known.
@@ -367,7 +370,7 @@ enum Tail {
 
 impl From<Bytes> for Body {
     fn from(tail: Bytes) -> Self {
-        Self { head: [0; 16], head_len: 0, tail: Tail::Object(tail), method: 0 }
+        Self { head: [0; HEAD], head_len: 0, tail: Tail::Object(tail), method: 0 }
     }
 }
 
@@ -392,15 +395,16 @@ impl Body {
         Self::headed(service::msgs_ack_header(ids.len), Tail::Ids(ids))
     }
 
-    /// A message of sixteen bytes.
-    pub(super) fn short(head: [u8; 16]) -> Self {
-        Self { head, head_len: 16, tail: Tail::Object(Bytes::new()), method: 0 }
+    /// A short message: a ping, a pong.
+    pub(super) fn short<const N: usize>(message: [u8; N]) -> Self {
+        Self::headed(message, Tail::Object(Bytes::new()))
     }
 
-    fn headed(head: [u8; 12], tail: Tail) -> Self {
-        let mut padded = [0; 16];
-        padded[..12].copy_from_slice(&head);
-        Self { head: padded, head_len: 12, tail, method: 0 }
+    fn headed<const N: usize>(head: [u8; N], tail: Tail) -> Self {
+        const { assert!(N <= HEAD, "a head that long has no room") };
+        let mut padded = [0; HEAD];
+        padded[..N].copy_from_slice(&head);
+        Self { head: padded, head_len: N, tail, method: 0 }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -62,7 +62,7 @@ pub use self::{
 use self::{
     acks::Acks,
     client::Client,
-    core::{Core, Events, Frame, Ledger},
+    core::{Body, Core, Events, Frame, Ledger},
     recording::{Recorder, outcome},
     server::Server,
     timer::{Timer, TimerTable},
@@ -230,7 +230,7 @@ impl Session {
 
     /// Bytes of bodies that the session holds: see [`Limits::most_held_bytes`].
     pub fn held_bytes(&self) -> usize {
-        let drafts: usize = self.core.drafts.iter().map(Bytes::len).sum();
+        let drafts: usize = self.core.drafts.iter().map(Body::len).sum();
         let of_role = match &self.role {
             Role::Client(client) => client.held_bytes(),
             Role::Server(server) => server.held_bytes(),

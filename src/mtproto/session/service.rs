@@ -76,7 +76,7 @@ pub(super) enum Service {
     KeyDestroyed(KeyDestruction),
     NewSession { first_msg_id: MsgId, unique_id: i64, salt: Salt },
     HttpWait(HttpWait),
-    Acks(Vec<MsgId>),
+    Acks(IdList),
     BadMsg { about: MsgId, code: i32 },
     BadSalt { about: MsgId, code: i32, salt: Salt },
     StateReq(Vec<MsgId>),
@@ -139,7 +139,7 @@ pub(super) fn read(body: &Bytes) -> Result<Option<Service>, ReadError> {
             let mut millis = || Ok::<_, wire::Error>(Duration::from_millis(u64::try_from(r.i32()?).unwrap_or(0)));
             Service::HttpWait(HttpWait { max_delay: millis()?, wait_after: millis()?, max_wait: millis()? })
         }
-        MSGS_ACK => Service::Acks(id_list(r)?),
+        MSGS_ACK => Service::Acks(ids_in_place(r)?),
         BAD_MSG_NOTIFICATION => {
             let (about, _seq_no, code) = (MsgId(r.i64()?), r.i32()?, r.i32()?);
             Service::BadMsg { about, code }
@@ -170,8 +170,34 @@ pub(super) fn read(body: &Bytes) -> Result<Option<Service>, ReadError> {
     Ok(Some(service))
 }
 
+/// A list of identifiers as it came: a slice of the frame. Acknowledgements come all the time, and are worth no allocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct IdList(Bytes);
+
+impl IdList {
+    pub(super) fn iter(&self) -> impl Iterator<Item = MsgId> + '_ {
+        self.0.as_chunks::<8>().0.iter().map(|bytes| MsgId(i64::from_le_bytes(*bytes)))
+    }
+}
+
+/// `Vector<long>`, at most 8192 of them, left where they are.
+fn ids_in_place(r: &mut Reader) -> Result<IdList, ReadError> {
+    let count = id_count(r)?;
+    Ok(IdList(r.raw(8 * count)?))
+}
+
 /// `Vector<long>`, at most 8192 of them.
 fn id_list(r: &mut Reader) -> Result<Vec<MsgId>, ReadError> {
+    let count = id_count(r)?;
+    let mut list = Vec::with_capacity(count.min(r.remaining() / 8));
+    for _ in 0..count {
+        list.push(MsgId(r.i64()?));
+    }
+    Ok(list)
+}
+
+/// The head of a `Vector<long>`: how many there are said to be, at most 8192.
+fn id_count(r: &mut Reader) -> Result<usize, ReadError> {
     let id = r.u32()?;
     if broken(Check::ListIsVector, id != VECTOR) {
         return Err(wire::Error::UnknownConstructor { id, expected: "Vector" }.into());
@@ -181,11 +207,7 @@ fn id_list(r: &mut Reader) -> Result<Vec<MsgId>, ReadError> {
     if broken(Check::ListLength, count > MAX_IDS) {
         return Err(ReadError::TooManyIds(count));
     }
-    let mut list = Vec::with_capacity(count.min(r.remaining() / 8));
-    for _ in 0..count {
-        list.push(MsgId(r.i64()?));
-    }
-    Ok(list)
+    Ok(count)
 }
 
 /// `future_salts#ae500895 req_msg_id:long now:int salts:vector<future_salt>`: a bare vector of bare objects.
@@ -302,8 +324,18 @@ pub(super) fn ping_delay_disconnect_bytes(ping_id: i64, delay: u64) -> [u8; 16] 
     out
 }
 
+#[cfg(test)]
 pub(super) fn pong(msg_id: MsgId, ping_id: i64) -> Bytes {
-    Writer::new(PONG).long(msg_id.0).long(ping_id).done()
+    Bytes::copy_from_slice(&pong_bytes(msg_id, ping_id))
+}
+
+/// `pong#347773c5 msg_id:long ping_id:long = Pong`.
+pub(super) fn pong_bytes(msg_id: MsgId, ping_id: i64) -> [u8; 20] {
+    let mut out = [0; 20];
+    out[..4].copy_from_slice(&PONG.to_le_bytes());
+    out[4..12].copy_from_slice(&msg_id.0.to_le_bytes());
+    out[12..].copy_from_slice(&ping_id.to_le_bytes());
+    out
 }
 
 pub(super) fn get_future_salts(num: i32) -> Bytes {

@@ -67,6 +67,10 @@ impl<K: Ord + Copy, V> Sorted<K, V> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.entries.iter_mut().map(|(key, value)| (&*key, value))
+    }
+
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
         self.entries.iter().map(|(_, value)| value)
     }
@@ -117,6 +121,8 @@ mod tests {
             assert!(ring.iter().eq(tree.iter()) && ring.iter().rev().eq(tree.iter().rev()));
             assert!(ring.values().eq(tree.values()) && ring.below(&key).eq(tree.range(..key)));
         }
+        ring.iter_mut().for_each(|(key, value)| *value = u32::from(*key));
+        assert!(ring.iter().all(|(key, value)| *value == u32::from(*key)));
         ring.values_mut().for_each(|value| *value = 0);
         assert!(ring.values().all(|value| *value == 0));
         ring.clear();

@@ -19,6 +19,7 @@ pub(in crate::net) mod tests;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -37,7 +38,7 @@ use crate::transport::{Host, Target};
 pub(crate) const ALPN: &[u8] = b"http/1.1";
 
 /// How long one address of a name may take to connect. The caller's limit on the whole is shorter or longer as it likes.
-const REACH_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+const REACH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The authorities whose certificates are believed.
 #[derive(Clone)]

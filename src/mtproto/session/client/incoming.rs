@@ -12,7 +12,7 @@ use crate::{
         gzip,
         rpc_error::RpcError,
         session::{
-            core::{Core, Service as Sent},
+            core::{Body, Core, Service as Sent},
             error::PeerMisbehaved,
             event::{Event, KeyDestruction},
             inbound::{Message, malformed},
@@ -38,8 +38,8 @@ impl Client {
             Service::Container | Service::Gzip(_) | Service::Copy(_) => Ok(()),
             Service::RpcResult { req, result } => self.handle_result(core, now, message, req, result),
             Service::Acks(ids) => {
-                core.tracer.emit(now, || trace::Event::Acked { ids: ids.clone() });
-                for id in ids {
+                core.tracer.emit(now, || trace::Event::Acked { ids: ids.iter().collect() });
+                for id in ids.iter() {
                     self.mark_received(core, id);
                 }
                 Ok(())
@@ -49,7 +49,7 @@ impl Client {
                 self.handle_pong(core, now, ping_id, msg_id.unix());
                 Ok(())
             }
-            Service::Ping { ping_id, disconnect_delay: _ } => draft(core, service::pong(msg_id, ping_id)),
+            Service::Ping { ping_id, disconnect_delay: _ } => draft(core, Body::short(service::pong_bytes(msg_id, ping_id))),
             Service::BadMsg { about, code } => self.handle_bad_msg(core, now, msg_id, about, code),
             Service::BadSalt { about, code: _, salt } => self.handle_bad_salt(core, now, msg_id, about, salt),
             Service::NewSession { first_msg_id, unique_id, salt } => {
@@ -212,7 +212,7 @@ impl Client {
 }
 
 /// Queues an answer of ours.
-pub(super) fn draft(core: &mut Core, body: Bytes) -> Result<(), PeerMisbehaved> {
+pub(super) fn draft(core: &mut Core, body: impl Into<Body>) -> Result<(), PeerMisbehaved> {
     if core.draft(body) { Ok(()) } else { Err(PeerMisbehaved::Flood { limit: core.limits.service_queue }) }
 }
 

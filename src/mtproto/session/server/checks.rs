@@ -71,19 +71,39 @@ impl Server {
         {
             return Err(refuse(core, now, &outer, 20, PeerMisbehaved::BelowMemory { msg_id, oldest }));
         }
-        let messages = take_apart(core, &outer).map_err(|(blamed, code, error)| refuse(core, now, &blamed, code, error))?;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let taken = take_apart(core, &outer, &mut scratch);
+        let result = match taken {
+            Ok(()) => self.accept_all(core, now, &outer, is_container, &mut scratch.messages),
+            Err((blamed, code, error)) => Err(refuse(core, now, &blamed, code, error)),
+        };
+        // Their bodies are not to be kept any longer; the room is.
+        scratch.clear();
+        self.scratch = scratch;
+        result
+    }
+
+    /// The messages of a frame that passed its checks.
+    fn accept_all(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        outer: &Message,
+        is_container: bool,
+        messages: &mut Vec<Message>,
+    ) -> Result<(), SessionError> {
         let requests = messages.iter().filter(|message| is_request(message)).count();
         if broken(Check::RequestsAtOnce, self.running + requests > core.limits.requests) {
             return Err(PeerMisbehaved::Flood { limit: core.limits.requests }.into());
         }
         if is_container {
             core.seen.insert(outer.seen());
-            core.trace_received(now, &outer, || 0);
+            core.trace_received(now, outer, || 0);
         }
-        self.begin(core, now, &messages);
+        self.begin(core, now, messages);
 
         let mut first_error = None;
-        for message in messages {
+        for message in messages.drain(..) {
             if let Err(error) = self.accept(core, now, message) {
                 first_error.get_or_insert(error);
             }
@@ -163,9 +183,30 @@ fn refuse(core: &mut Core, now: Now, message: &Message, code: i32, error: PeerMi
     }
 }
 
+/// Room that is used again and again.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// The messages of a frame.
+    messages: Vec<Message>,
+    /// Those among them that are new, by identifier, and where they stand.
+    order: Vec<(MsgId, SeqNo, usize)>,
+}
+
+/// Messages for which there stays room. A frame with more is seldom, and sessions are many.
+const ROOM: usize = 128;
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.messages.clear();
+        self.messages.shrink_to(ROOM);
+        self.order.clear();
+        self.order.shrink_to(ROOM);
+    }
+}
+
 /// The messages of a frame, each checked against what was received before and against the others. An error names the message to blame
 /// and the code to answer with.
-fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i32, PeerMisbehaved)> {
+fn take_apart(core: &Core, outer: &Message, scratch: &mut Scratch) -> Result<(), (Message, i32, PeerMisbehaved)> {
     let msg_id = outer.msg_id;
     let blame = |message: &Message, code| {
         let message = message.clone();
@@ -173,22 +214,22 @@ fn take_apart(core: &Core, outer: &Message) -> Result<Vec<Message>, (Message, i3
     };
     check_container_even(outer).map_err(blame(outer, 34))?;
     if constructor(&outer.body) != container::ID {
-        check_sequence(core, std::slice::from_ref(outer))?;
-        check_odd(outer).map_err(blame(outer, 35))?;
-        return Ok(vec![outer.clone()]);
+        scratch.messages.push(outer.clone());
+        check_sequence(core, scratch)?;
+        return check_odd(outer).map_err(blame(outer, 35));
     }
     let parsed =
         container::parse(&outer.body, msg_id).map_err(|error| blame(outer, 64)(PeerMisbehaved::Container { msg_id, error }))?;
-    let mut all: Vec<Message> = parsed.map(|message| Message::inner(message, msg_id)).collect();
-    for message in &all {
+    scratch.messages.extend(parsed.map(|message| Message::inner(message, msg_id)));
+    for message in &scratch.messages {
         check_parity(message, Check::ClientParityInside).map_err(blame(message, 18))?;
         check_container_even(message).map_err(blame(message, 34))?;
         check_odd(message).map_err(blame(message, 35))?;
     }
-    all.push(outer.clone());
-    check_sequence(core, &all)?;
-    all.pop();
-    Ok(all)
+    scratch.messages.push(outer.clone());
+    check_sequence(core, scratch)?;
+    scratch.messages.pop();
+    Ok(())
 }
 
 /// "Client message identifiers are divisible by 4."
@@ -253,21 +294,25 @@ fn is_request(message: &Message) -> bool {
 }
 
 /// Identifiers and sequence numbers rise together; only messages that need no acknowledgement may repeat a number.
-fn check_sequence(core: &Core, messages: &[Message]) -> Result<(), (Message, i32, PeerMisbehaved)> {
-    let mut new: Vec<&Message> = messages.iter().filter(|message| core.seen.check(message.msg_id) == Novelty::New).collect();
-    new.sort_unstable_by_key(|message| message.msg_id);
+fn check_sequence(core: &Core, scratch: &mut Scratch) -> Result<(), (Message, i32, PeerMisbehaved)> {
+    let Scratch { messages, order } = scratch;
+    let new = messages.iter().enumerate().filter(|(_, message)| core.seen.check(message.msg_id) == Novelty::New);
+    order.extend(new.map(|(at, message)| (message.msg_id, message.seq_no, at)));
+    order.sort_unstable();
+    let blamed = |at: usize| messages.get(at).cloned();
     let mut within: Option<(MsgId, SeqNo)> = None;
-    for message in new {
-        let (msg_id, found) = (message.msg_id, message.seq_no);
+    for &(msg_id, found, at) in order.iter() {
         let (before, after) = core.seen.neighbours(msg_id);
         let before = before.map(|seen| (seen.msg_id, seen.seq_no)).max(within);
         let clash = |low: SeqNo, high: SeqNo| low > high || (low == high && low.is_content_related());
         if let Some((_, before)) = before.filter(|(_, before)| broken(Check::SeqNoRises, clash(*before, found))) {
-            return Err((message.clone(), 32, PeerMisbehaved::SeqNoTooLow { msg_id, found, before }));
+            let Some(message) = blamed(at) else { continue };
+            return Err((message, 32, PeerMisbehaved::SeqNoTooLow { msg_id, found, before }));
         }
         if let Some(after) = after.map(|seen| seen.seq_no).filter(|after| broken(Check::SeqNoBelowNewer, clash(found, *after)))
         {
-            return Err((message.clone(), 33, PeerMisbehaved::SeqNoTooHigh { msg_id, found, after }));
+            let Some(message) = blamed(at) else { continue };
+            return Err((message, 33, PeerMisbehaved::SeqNoTooHigh { msg_id, found, after }));
         }
         within = Some((msg_id, found));
     }

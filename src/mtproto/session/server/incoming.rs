@@ -10,7 +10,7 @@ use crate::{
     mtproto::{
         container::constructor,
         session::{
-            core::Core,
+            core::{Body, Core},
             error::PeerMisbehaved,
             event::Event,
             inbound::Message,
@@ -46,8 +46,8 @@ impl Server {
                 Ok(())
             }
             Service::Acks(ids) => {
-                core.tracer.emit(now, || trace::Event::Acked { ids: ids.clone() });
-                for id in ids {
+                core.tracer.emit(now, || trace::Event::Acked { ids: ids.iter().collect() });
+                for id in ids.iter() {
                     self.handle_ack(core, id);
                 }
                 Ok(())
@@ -60,7 +60,7 @@ impl Server {
                 }
                 // The pong acknowledges the ping.
                 core.acks.settle(msg_id);
-                answer(core, service::pong(msg_id, ping_id))
+                answer(core, Body::short(service::pong_bytes(msg_id, ping_id)))
             }
             // Of a ping of ours: there are none.
             Service::Pong { .. } => Ok(()),
@@ -207,6 +207,6 @@ impl Server {
 }
 
 /// Queues an answer that is not kept.
-fn answer(core: &mut Core, body: bytes::Bytes) -> Result<(), PeerMisbehaved> {
+fn answer(core: &mut Core, body: impl Into<Body>) -> Result<(), PeerMisbehaved> {
     if core.draft(body) { Ok(()) } else { Err(PeerMisbehaved::Flood { limit: core.limits.service_queue }) }
 }

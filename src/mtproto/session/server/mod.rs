@@ -7,10 +7,7 @@
 //! A request is handed to the host once, whatever the connection does: a message that comes again finds its answer, or the note that
 //! it is being worked on; one that is older than the memory is refused (code 20).
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use rand::Rng;
@@ -22,6 +19,7 @@ use super::{
     event::{DeathCause, Event, KeyDestruction},
     salts::Salts,
     service,
+    sorted::Sorted,
     timer::Timer,
 };
 use crate::{
@@ -53,10 +51,10 @@ const RESEND_WHOLE: usize = 4096;
 
 pub(super) struct Server {
     /// Requests, by their messages.
-    requests: BTreeMap<MsgId, Status>,
+    requests: Sorted<MsgId, Status>,
     running: usize,
     /// Messages that are kept until they are acknowledged.
-    kept: BTreeMap<MsgId, Kept>,
+    kept: Sorted<MsgId, Kept>,
     kept_bytes: usize,
     /// Messages that were ever kept.
     kept_so_far: u64,
@@ -69,6 +67,8 @@ pub(super) struct Server {
     first_msg_id: Option<MsgId>,
     unique_id: i64,
     disconnect_delay: u64,
+    /// Room for taking the next frame apart.
+    scratch: checks::Scratch,
 }
 
 /// What is known of a request.
@@ -109,9 +109,9 @@ enum What {
 impl Server {
     pub(super) fn new(unique_id: i64) -> Self {
         Self {
-            requests: BTreeMap::new(),
+            requests: Sorted::default(),
             running: 0,
-            kept: BTreeMap::new(),
+            kept: Sorted::default(),
             kept_bytes: 0,
             kept_so_far: 0,
             updates: 0,
@@ -120,6 +120,7 @@ impl Server {
             first_msg_id: None,
             unique_id,
             disconnect_delay: 0,
+            scratch: checks::Scratch::default(),
         }
     }
 
@@ -251,7 +252,8 @@ impl Server {
     /// its request, but an update it knows by nothing else: such a one is given up, and the client is told of a new session, which is
     /// how it learns that updates may have been missed.
     fn settle_what_is_early(&mut self, core: &mut Core, now: Now) {
-        let early: Vec<MsgId> = self.kept.keys().rev().copied().take_while(|msg_id| core.is_early(now, *msg_id)).collect();
+        let early: Vec<MsgId> =
+            self.kept.iter().rev().map(|(msg_id, _)| *msg_id).take_while(|msg_id| core.is_early(now, *msg_id)).collect();
         let mut early: Vec<(u64, MsgId)> =
             early.iter().filter_map(|msg_id| self.kept.get(msg_id).map(|kept| (kept.order, *msg_id))).collect();
         early.sort_unstable();
@@ -418,7 +420,7 @@ impl Server {
     /// Tells the client of answers and updates that it has not acknowledged for long.
     fn remind(&mut self, core: &mut Core, now: Now) {
         let mut left = REMIND_COUNT;
-        for (msg_id, kept) in &mut self.kept {
+        for (msg_id, kept) in self.kept.iter_mut() {
             if left == 0 {
                 break;
             }
