@@ -38,5 +38,5 @@ pub mod chat;
 #[cfg(feature = "store")]
 pub mod transfer;
 
-#[cfg(feature = "net")]
+#[cfg(any(feature = "net", feature = "capture"))]
 pub mod debug;

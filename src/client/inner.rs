@@ -332,6 +332,7 @@ impl Inner {
             request_timeout: self.config.request_timeout,
             max_in_flight: self.config.max_in_flight,
             pfs,
+            key_log: self.config.key_log.clone(),
             seed,
         };
         Ok(Arc::new(Link::spawn(config, Arc::clone(&dc.state.key), Arc::clone(&dc.state) as _)))

@@ -2,17 +2,23 @@
 //!
 //! * [`human`]: one aligned line an event, for people.
 //! * [`jsonl`]: one JSON object an event, for programs; and back.
+//! * [`pcapng`]: packets, for Wireshark.
 //! * [`redact`]: what of it may be shown. [`body`]: the bodies of messages as trees.
+//! * [`keylog`]: the file with which a capture of the traffic can be opened. `capture`: opening it.
 //! * [`units`]: how spans, sizes and times are written in it.
 //! * [`collect`]: keeps them, for tests (it lives with the trace, so that the core's tests can use it without this floor).
 //! * [`hex`], `json`: how bytes and values are written.
 //! * here: [`Tee`], several sinks at once.
 
 pub mod body;
+#[cfg(feature = "capture")]
+pub mod capture;
 pub mod hex;
 pub mod human;
 mod json;
 pub mod jsonl;
+pub mod keylog;
+pub mod pcapng;
 pub mod redact;
 pub mod units;
 
@@ -20,6 +26,8 @@ use std::sync::Arc;
 
 pub use crate::trace::collect;
 pub use human::{Human, Style};
+pub use keylog::KeylogFile;
+pub use pcapng::Pcapng;
 
 use crate::trace::{Layer, Observer, Record};
 

@@ -15,6 +15,7 @@ use super::policy::{Open, Policy};
 use super::server::{self, Shared};
 use super::services::{DcInfo, Settings};
 use super::state::{self, State};
+use crate::crypto::keylog::KeyLogger;
 use crate::ids::DcId;
 use crate::tl::api::LAYER;
 use crate::trace::Tracer;
@@ -44,6 +45,8 @@ pub struct Config {
     pub policy: Arc<dyn Policy>,
     /// Who hears what happens in the protocol.
     pub tracer: ClusterTracer,
+    /// Who is told of every key that is made or used, if anybody is to be.
+    pub key_log: KeyLogger,
 }
 
 /// A tracer, in a form that can be printed.
@@ -67,6 +70,7 @@ impl Config {
             file_reference_lifetime: 86_400,
             policy: Arc::new(Open),
             tracer: ClusterTracer::default(),
+            key_log: KeyLogger::off(),
         }
     }
 }
@@ -182,7 +186,15 @@ impl Cluster {
         };
         let public_key = key.public().to_pem();
         let (alive_sender, alive) = mpsc::channel(1);
-        let shared = Arc::new(Shared::new(state, settings, config.policy, Arc::new([key]), config.tracer.0, alive_sender));
+        let shared = Arc::new(Shared::new(
+            state,
+            settings,
+            config.policy,
+            Arc::new([key]),
+            config.tracer.0,
+            config.key_log,
+            alive_sender,
+        ));
         let (stop, stopped) = watch::channel(false);
         let tasks = (1..)
             .zip(listeners)

@@ -41,7 +41,7 @@ mod inbound;
 pub mod params;
 pub mod salts;
 mod server;
-mod service;
+pub(crate) mod service;
 mod sorted;
 #[cfg(test)]
 mod tests;

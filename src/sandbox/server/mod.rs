@@ -18,6 +18,7 @@ use super::policy::Policy;
 use super::services::Settings;
 use super::state::State;
 use crate::clock::Now;
+use crate::crypto::keylog::KeyLogger;
 use crate::crypto::rsa::PrivateKey;
 use crate::ids::DcId;
 use crate::mtproto::handshake::server::Config as HandshakeConfig;
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Arc<[PrivateKey]>,
     pub(crate) sessions: sessions::Registry,
     pub(crate) tracer: Tracer,
+    pub(crate) key_log: KeyLogger,
     /// Goes away with the last user of the state, be it a task or a thread: then the cluster has stopped.
     _alive: mpsc::Sender<()>,
     connections: AtomicU32,
@@ -55,6 +57,7 @@ impl Shared {
         policy: Arc<dyn Policy>,
         keys: Arc<[PrivateKey]>,
         tracer: Tracer,
+        key_log: KeyLogger,
         alive: mpsc::Sender<()>,
     ) -> Self {
         let sessions = sessions::Registry::default();
@@ -65,6 +68,7 @@ impl Shared {
             keys,
             sessions,
             tracer,
+            key_log,
             _alive: alive,
             connections: AtomicU32::new(0),
             start: Instant::now(),
