@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use tdl::{client::PfsPolicy, store::NamespaceName, trace::LayerSet};
 
-use super::{chat, completion, demo, dl, duration, login, logout, ns, sandbox, session, tl, up, whoami};
+use super::{chat, completion, decode, demo, dl, duration, login, logout, ns, sandbox, session, tl, up, whoami};
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// Run a Telegram of your own on this machine, for trying things out
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
+    /// Open captures of the wire, and show them in Wireshark
+    #[command(subcommand)]
+    Trace(decode::TraceCommand),
     /// Look into the TL schema: list, show and import definitions
     #[command(subcommand)]
     Tl(tl::TlCommand),
@@ -179,6 +182,11 @@ pub(crate) struct GlobalArgs {
     /// Write those lines to FILE instead of stderr (readable by you alone). No key, phone number, code or text is in them
     #[arg(long, global = true, env = "TDL_TRACE_FILE", value_name = "FILE")]
     pub(crate) trace_file: Option<PathBuf>,
+
+    /// Write the auth keys in use to FILE, so that `tdl trace decode` can open a capture of the traffic. Dangerous: whoever has that file
+    /// can read the traffic and use the account. With `trace decode`: the file to read
+    #[arg(long, global = true, env = "TDL_KEYLOG", value_name = "FILE", hide_short_help = true)]
+    pub(crate) keylog: Option<PathBuf>,
 
     /// Print JSON on stdout: one document, or one object a line where the command streams
     #[arg(long, global = true, env = "TDL_JSON", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]

@@ -18,6 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::{
     args::TransportKind,
     exit::CliError,
+    keylog,
     output::Output,
     settings::{Cluster, Settings},
     signals::Interrupt,
@@ -85,11 +86,12 @@ impl Context {
     pub(crate) async fn connect(&self, namespace: &Arc<Namespace>) -> Result<Client, CliError> {
         let (table, name) = self.cluster()?;
         namespace.bind_cluster(&name)?;
-        let config = self.client_config(table, namespace.identity()?)?;
+        let mut config = self.client_config(table, namespace.identity()?)?;
         if let Some(proxy) = &config.proxy {
             self.output.detail(&format!("going through {proxy}"));
         }
         let tracer = trace::tracer(&self.settings, &self.output)?;
+        config.key_log = keylog::logger(&self.settings, &self.output)?;
         let store: Arc<dyn Persistence> = namespace.clone();
         let client = Client::connect(config, store, tracer).await?;
         self.show_notices(&client);

@@ -15,18 +15,21 @@
 //! | `retry` | the list of items that failed |
 //! | `transfers` | what `up` and `dl` have in common |
 //! | `trace` | where `--trace` goes |
+//! | `keylog` | where `--keylog` goes |
 //! | the others | one command each |
 
 mod args;
 mod chat;
 mod completion;
 mod context;
+mod decode;
 mod demo;
 mod dl;
 mod duration;
 mod exit;
 mod expr;
 mod failure;
+mod keylog;
 mod login;
 mod logout;
 mod ns;
@@ -146,6 +149,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Ns(command) => ns::run(context, command),
         Command::Session(command) => session::run(context, command),
         Command::Sandbox(command) => sandbox::run(context, command).await,
+        Command::Trace(command) => decode::run(context, command),
         Command::Tl(command) => tl::run(context, &command),
         Command::Completion(args) => completion::run(&args),
     }

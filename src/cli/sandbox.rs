@@ -9,7 +9,7 @@ use tdl::sandbox::{Cluster, Config, MAX_LAYER};
 use super::{
     context::Context,
     exit::{CliError, ExitCode, chain},
-    trace,
+    keylog, trace,
 };
 
 /// The commands under `tdl sandbox`.
@@ -20,6 +20,8 @@ pub(crate) enum SandboxCommand {
 Examples:
   tdl sandbox up --dir box                stop it with Ctrl-C; started again, it has everything it had
   tdl sandbox up --dir box --dcs 5 --port-base 9000
+  tdl sandbox up --dir box --keylog keys.log
+                                          so that captures of its clients' traffic can be opened: `tdl trace decode`
   tdl --sandbox box login --phone 9996621234 --code 22222 --first-name Ada
                                           in another terminal
 
@@ -55,6 +57,7 @@ async fn up(context: &Context, args: UpArgs) -> Result<ExitCode, CliError> {
     config.dcs = args.dcs;
     config.port_base = args.port_base;
     config.tracer.0 = trace::tracer(&context.settings, &context.output)?;
+    config.key_log = keylog::logger(&context.settings, &context.output)?;
     context.interrupt.take_over();
     let cluster = Cluster::start(config).await.map_err(|e| {
         CliError::failed(format!("the cluster cannot start: {}", chain(&e)))

@@ -59,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) max_flood_wait: Duration,
     pub(crate) trace: Option<LayerSet>,
     pub(crate) trace_file: Option<PathBuf>,
+    /// Not in the file: what gives keys away has to be asked for each time.
+    pub(crate) keylog: Option<PathBuf>,
     pub(crate) json: bool,
     pub(crate) progress: ProgressMode,
     pub(crate) quiet: bool,
@@ -226,6 +228,7 @@ impl Settings {
             max_flood_wait: span("max-flood-wait", args.max_flood_wait, from_file!(max_flood_wait), Duration::from_secs(600))?,
             trace,
             trace_file: args.trace_file.or(from_file!(trace_file)),
+            keylog: args.keylog,
             json: args.json || from_file!(json).unwrap_or(false),
             progress,
             // Asking for one on the command line undoes the other in the file.
