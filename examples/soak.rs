@@ -4,16 +4,21 @@
 //! $ cargo run --release --example soak -- --hours 1
 //! $ cargo run --release --example soak -- --seed 4711 --verbose
 //! $ cargo run --release --example soak -- --seed 4711 --without cut,sleep --shrink
+//! $ cargo run --release --example soak -- --seed 4711 --record world.jsonl
 //! ```
 //!
 //! * `--hours N`, `--minutes N`: for how long by the wall clock. A tenth of a minute unless told.
 //! * `--start N`: the first seed; 0 unless told. `--long`: long worlds, in which more goes wrong.
 //! * `--seed N`: this seed only. `--verbose`: with its log. `--shrink`: with as few kinds of faults as its failure needs.
+//!   `--record FILE`: every call into every session of that world, for `tdl trace replay FILE`.
 //! * `--without KIND,KIND`: without these kinds of faults.
 //!
 //! Exits with 1 if a promise was broken: each failing seed is printed, with the command that replays it.
 
 use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{
         Mutex,
@@ -22,7 +27,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tdl::sim::{Fault, FaultSet, Figures, Options, Report, run, shrink};
+use tdl::{
+    debug::{Background, Plan, Shown, WhenFull, background::Jsonl, jsonl::Header},
+    sim::{Fault, FaultSet, Figures, Options, Report, run, shrink},
+    trace::{Layer, LayerSet, Tracer},
+};
 
 /// Failing seeds that are printed: more would not say more.
 const MOST_FAILURES: usize = 20;
@@ -33,6 +42,7 @@ struct Arguments {
     seed: Option<u64>,
     shrink: bool,
     long: bool,
+    record: Option<PathBuf>,
     options: Options,
 }
 
@@ -40,7 +50,8 @@ fn parse() -> Result<Arguments, String> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let long = words.iter().any(|word| word == "--long");
     let options = if long { Options::long() } else { Options::default() };
-    let mut arguments = Arguments { length: Duration::from_secs(6), start: 0, seed: None, shrink: false, long, options };
+    let mut arguments =
+        Arguments { length: Duration::from_secs(6), start: 0, seed: None, shrink: false, long, record: None, options };
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let mut number = || {
@@ -62,6 +73,7 @@ fn parse() -> Result<Arguments, String> {
             "--verbose" => arguments.options.log = true,
             "--shrink" => arguments.shrink = true,
             "--long" => {}
+            "--record" => arguments.record = Some(words.next().ok_or("--record needs a file")?.into()),
             "--without" => {
                 let list = words.next().ok_or("--without needs kinds of faults")?;
                 let kinds = list.split(',').map(str::parse::<Fault>).collect::<Result<FaultSet, _>>();
@@ -102,11 +114,27 @@ fn replay(seed: u64, arguments: &Arguments) -> ExitCode {
     for line in &report.log {
         println!("{line}");
     }
+    if let Some(path) = &arguments.record
+        && let Err(error) = record(seed, &arguments.options, path)
+    {
+        eprintln!("{}: {error}", path.display());
+        return ExitCode::FAILURE;
+    }
     print!("{}", report.figures);
     for violation in &report.violations {
         println!("BROKEN: {violation}");
     }
     if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs the world once more, and writes every call into its sessions down.
+fn record(seed: u64, options: &Options, path: &Path) -> io::Result<()> {
+    let layers = LayerSet::NONE.with(Layer::Core);
+    let header = Header::new(Duration::ZERO, layers, Shown::Everything);
+    let plan = Plan { layers, shown: Shown::Everything, when_full: WhenFull::Wait };
+    let sink = Background::spawn(File::create(path)?, Jsonl { header }, plan)?;
+    run(seed, &Options { trace: Tracer::new(sink.clone()), log: false, ..options.clone() });
+    sink.close().error.map_or(Ok(()), Err)
 }
 
 fn command(seed: u64, arguments: &Arguments) -> String {

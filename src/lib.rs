@@ -38,5 +38,5 @@ pub mod chat;
 #[cfg(feature = "store")]
 pub mod transfer;
 
-#[cfg(any(feature = "net", feature = "capture"))]
+#[cfg(feature = "debug")]
 pub mod debug;

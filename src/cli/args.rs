@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use tdl::{client::PfsPolicy, store::NamespaceName, trace::LayerSet};
 
-use super::{chat, completion, decode, demo, dl, duration, login, logout, ns, sandbox, session, tl, up, whoami};
+use super::{chat, completion, demo, dl, duration, login, logout, ns, sandbox, session, tl, trace, trace_command, up, whoami};
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -62,12 +62,12 @@ pub(crate) enum Command {
     /// Run a Telegram of your own on this machine, for trying things out
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
-    /// Open captures of the wire, and show them in Wireshark
-    #[command(subcommand)]
-    Trace(decode::TraceCommand),
     /// Look into the TL schema: list, show and import definitions
     #[command(subcommand)]
     Tl(tl::TlCommand),
+    /// Look into what --trace-file wrote, or into a capture of the wire: print it, open it, play it again
+    #[command(subcommand)]
+    Trace(trace_command::TraceCommand),
     /// Print a completion script for your shell
     Completion(completion::CompletionArgs),
 }
@@ -167,7 +167,7 @@ pub(crate) struct GlobalArgs {
     pub(crate) max_flood_wait: Option<Duration>,
 
     /// Print what goes over the wire, one line an event, to stderr. WHAT picks layers: transport, crypto, mtproto, rpc, tl, updates, all
-    /// [default: mtproto,rpc]
+    /// [default: mtproto,rpc]. With -v acknowledgements as well
     #[arg(
         long,
         global = true,
@@ -175,13 +175,28 @@ pub(crate) struct GlobalArgs {
         value_name = "WHAT",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "mtproto,rpc"
+        default_missing_value = "mtproto,rpc",
+        value_parser = trace::layers
     )]
     pub(crate) trace: Option<LayerSet>,
 
-    /// Write those lines to FILE instead of stderr (readable by you alone). No key, phone number, code or text is in them
+    /// Write the trace to FILE instead of stderr (readable by you alone): one JSON object a line if its name ends in .jsonl, packets for
+    /// Wireshark if in .pcapng (of all layers; see `tdl trace dissector`), otherwise the lines that --trace prints. No key, phone number, code or text is in it unless --trace-secrets is given
     #[arg(long, global = true, env = "TDL_TRACE_FILE", value_name = "FILE")]
     pub(crate) trace_file: Option<PathBuf>,
+
+    /// Show what the trace hides: `texts` are messages and names; `all` is everything, passwords, codes and tokens too, and makes a
+    /// .jsonl file a recording that `tdl trace replay` plays again. Such a file holds your keys: give it to nobody [default: nothing]
+    #[arg(
+        long,
+        global = true,
+        env = "TDL_TRACE_SECRETS",
+        value_name = "WHAT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "all"
+    )]
+    pub(crate) trace_secrets: Option<Secrets>,
 
     /// Write the auth keys in use to FILE, so that `tdl trace decode` can open a capture of the traffic. Dangerous: whoever has that file
     /// can read the traffic and use the account. With `trace decode`: the file to read
@@ -203,6 +218,27 @@ pub(crate) struct GlobalArgs {
     /// Say more about what is being done
     #[arg(short, long, global = true, env = "TDL_VERBOSE", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(crate) verbose: bool,
+}
+
+/// What a trace shows of what it hides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Secrets {
+    /// Nothing
+    None,
+    /// What people write and what they are called
+    Texts,
+    /// Everything
+    All,
+}
+
+impl Secrets {
+    pub(crate) fn shown(self) -> tdl::debug::Shown {
+        match self {
+            Self::None => tdl::debug::Shown::Public,
+            Self::Texts => tdl::debug::Shown::Texts,
+            Self::All => tdl::debug::Shown::Everything,
+        }
+    }
 }
 
 /// On or off.

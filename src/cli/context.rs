@@ -3,14 +3,16 @@
 use std::{
     path::Path,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use sha2::{Digest, Sha256};
 use tdl::{
     client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, Notice, Persistence},
     ids::DcId,
+    mtproto::envelope::Side,
     store::{Error as StoreError, Home, Namespace},
+    trace::Tracer,
     transport::{self, Carrier},
 };
 use tokio::sync::broadcast::error::RecvError;
@@ -22,7 +24,7 @@ use super::{
     output::Output,
     settings::{Cluster, Settings},
     signals::Interrupt,
-    trace,
+    trace::Tracing,
 };
 
 /// Settings, the home, and the ways out: standard output, standard error, signals.
@@ -31,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) interrupt: Interrupt,
     pub(crate) home: Home,
+    tracing: Tracing,
 }
 
 /// Whether the namespace holds a login, as far as is known here.
@@ -39,16 +42,30 @@ pub(crate) fn has_login(namespace: &Namespace) -> Result<bool, CliError> {
     Ok(namespace.account()?.is_some() || namespace.dc_auths()?.iter().any(|auth| auth.authorized))
 }
 
+/// Local Unix time.
+pub(crate) fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Local Unix time in seconds.
 pub(crate) fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(wall_clock().as_secs()).unwrap_or(i64::MAX)
 }
 
 impl Context {
     pub(crate) fn new(settings: Settings, output: Output, interrupt: Interrupt) -> Self {
         let home = Home::at(&settings.home);
-        Self { settings, output, interrupt, home }
+        Self { settings, output, interrupt, home, tracing: Tracing::default() }
+    }
+
+    /// The trace that the flags ask for; `side` says whose it is.
+    pub(crate) fn tracer(&self, side: Side) -> Result<Tracer, CliError> {
+        self.tracing.tracer(&self.settings, &self.output, side)
+    }
+
+    /// The command has ended: what is left of the trace is written.
+    pub(crate) fn finish(&self) {
+        self.tracing.finish(&self.output);
     }
 
     /// The namespace, which must exist. A missing one was never logged in.
@@ -90,7 +107,7 @@ impl Context {
         if let Some(proxy) = &config.proxy {
             self.output.detail(&format!("going through {proxy}"));
         }
-        let tracer = trace::tracer(&self.settings, &self.output)?;
+        let tracer = self.tracer(Side::Client)?;
         config.key_log = keylog::logger(&self.settings, &self.output)?;
         let store: Arc<dyn Persistence> = namespace.clone();
         let client = Client::connect(config, store, tracer).await?;

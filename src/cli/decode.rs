@@ -2,20 +2,18 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufReader, IsTerminal, Read, Write},
+    io::{self, BufReader, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use tdl::{
     debug::{
         Human, Pcapng, Style,
         capture::{Decoder, Ends, FileError, JsonLines, Report, decode, packet::Skipped},
         keylog::{self, LoggedKey},
         pcapng::dissector,
-        redact::Shown,
     },
     mtproto::envelope::Side,
     trace::{LayerSet, Observer},
@@ -23,45 +21,13 @@ use tdl::{
 };
 
 use super::{
-    context::Context,
+    context::{Context, wall_clock},
     exit::{CliError, ExitCode},
-    output::{Output, printable},
+    output::{Output, columns_of_stdout, printable, stdout_colour},
 };
-
-/// What of bodies is shown.
-const SHOWN_OF_BODIES: Shown = Shown::Public;
 
 /// Items of a list that are shown at the end, at most.
 const SHOWN: usize = 20;
-
-/// The commands under `tdl trace`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum TraceCommand {
-    /// Open the encrypted traffic in a capture of the wire, and say what was said
-    #[command(after_help = "\
-Examples:
-  tcpdump -i lo -s 0 -w wire.pcap tcp     in one terminal, while the client runs with --keylog keys.log
-  tdl trace decode wire.pcap --keylog keys.log
-  tdl trace decode wire.pcap --keylog keys.log --trace=all
-  tdl trace decode wire.pcap --keylog keys.log --out wire.pcapng
-                                          for Wireshark; see `tdl trace dissector`
-  tdl trace decode - --keylog keys.log --port 443 --json
-                                          reads the capture from a pipe, prints JSON lines
-
-Keys come from the client that was captured (`tdl --keylog FILE …`) or from the server (`tdl sandbox up --keylog FILE`); docs/capture.md
-describes the file, for keys from elsewhere. All transports are opened; what goes to an MTProxy needs --proxy-secret. Exit code 3: some of
-it could not be decoded, and is listed; 1: nothing could.")]
-    Decode(DecodeArgs),
-    /// Print the script with which Wireshark shows what we write as pcapng
-    #[command(after_help = "\
-Examples:
-  tdl trace dissector -o tdl.lua
-  wireshark -X lua_script:tdl.lua wire.pcapng
-  tshark -X lua_script:tdl.lua -r wire.pcapng -Y 'mtproto.rpc.latency > 0.5'
-
-Wireshark also loads it from the folder that Help → About → Folders calls Personal Lua Plugins.")]
-    Dissector(DissectorArgs),
-}
 
 /// The arguments of `tdl trace decode`.
 #[derive(Debug, Args)]
@@ -101,21 +67,15 @@ enum Sink {
     Packets(Arc<Pcapng<Out>>),
 }
 
-pub(crate) fn run(context: &Context, command: TraceCommand) -> Result<ExitCode, CliError> {
-    match command {
-        TraceCommand::Decode(args) => run_decode(context, args),
-        TraceCommand::Dissector(args) => run_dissector(context, &args),
-    }
-}
-
-fn run_decode(context: &Context, args: DecodeArgs) -> Result<ExitCode, CliError> {
+/// `tdl trace decode`.
+pub(crate) fn run(context: &Context, args: &DecodeArgs) -> Result<ExitCode, CliError> {
     let keys = keys(context.settings.keylog.as_deref())?;
     if keys.is_empty() {
         context.output.note("no keys: only what is not encrypted can be shown (--keylog FILE names a key log)");
     }
     let secrets = args.proxy_secret.iter().map(|secret| secret.key().clone()).collect();
     let sink = Sink::new(context, args.out.as_deref())?;
-    let mut decoder = Decoder::new(keys, secrets, sink.observer()).only_ports(args.port);
+    let mut decoder = Decoder::new(keys, secrets, sink.observer()).only_ports(args.port.clone());
     if let Sink::Packets(packets) = &sink {
         let packets = Arc::clone(packets);
         decoder = decoder.on_connection(Box::new(move |conn, ends| packets.set_ends(conn, ends.client, ends.server)));
@@ -142,7 +102,8 @@ fn run_decode(context: &Context, args: DecodeArgs) -> Result<ExitCode, CliError>
     }
 }
 
-fn run_dissector(context: &Context, args: &DissectorArgs) -> Result<ExitCode, CliError> {
+/// `tdl trace dissector`.
+pub(crate) fn print_dissector(context: &Context, args: &DissectorArgs) -> Result<ExitCode, CliError> {
     let script = dissector::script();
     match &args.output {
         None => context.output.raw(script.as_bytes())?,
@@ -175,15 +136,18 @@ fn unreadable(name: &str, error: &FileError) -> CliError {
 impl Sink {
     fn new(context: &Context, out: Option<&Path>) -> Result<Self, CliError> {
         let settings = &context.settings;
-        let json = |out, layers| Self::Json(Arc::new(JsonLines::new(out, unix_time(), layers, SHOWN_OF_BODIES)));
+        let shown = settings.trace_secrets;
+        let json = |out, layers| Self::Json(Arc::new(JsonLines::new(out, wall_clock(), layers, shown)));
         let Some(path) = out else {
             let stdout: Out = Box::new(io::stdout());
             let layers = settings.trace.unwrap_or_default();
             if settings.json {
                 return Ok(json(stdout, layers));
             }
-            let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            return Ok(Self::Lines(Arc::new(Human::new(stdout, Style { layers, colour, ..Style::default() }))));
+            return Ok(Self::Lines(Arc::new(Human::new(
+                stdout,
+                Style { layers, colour: stdout_colour(), width: columns_of_stdout(), shown, ..Style::default() },
+            ))));
         };
         let wrong = |e: io::Error| {
             CliError::failed(format!("--out {}: {e}", path.display())).advise("choose a file that you can write")
@@ -192,9 +156,9 @@ impl Sink {
         let layers = settings.trace.unwrap_or(LayerSet::ALL);
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         Ok(match extension.as_str() {
-            "pcapng" => Self::Packets(Arc::new(Pcapng::new(file, SHOWN_OF_BODIES, Side::Client).map_err(wrong)?)),
+            "pcapng" => Self::Packets(Arc::new(Pcapng::new(file, shown, Side::Client).map_err(wrong)?)),
             "jsonl" => json(file, layers),
-            _ => Self::Lines(Arc::new(Human::new(file, Style { layers, acks: true, ..Style::default() }))),
+            _ => Self::Lines(Arc::new(Human::new(file, Style { layers, acks: true, shown, ..Style::default() }))),
         })
     }
 
@@ -220,11 +184,6 @@ impl Sink {
             Self::Packets(_) => Err(lost()),
         }
     }
-}
-
-/// Local Unix time.
-fn unix_time() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// A new file in place of an old one, readable by its owner alone: it holds what was encrypted.

@@ -14,7 +14,8 @@
 //! | `failure` | why one item of a run failed |
 //! | `retry` | the list of items that failed |
 //! | `transfers` | what `up` and `dl` have in common |
-//! | `trace` | where `--trace` goes |
+//! | `trace` | where `--trace` goes; `trace_command` is `tdl trace` |
+//! | `decode` | `tdl trace decode`: captures of the wire |
 //! | `keylog` | where `--keylog` goes |
 //! | the others | one command each |
 
@@ -47,6 +48,7 @@ mod template;
 mod tests;
 mod tl;
 mod trace;
+mod trace_command;
 mod transfers;
 mod up;
 mod whoami;
@@ -121,20 +123,27 @@ fn start() -> Result<ExitCode, CliError> {
         let interrupt = Interrupt::listen().map_err(|e| CliError::failed(format!("cannot listen for signals: {e}")))?;
         let output = Output::new(&settings);
         let context = Context::new(settings, output, interrupt.clone());
-        let command = dispatch(&context, cli.command);
-        tokio::pin!(command);
-        tokio::select! {
-            result = &mut command => return result,
-            () = interrupt.wait() => {}
-        }
-        match interrupt.is_taken_over() {
-            true => tokio::time::timeout(signals::GRACE, command).await.unwrap_or_else(|_| Err(CliError::interrupted())),
-            false => Err(CliError::interrupted()),
-        }
+        let result = run_to_its_end(&context, cli.command, &interrupt).await;
+        context.finish();
+        result
     });
     // A prompt may still hold a thread: it must not hold the process.
     runtime.shutdown_background();
     result
+}
+
+/// Runs a command until it has ended or is interrupted.
+async fn run_to_its_end(context: &Context, command: Command, interrupt: &Interrupt) -> Result<ExitCode, CliError> {
+    let command = dispatch(context, command);
+    tokio::pin!(command);
+    tokio::select! {
+        result = &mut command => return result,
+        () = interrupt.wait() => {}
+    }
+    match interrupt.is_taken_over() {
+        true => tokio::time::timeout(signals::GRACE, command).await.unwrap_or_else(|_| Err(CliError::interrupted())),
+        false => Err(CliError::interrupted()),
+    }
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliError> {
@@ -149,8 +158,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Ns(command) => ns::run(context, command),
         Command::Session(command) => session::run(context, command),
         Command::Sandbox(command) => sandbox::run(context, command).await,
-        Command::Trace(command) => decode::run(context, command),
         Command::Tl(command) => tl::run(context, &command),
+        Command::Trace(command) => trace_command::run(context, &command),
         Command::Completion(args) => completion::run(&args),
     }
 }
@@ -163,5 +172,7 @@ async fn run_line(words: Vec<String>, interrupt: &Interrupt) -> Result<ExitCode,
     let settings = Settings::resolve(cli.global, &matches)?;
     let output = Output::new(&settings);
     let context = Context::new(settings, output, interrupt.clone());
-    dispatch(&context, cli.command).await
+    let result = dispatch(&context, cli.command).await;
+    context.finish();
+    result
 }

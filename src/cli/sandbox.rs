@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tdl::sandbox::{Cluster, Config, MAX_LAYER};
+use tdl::{
+    mtproto::envelope::Side,
+    sandbox::{Cluster, Config, MAX_LAYER},
+};
 
 use super::{
     context::Context,
     exit::{CliError, ExitCode, chain},
-    keylog, trace,
+    keylog,
 };
 
 /// The commands under `tdl sandbox`.
@@ -56,7 +59,7 @@ async fn up(context: &Context, args: UpArgs) -> Result<ExitCode, CliError> {
     let mut config = Config::new(&args.dir);
     config.dcs = args.dcs;
     config.port_base = args.port_base;
-    config.tracer.0 = trace::tracer(&context.settings, &context.output)?;
+    config.tracer.0 = context.tracer(Side::Server)?;
     config.key_log = keylog::logger(&context.settings, &context.output)?;
     context.interrupt.take_over();
     let cluster = Cluster::start(config).await.map_err(|e| {

@@ -12,13 +12,14 @@ use clap::{ArgMatches, ValueEnum, parser::ValueSource};
 use serde::Deserialize;
 use tdl::{
     client::PfsPolicy,
+    debug::Shown,
     store::NamespaceName,
     trace::LayerSet,
     transport::{Proxy, mtproxy::Disguise, proxy::ProxyUrlError},
 };
 
 use super::{
-    args::{self, GlobalArgs, ProgressMode, Switch, TransportKind},
+    args::{self, GlobalArgs, ProgressMode, Secrets, Switch, TransportKind},
     duration,
     exit::CliError,
 };
@@ -59,6 +60,7 @@ pub(crate) struct Settings {
     pub(crate) max_flood_wait: Duration,
     pub(crate) trace: Option<LayerSet>,
     pub(crate) trace_file: Option<PathBuf>,
+    pub(crate) trace_secrets: Shown,
     /// Not in the file: what gives keys away has to be asked for each time.
     pub(crate) keylog: Option<PathBuf>,
     pub(crate) json: bool,
@@ -91,6 +93,7 @@ struct Defaults {
     max_flood_wait: Option<String>,
     trace: Option<String>,
     trace_file: Option<PathBuf>,
+    trace_secrets: Option<String>,
     json: Option<bool>,
     progress: Option<String>,
     quiet: Option<bool>,
@@ -155,8 +158,14 @@ impl Settings {
         };
         let trace = match (args.trace, from_file!(trace)) {
             (Some(what), _) => Some(what),
-            (None, Some(names)) => Some(names.parse().map_err(|e: tdl::trace::UnknownLayer| file.wrong("trace", &e))?),
+            (None, Some(names)) => Some(super::trace::layers(&names).map_err(|e| file.wrong("trace", &e))?),
             (None, None) => None,
+        };
+        let secrets = match (args.trace_secrets, from_file!(trace_secrets)) {
+            (Some(secrets), _) => secrets,
+            (None, Some(name)) => Secrets::from_str(&name, true)
+                .map_err(|_| file.wrong("trace-secrets", &format!("'{name}' is none of none, texts and all")))?,
+            (None, None) => Secrets::None,
         };
         let transport = match (args.transport, from_file!(transport)) {
             (Some(kind), _) => kind,
@@ -228,6 +237,7 @@ impl Settings {
             max_flood_wait: span("max-flood-wait", args.max_flood_wait, from_file!(max_flood_wait), Duration::from_secs(600))?,
             trace,
             trace_file: args.trace_file.or(from_file!(trace_file)),
+            trace_secrets: secrets.shown(),
             keylog: args.keylog,
             json: args.json || from_file!(json).unwrap_or(false),
             progress,

@@ -9,17 +9,24 @@
 //!
 //! `→` is what we sent, `←` what came, `·` what happened, `!` what went wrong.
 //!
-//! Lines are redacted by construction: constructors are named, bodies are not shown, of salts only the end, and there is nothing to
-//! tell of keys, since events hold none. Text that came from a peer is cleaned of control characters, so that it cannot play tricks
-//! on a terminal.
+//! Of salts only the end is shown, and there is nothing to tell of keys, since events hold none. Bodies are trees below their line,
+//! folded where they are long, and redacted as far as the style says. Text that came from a peer is cleaned of control characters, so
+//! that it cannot play tricks on a terminal.
 
 use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use super::body::Body;
+use super::jsonl::calls;
+use super::redact::{self, Shown};
 use super::units::{size, span, time_of_day};
+use tree::Branch;
+
 use crate::ids::{MsgId, Salt};
 use crate::tl;
+use crate::trace::call::SessionName;
 use crate::trace::{Counters, Event, Inner, Layer, LayerSet, Observer, Record, Verdict};
 use crate::transport::TransportError;
 
@@ -34,12 +41,14 @@ pub struct Style {
     pub width: Option<usize>,
     /// Whether to show acknowledgements, most of which say nothing new.
     pub acks: bool,
+    /// What bodies show.
+    pub shown: Shown,
 }
 
-/// The default layers, no colours, no limit, no acknowledgements.
+/// The default layers, no colours, no limit, no acknowledgements, nothing secret.
 impl Default for Style {
     fn default() -> Self {
-        Self { layers: LayerSet::default(), colour: false, width: None, acks: false }
+        Self { layers: LayerSet::default(), colour: false, width: None, acks: false, shown: Shown::Public }
     }
 }
 
@@ -63,7 +72,7 @@ impl<W: Write> Human<W> {
 
 impl<W: Write + Send> Observer for Human<W> {
     fn record(&self, record: &Record) {
-        if let Some(line) = line(record, &self.style) {
+        if let Some(line) = line(&redact::record(record, self.style.shown), &self.style) {
             let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
         }
@@ -74,7 +83,13 @@ impl<W: Write + Send> Observer for Human<W> {
     }
 }
 
-/// The line of one record with its line feed; `None` when the style leaves it out.
+/// Says that records are missing.
+pub fn lost_line(count: u64) -> String {
+    format!("… {count} records are missing here: they came faster than they could be written\n")
+}
+
+/// The line of one record with its line feed, and those of its tree; `None` when the style leaves it out. What the record holds is shown:
+/// redaction comes before.
 pub fn line(record: &Record, style: &Style) -> Option<String> {
     /// Columns of the subject; longer ones push the details to the right.
     const SUBJECT: usize = 32;
@@ -99,8 +114,27 @@ pub fn line(record: &Record, style: &Style) -> Option<String> {
         line.put(PLAIN, " ");
         line.put(PLAIN, clean(&details));
     }
-    Some(line.finish())
+    let mut text = line.finish();
+    if let Event::Body { method, bytes, .. } = &record.event {
+        put_tree(&Body::read(bytes, *method), style, &mut text);
+    }
+    Some(text)
 }
+
+/// Appends the tree of a body, under the column of subjects if there is room for it.
+fn put_tree(body: &Body<'_>, style: &Style, text: &mut String) {
+    let margin = if style.width.is_none_or(|width| width >= 80) { SUBJECT_AT + 2 } else { 2 };
+    for Branch { indent, name, value } in tree::branches(body) {
+        let mut line = Line::new(style);
+        line.put(PLAIN, " ".repeat(margin + indent));
+        line.put(DIM, clean(&name));
+        line.put(PLAIN, clean(&value));
+        text.push_str(&line.finish());
+    }
+}
+
+/// The column in which subjects begin.
+const SUBJECT_AT: usize = 33;
 
 /// What is said of an event.
 struct Told {
@@ -254,6 +288,12 @@ fn tell(event: &Event) -> Told {
             (if *sent { Mark::Out } else { Mark::In }, subject, format!("{}  {}", size(*len), id(*msg_id)))
         }
         Event::Update { constructor, counters } => (Mark::In, name(*constructor), counted(counters)),
+        Event::CoreCall { session, number, now: _, call } => {
+            (Mark::Note, calls::kind_of(call).to_owned(), format!("call {number} of {}", called(session)))
+        }
+        Event::CoreDone { session, number, outcome, events } => {
+            (Mark::Note, outcome.clone(), format!("call {number} of {}, {} events", called(session), events.len()))
+        }
     };
     Told { mark, subject, details }
 }
@@ -311,6 +351,11 @@ fn ratio(packed: usize, unpacked: usize) -> String {
     format!("{} packed to {} ({percent} %)", size(unpacked), size(packed))
 }
 
+fn called(session: &SessionName) -> String {
+    let role = if session.server { "server" } else { "client" };
+    format!("{role} session {:016x}", session.session_id.0)
+}
+
 /// A constructor's or method's name; its id when the schema has none.
 fn name(constructor: u32) -> String {
     tl::name_of(constructor).map_or_else(|| format!("{constructor:#010x}"), str::to_owned)
@@ -321,8 +366,10 @@ fn nested(constructor: u32, container: Option<MsgId>) -> String {
     format!("{}{}", if container.is_some() { "  " } else { "" }, name(constructor))
 }
 
+/// With the time of day that the identifier claims: by the server's clock.
 fn message(len: usize, seq_no: i32, msg_id: MsgId) -> String {
-    format!("{}  seq {seq_no}  {}", size(len), id(msg_id))
+    let at = time_of_day(Duration::from_secs(msg_id.unix().try_into().unwrap_or(0)));
+    format!("{}  seq {seq_no}  {}  of {}", size(len), id(msg_id), at.split('.').next().unwrap_or_default())
 }
 
 fn id(msg_id: MsgId) -> String {
@@ -364,6 +411,8 @@ fn bad_msg(code: i32) -> &'static str {
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
+
+mod tree;
 
 const PLAIN: &str = "";
 const BOLD: &str = "\x1b[1m";

@@ -3,13 +3,16 @@
 //! * [`human`]: one aligned line an event, for people.
 //! * [`jsonl`]: one JSON object an event, for programs; and back.
 //! * [`pcapng`]: packets, for Wireshark.
+//! * [`background`]: any of them on a thread of its own, into a file.
 //! * [`redact`]: what of it may be shown. [`body`]: the bodies of messages as trees.
 //! * [`keylog`]: the file with which a capture of the traffic can be opened. `capture`: opening it.
 //! * [`units`]: how spans, sizes and times are written in it.
 //! * [`collect`]: keeps them, for tests (it lives with the trace, so that the core's tests can use it without this floor).
+//! * [`replay`]: recordings, played again.
 //! * [`hex`], `json`: how bytes and values are written.
 //! * here: [`Tee`], several sinks at once.
 
+pub mod background;
 pub mod body;
 #[cfg(feature = "capture")]
 pub mod capture;
@@ -20,14 +23,17 @@ pub mod jsonl;
 pub mod keylog;
 pub mod pcapng;
 pub mod redact;
+pub mod replay;
 pub mod units;
 
 use std::sync::Arc;
 
 pub use crate::trace::collect;
+pub use background::{Background, Plan, WhenFull};
 pub use human::{Human, Style};
 pub use keylog::KeylogFile;
 pub use pcapng::Pcapng;
+pub use redact::Shown;
 
 use crate::trace::{Layer, Observer, Record};
 

@@ -44,6 +44,7 @@ pub use self::{
 };
 
 use self::world::World;
+use crate::trace::Tracer;
 
 /// How worlds are made.
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ pub struct Options {
     pub exchanges: u32,
     /// Twice as many faults.
     pub rough: bool,
+    /// Who hears what the sessions report, and of the calls into them: a world can be recorded.
+    pub trace: Tracer,
 }
 
 /// Short worlds, for tests.
@@ -78,6 +81,7 @@ impl Default for Options {
             most_asks: 7,
             exchanges: 100,
             rough: false,
+            trace: Tracer::off(),
         }
     }
 }

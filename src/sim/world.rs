@@ -25,7 +25,7 @@ use super::{
 use crate::{
     ids::MsgId,
     mtproto::envelope::Side,
-    trace::{Observer, Record, Tracer},
+    trace::{Layer, Observer, Record, Tracer},
 };
 
 /// Steps that a run may take: some hundred times as many as one needs.
@@ -87,15 +87,23 @@ impl Log {
     }
 }
 
-/// What a session reports goes into the log, too.
+/// What a session reports goes into the log, too, and to whoever records the world.
 struct Listener {
     who: String,
     log: Log,
+    recorder: Tracer,
 }
 
 impl Observer for Listener {
     fn record(&self, record: &Record) {
-        self.log.write(format!("    {}: {:?}", self.who, record.event));
+        if self.log.0.is_some() && record.event.layer() != Layer::Core {
+            self.log.write(format!("    {}: {:?}", self.who, record.event));
+        }
+        self.recorder.forward(record);
+    }
+
+    fn wants(&self, layer: Layer) -> bool {
+        (self.log.0.is_some() && layer != Layer::Core) || self.recorder.wants(layer)
     }
 }
 
@@ -202,10 +210,11 @@ impl World {
 
     /// A tracer for a session.
     pub(super) fn tracer(&self, who: impl FnOnce() -> String) -> Tracer {
-        match self.log.0 {
-            Some(_) => Tracer::new(Arc::new(Listener { who: who(), log: self.log.clone() })),
-            None => Tracer::off(),
+        let recorder = self.options.trace.clone();
+        if self.log.0.is_none() && recorder.is_off() {
+            return Tracer::off();
         }
+        Tracer::new(Arc::new(Listener { who: who(), log: self.log.clone(), recorder }))
     }
 
     /// Runs the world to its end.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::call::{Call, SessionName};
+use crate::clock::Now;
 use crate::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
 
 /// A word from a fixed list: borrowed where the program wrote it, owned where it was read from a recording.
@@ -36,11 +38,13 @@ pub enum Layer {
     Tl,
     /// Updates that the server pushed.
     Updates,
+    /// Calls into sessions, with keys and all: what a recording needs to be played again. `all` does not include it.
+    Core,
 }
 
 impl Layer {
     /// Every layer, from the wire up.
-    pub const ALL: [Self; 6] = [Self::Transport, Self::Crypto, Self::Mtproto, Self::Rpc, Self::Tl, Self::Updates];
+    pub const ALL: [Self; 7] = [Self::Transport, Self::Crypto, Self::Mtproto, Self::Rpc, Self::Tl, Self::Updates, Self::Core];
 
     /// The name used on the command line and in records.
     pub const fn name(self) -> &'static str {
@@ -51,6 +55,7 @@ impl Layer {
             Self::Rpc => "rpc",
             Self::Tl => "tl",
             Self::Updates => "updates",
+            Self::Core => "core",
         }
     }
 }
@@ -426,6 +431,30 @@ pub enum Event {
         /// The counters in it.
         counters: Counters,
     },
+
+    // Core.
+    /// A session is called.
+    CoreCall {
+        /// Which.
+        session: SessionName,
+        /// The number of the call in this session, counted from 0, which is its beginning.
+        number: u64,
+        /// The clocks' reading that is an argument of the call, or the last one before it.
+        now: Now,
+        /// The call.
+        call: Box<Call>,
+    },
+    /// The call has returned.
+    CoreDone {
+        /// Which session.
+        session: SessionName,
+        /// Which call.
+        number: u64,
+        /// What came of it, in a form that can be compared: bytes are given by their hash.
+        outcome: String,
+        /// What the session reported meanwhile. Bodies are left out.
+        events: Vec<Self>,
+    },
 }
 
 /// What comparing the `msg_key` of an encrypted message gave.
@@ -530,6 +559,7 @@ impl Event {
             | Self::Negotiated { .. } => Layer::Rpc,
             Self::Body { .. } => Layer::Tl,
             Self::Update { .. } => Layer::Updates,
+            Self::CoreCall { .. } | Self::CoreDone { .. } => Layer::Core,
         }
     }
 }

@@ -20,13 +20,19 @@ pub struct UnknownLayer {
 impl LayerSet {
     /// No layer.
     pub const NONE: Self = Self(0);
-    /// Every layer.
-    pub const ALL: Self = Self((1 << Layer::ALL.len()) - 1);
+    /// Every layer that there is something to read in: all but [`Layer::Core`].
+    pub const ALL: Self = Self(((1 << Layer::ALL.len()) - 1) & !(1 << Layer::Core as u8));
 
     /// This set and `layer`.
     #[must_use]
     pub const fn with(self, layer: Layer) -> Self {
         Self(self.0 | 1 << layer as u8)
+    }
+
+    /// The layers of both.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
     }
 
     /// Whether `layer` is in it.
@@ -41,7 +47,7 @@ impl Default for LayerSet {
     }
 }
 
-/// Names separated by commas; `all` for every layer; the empty string for the default.
+/// Names separated by commas; `all` for every layer but `core`; the empty string for the default.
 impl FromStr for LayerSet {
     type Err = UnknownLayer;
 
@@ -51,7 +57,7 @@ impl FromStr for LayerSet {
         }
         what.split(',').map(str::trim).try_fold(Self::NONE, |set, word| {
             if word == "all" {
-                return Ok(Self::ALL);
+                return Ok(set.and(Self::ALL));
             }
             match Layer::ALL.into_iter().find(|layer| layer.name() == word) {
                 Some(layer) => Ok(set.with(layer)),
@@ -102,7 +108,7 @@ mod tests {
         assert_eq!("rpc, transport".parse::<LayerSet>().unwrap().to_string(), "transport,rpc");
         assert_eq!("all".parse(), Ok(LayerSet::ALL));
         assert_eq!("rpc,all".parse(), Ok(LayerSet::ALL));
-        assert!(Layer::ALL.into_iter().all(|layer| LayerSet::ALL.contains(layer)));
+        assert!(Layer::ALL.into_iter().all(|layer| LayerSet::ALL.contains(layer) == (layer != Layer::Core)));
     }
 
     #[test]

@@ -2,13 +2,16 @@
 //!
 //! * [`event`]: [`Event`], the [`Layer`] each event belongs to, and the [`Record`] that carries one with its time and connection.
 //! * [`layers`]: [`LayerSet`], what `--trace=WHAT` selects.
+//! * [`call`]: calls into sessions, for recordings.
 //! * [`counters`]: the counters of updates, out of their bytes.
 //! * [`collect`]: [`Collector`], an observer for tests.
 //! * here: [`Tracer`], the handle that the floors hold, and [`Observer`], what stands behind it.
 //!
 //! A tracer that is off costs one branch: [`Tracer::emit`] takes a closure, and the closure is not called. Events hold no key
-//! material by construction; what may be personal (the bodies of messages) is in [`Event::Body`] only, and sinks redact it.
+//! material by construction, but for those of [`Layer::Core`], which are made only where everything is to be shown; what may be personal
+//! (the bodies of messages) is in [`Event::Body`] only, and sinks redact it.
 
+pub mod call;
 pub mod collect;
 pub mod counters;
 pub mod event;
@@ -18,6 +21,7 @@ pub(crate) mod samples;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Now;
 use crate::ids::DcId;
@@ -26,6 +30,11 @@ pub use collect::Collector;
 pub use event::{ConnId, Counters, Event, Inner, Layer, Record, Verdict, Word};
 pub use layers::{LayerSet, UnknownLayer};
 
+/// A span as records hold it: in whole microseconds, so that what was written and read again is the same.
+pub fn micros(span: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
+}
+
 /// A sink of trace records.
 ///
 /// It is called on the task that drives the connection: it must be quick and must not call back into the protocol.
@@ -33,10 +42,10 @@ pub trait Observer: Send + Sync {
     /// Takes one record.
     fn record(&self, record: &Record);
 
-    /// Whether records of `layer` are of interest. Those of other layers are not passed to [`Observer::record`].
+    /// Whether records of `layer` are of interest. Those of other layers are not passed to [`Observer::record`]. Asked once, when a
+    /// tracer is made.
     fn wants(&self, layer: Layer) -> bool {
-        let _ = layer;
-        true
+        layer != Layer::Core
     }
 }
 
@@ -49,6 +58,7 @@ pub struct Tracer {
 #[derive(Clone)]
 struct Target {
     observer: Arc<dyn Observer>,
+    layers: LayerSet,
     conn: ConnId,
     dc: DcId,
 }
@@ -61,13 +71,27 @@ impl Tracer {
 
     /// A tracer that reports to `observer`, for connection 0 of no DC until [`Tracer::with_connection`] names them.
     pub fn new(observer: Arc<dyn Observer>) -> Self {
-        Self { target: Some(Target { observer, conn: ConnId(0), dc: DcId(0) }) }
+        let wanted = Layer::ALL.into_iter().filter(|layer| observer.wants(*layer));
+        let layers = wanted.fold(LayerSet::NONE, LayerSet::with);
+        Self { target: Some(Target { observer, layers, conn: ConnId(0), dc: DcId(0) }) }
     }
 
     /// The same observer, for the given connection to the given DC.
     #[must_use]
     pub fn with_connection(&self, conn: ConnId, dc: DcId) -> Self {
-        Self { target: self.target.as_ref().map(|target| Target { observer: Arc::clone(&target.observer), conn, dc }) }
+        Self { target: self.target.as_ref().map(|target| Target { conn, dc, ..target.clone() }) }
+    }
+
+    /// The connection that it reports for, and its DC.
+    pub fn connection(&self) -> (ConnId, DcId) {
+        self.target.as_ref().map_or((ConnId(0), DcId(0)), |target| (target.conn, target.dc))
+    }
+
+    /// Passes on a record that was made for somebody else.
+    pub fn forward(&self, record: &Record) {
+        if let Some(target) = self.target.as_ref().filter(|target| target.layers.contains(record.event.layer())) {
+            target.observer.record(record);
+        }
     }
 
     /// Whether nobody listens.
@@ -77,7 +101,7 @@ impl Tracer {
 
     /// Whether somebody listens to events of `layer`. For callers whose event is costly to build.
     pub fn wants(&self, layer: Layer) -> bool {
-        self.target.as_ref().is_some_and(|target| target.observer.wants(layer))
+        self.target.as_ref().is_some_and(|target| target.layers.contains(layer))
     }
 
     /// Reports the event that `build` returns. When the tracer is off, `build` is not called.
@@ -91,7 +115,7 @@ impl Tracer {
 
 impl Target {
     fn report(&self, now: Now, event: Event) {
-        if self.observer.wants(event.layer()) {
+        if self.layers.contains(event.layer()) {
             self.observer.record(&Record { at: now.wall, conn: self.conn, dc: self.dc, event });
         }
     }
@@ -109,7 +133,6 @@ impl fmt::Debug for Tracer {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::time::Duration;
 
     use super::*;
 

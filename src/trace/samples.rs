@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::call::{Call, SessionName};
 use super::{ConnId, Counters, Event, Inner, Record, Verdict};
+use crate::clock::Now;
 use crate::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
 
 /// `help.getConfig`.
@@ -21,6 +23,9 @@ pub(crate) fn all() -> Vec<Event> {
     let error = Some((400, "PEER_ID_INVALID".to_owned()));
     let salt = Salt(0x1122_3344_5566_7788);
     let inner = Inner { salt, session_id: SessionId(-2), msg_id, seq_no: SeqNo(3), len: 84, padding: 28 };
+    let session = SessionName { server: true, auth_key_id: 5, session_id: SessionId(-6) };
+    let now = Now::new(Duration::from_nanos(1), Duration::new(1_700_000_000, 987_654_321));
+    let call = Box::new(Call::Input { frame: Bytes::from_static(&[1, 2, 3, 4]) });
     let counters = Counters { pts: Some(12), pts_count: Some(2), channel_id: Some(77), ..Counters::default() };
     vec![
         Event::Dialing { addr: "127.0.0.1:443".into() },
@@ -106,5 +111,7 @@ pub(crate) fn all() -> Vec<Event> {
             constructor: GET_CONFIG,
             counters: Counters { qts: Some(4), seq: Some(5), date: Some(1_700_000_000), ..Counters::default() },
         },
+        Event::CoreCall { session, number: 3, now, call },
+        Event::CoreDone { session, number: 3, outcome: "taken".to_owned(), events: vec![Event::Ping { ping_id: 1 }] },
     ]
 }

@@ -18,6 +18,7 @@ pub mod http_connect;
 pub mod keylog;
 pub mod plain;
 pub mod proxy_url;
+pub mod recording;
 pub mod rsa_pem;
 pub mod session_client;
 pub mod session_server;
@@ -74,6 +75,7 @@ targets! {
     keylog, 64;
     plain, 64;
     proxy_url, 64;
+    recording, 16;
     rsa_pem, 64;
     session_client, 64;
     session_server, 64;

@@ -59,9 +59,10 @@ fn every_line_fits_every_width() {
         for width in 0..120 {
             for colour in [false, true] {
                 let style = Style { width: Some(width), colour, acks: true, ..Style::default() };
-                let text = line(&record(event.clone()), &style).unwrap();
-                let text = without_colours(text.trim_end_matches('\n'));
-                assert!(text.chars().count() <= width.max(1), "{width}: {text}");
+                for text in line(&record(event.clone()), &style).unwrap().lines() {
+                    let text = without_colours(text);
+                    assert!(text.chars().count() <= width.max(1), "{width}: {text}");
+                }
             }
         }
     }
@@ -84,10 +85,37 @@ fn without_colours(text: &str) -> String {
 #[test]
 fn nothing_secret_is_shown() {
     for event in all() {
-        let line = told(event);
+        let human = Human::new(Vec::new(), Style { layers: LayerSet::ALL, acks: true, ..Style::default() });
+        human.record(&record(event));
+        let line = String::from_utf8(human.into_inner()).unwrap();
         assert!(!line.contains("99966"), "{line}");
         assert!(!line.contains("112233"), "{line}");
     }
+}
+
+#[test]
+fn a_body_is_a_tree_below_its_line() {
+    use crate::tl::{Serialize, api::functions};
+    let request = functions::auth::SendCode { phone_number: "+9996621234".into(), api_id: 7, ..Default::default() };
+    let bytes = functions::InvokeWithLayer { layer: 230, query: request }.to_bytes();
+    let body = record(Event::Body { sent: true, msg_id: MsgId(4), method: 0, len: bytes.len(), bytes });
+    let style = Style { layers: LayerSet::ALL, ..Style::default() };
+    let human = Human::new(Vec::new(), style);
+    human.record(&body);
+    let expected = "\
+22:13:20.123 #1 DC2  tl        → invokeWithLayer                  48 B  msg 0000000000000004
+                                   layer  230
+                                   query  auth.sendCode
+                                     phone_number  ‹redacted›
+                                     api_id        7
+                                     api_hash      ‹redacted›
+                                     settings      codeSettings
+";
+    assert_eq!(String::from_utf8(human.into_inner()).unwrap(), expected);
+    let shown = line(&body, &style).unwrap();
+    assert!(shown.contains("phone_number  \"+9996621234\""), "{shown}");
+    let narrow = line(&body, &Style { width: Some(40), ..style }).unwrap();
+    assert!(narrow.contains("\n  layer  230\n") && narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
 }
 
 #[test]
@@ -95,6 +123,11 @@ fn a_peer_cannot_write_to_the_terminal() {
     let text = "\x1b]0;title\x07\r\nFLOOD".to_owned();
     let line = told(Event::RpcAnswered { msg_id: MsgId(1), method: 1, len: 0, packed: None, error: Some((420, text)) });
     assert!(line.trim_end_matches('\n').chars().all(|c| !c.is_control()), "{line:?}");
+
+    let message = tl::api::functions::messages::SendMessage { message: "\x1b[2J\u{202e}".into(), ..Default::default() };
+    let bytes = tl::Serialize::to_bytes(&message);
+    let line = told(Event::Body { sent: true, msg_id: MsgId(4), method: 0, len: bytes.len(), bytes });
+    assert!(line.lines().count() > 2 && line.chars().all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}')), "{line:?}");
 }
 
 #[test]

@@ -1,46 +1,14 @@
-//! Every kind of record: its name in the format, and its fields. One table, from which writing, reading and the documentation follow.
+//! Every kind of record: its name in the format, and its fields.
 
 use super::LineError;
+use super::calls::{Clocks, Events, Made, Number, Session};
 use super::fields::*;
+use super::table::table;
 use crate::debug::body::Body;
 use crate::debug::json;
 use crate::trace::Event;
 
-macro_rules! kinds {
-    ($($kind:literal $variant:ident { $($field:ident: $codec:ty = $name:literal),* $(,)? })*) => {
-        /// The name of an event's kind.
-        pub fn kind_of(event: &Event) -> &'static str {
-            match event {
-                $(Event::$variant { .. } => $kind,)*
-            }
-        }
-
-        /// Appends an event's fields.
-        pub(super) fn put(event: &Event, out: &mut Vec<u8>) {
-            match event {
-                $(Event::$variant { $($field),* } => { $(<$codec as Field>::put($name, $field, out);)* })*
-            }
-        }
-
-        /// Reads an event of a kind.
-        pub(super) fn take(kind: &str, from: &Fields) -> Result<Event, LineError> {
-            match kind {
-                $($kind => Ok(Event::$variant { $($field: <$codec as Field>::take($name, from)?),* }),)*
-                _ => Err(LineError::UnknownKind { kind: kind.chars().take(40).collect() }),
-            }
-        }
-
-        /// Every kind, with what its fields look like, as the documentation writes it.
-        pub fn documented() -> Vec<(&'static str, String)> {
-            vec![$(($kind, {
-                let fields: &[String] = &[$(<$codec as Field>::shape($name)),*];
-                fields.join(", ")
-            })),*]
-        }
-    };
-}
-
-kinds! {
+table! { Event;
     "dialing" Dialing { addr: Text = "addr" }
     "connected" Connected { addr: Text = "addr", took: Micros = "took_us" }
     "disconnected" Disconnected { reason: Text = "reason" }
@@ -100,6 +68,17 @@ kinds! {
     "negotiated" Negotiated { layer: Int = "api_layer", device: Text = "device" }
     "body" Body { sent: Flag = "sent", msg_id: Id = "msg_id", method: MaybeMethod = "method_id", len: Size = "len", bytes: Hex = "bytes" }
     "update" Update { constructor: Constructor = "constructor", counters: Counted = "counters" }
+    "core_call" CoreCall { session: Session = "session", number: Number = "number", now: Clocks = "now", call: Made = "call" }
+    "core_done" CoreDone { session: Session = "session", number: Number = "number", outcome: Text = "outcome", events: Events = "events" }
+}
+
+/// An event alone, as one JSON object.
+pub fn to_text(event: &Event) -> String {
+    let mut out = b"{\"kind\":".to_vec();
+    json::string(kind_of(event), &mut out);
+    put(event, &mut out);
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Appends what is said of an event for the sake of readers: the tree of a body.

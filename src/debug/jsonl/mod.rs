@@ -1,7 +1,7 @@
 //! Records as lines of JSON: writing them, and reading them back. `docs/trace.md` describes the format.
 //!
-//! * [`kinds`]: every kind of record with its fields.
-//! * `fields`: how each kind of field is written and read.
+//! * [`kinds`]: every kind of record with its fields. [`calls`]: the same for calls into sessions.
+//! * `fields`: how each kind of field is written and read. `table`: from which the two follow.
 //! * [`read`]: a recording, line by line, whatever has happened to it.
 //!
 //! The format is versioned by its header. Within one version kinds and fields may be added, but none changes its meaning or goes away:
@@ -16,9 +16,11 @@ use super::redact::Shown;
 use crate::ids::DcId;
 use crate::trace::{ConnId, Layer, LayerSet, Record};
 
+pub mod calls;
 mod fields;
 pub mod kinds;
 pub mod read;
+mod table;
 #[cfg(test)]
 mod tests;
 

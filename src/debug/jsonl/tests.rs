@@ -48,6 +48,30 @@ fn every_event_is_written_read_back_and_documented() {
 }
 
 #[test]
+fn every_call_is_written_read_back_and_documented() {
+    let known = calls::documented();
+    let document = include_str!("../../../docs/trace.md");
+    let mut seen = BTreeSet::new();
+    let Some(Event::CoreCall { session, number, now, .. }) = all().into_iter().find(|e| matches!(e, Event::CoreCall { .. }))
+    else {
+        panic!("no sample")
+    };
+    for call in calls::samples() {
+        let kind = calls::kind_of(&call);
+        seen.insert(kind);
+        let record = record(Event::CoreCall { session, number, now, call: Box::new(call) });
+        let text = line(&record);
+        assert_eq!(parsed(&text), Ok(Line::Record(record)), "{text}");
+        let (_, fields) = known.iter().find(|(known, _)| *known == kind).expect("every call is in the table");
+        let row = format!("| `{kind}` | {fields} |");
+        assert!(document.contains(&row), "docs/trace.md lacks this row:\n{row}");
+    }
+    assert_eq!(seen, known.iter().map(|(kind, _)| *kind).collect(), "a call has no sample");
+    let rows = document.lines().filter(|line| line.starts_with("| `") && line.split('|').count() == 4).count();
+    assert_eq!(rows, known.len(), "docs/trace.md describes what there is not");
+}
+
+#[test]
 fn a_line_as_the_documentation_shows_it() {
     let event = all().into_iter().find(|event| matches!(event, Event::MessageReceived { .. })).unwrap();
     let text = line(&record(event));

@@ -26,12 +26,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::background::Format;
 use super::human;
 use super::redact::{self, Shown};
 use crate::ids::{DcId, MsgId, SeqNo};
 use crate::mtproto::envelope::Side;
 use crate::tl::mtproto::RPC_RESULT_ID;
-use crate::trace::{ConnId, Event, Inner, Layer, Observer, Record, Verdict, Word};
+use crate::trace::{ConnId, Event, Inner, Layer, LayerSet, Observer, Record, Verdict, Word};
 use format::{Packet, Way};
 
 /// Connections that frames are put together for. Each waits with one frame at most; the one that has waited longest goes first.
@@ -174,12 +175,38 @@ impl<W: Write + Send> Observer for Pcapng<W> {
     fn record(&self, record: &Record) {
         let mut state = self.lock();
         let state = &mut *state;
-        state.assembler.record(&redact::record(record, state.shown), &mut state.packets);
+        state.assembler.put(&redact::record(record, state.shown), &mut state.packets);
         state.write();
+    }
+
+    fn wants(&self, layer: Layer) -> bool {
+        Assembler::LAYERS.contains(layer)
+    }
+}
+
+/// As a file that is written in the background.
+impl Format for Assembler {
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        out.extend(Self::head());
+    }
+
+    fn record(&mut self, record: &Record, out: &mut Vec<u8>) {
+        self.put(record, out);
+    }
+
+    fn lost(&mut self, at: Duration, count: u64, out: &mut Vec<u8>) {
+        self.put_lost(at, count, out);
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.finish(out);
     }
 }
 
 impl Assembler {
+    /// What it needs to hear of: everything but the calls that recordings are made of.
+    pub const LAYERS: LayerSet = LayerSet::ALL;
+
     /// Packets say that of bodies so much is `shown`, and in which direction they went by whose records they are.
     pub fn new(shown: Shown, side: Side) -> Self {
         Self { shown, side, lines: BTreeMap::new(), ends: HashMap::new() }
@@ -206,7 +233,7 @@ impl Assembler {
     }
 
     /// Appends a packet that says that records were lost.
-    pub fn lost(&mut self, at: Duration, count: u64, out: &mut Vec<u8>) {
+    pub fn put_lost(&mut self, at: Duration, count: u64, out: &mut Vec<u8>) {
         self.finish(out);
         let (subject, details) =
             ("records were lost".to_owned(), format!("{count}: they came faster than they could be written"));
@@ -216,7 +243,7 @@ impl Assembler {
     }
 
     /// Takes a record, and appends the packets that are complete by it.
-    pub fn record(&mut self, record: &Record, out: &mut Vec<u8>) {
+    pub fn put(&mut self, record: &Record, out: &mut Vec<u8>) {
         if self.lines.len() >= MAX_LINES && !self.lines.contains_key(&record.conn) {
             self.make_room(out);
         }

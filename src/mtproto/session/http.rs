@@ -5,14 +5,25 @@
 
 use bytes::BytesMut;
 
-use super::{HttpWait, Role, Session, core::Service, service, timer::Timer};
-use crate::{clock::Now, mtproto::msg_id::Origin};
+use super::{
+    HttpWait, Role, Session,
+    core::Service,
+    recording::{self, outcome},
+    service,
+    timer::Timer,
+};
+use crate::{clock::Now, mtproto::msg_id::Origin, trace::call::Call};
 
 impl Session {
     /// The body of the next HTTP request, if there is anything to send (client role); in place of
     /// [`poll_output`](Self::poll_output). With `listen`, there is one in any case: it asks for what the server has to say. `wait` rides
     /// along in the same container.
     pub fn poll_http_request(&mut self, now: Now, wait: &HttpWait, listen: bool) -> Option<BytesMut> {
+        let call = self.recorder.is_some().then(|| recording::poll_http_request(wait, listen));
+        self.recorded(now, call, |session| session.next_http_request(now, wait, listen), outcome::frame)
+    }
+
+    fn next_http_request(&mut self, now: Now, wait: &HttpWait, listen: bool) -> Option<BytesMut> {
         if !self.core.connected || matches!(self.role, Role::Server(_)) {
             return None;
         }
@@ -33,6 +44,11 @@ impl Session {
     /// The body of the answer to an HTTP request, whether or not there is anything to say (server role); in place of
     /// [`poll_output`](Self::poll_output). `None` without a connection.
     pub fn poll_http_response(&mut self, now: Now) -> Option<BytesMut> {
+        let call = self.recorder.is_some().then_some(Call::PollHttpResponse {});
+        self.recorded(now, call, |session| session.next_http_response(now), outcome::frame)
+    }
+
+    fn next_http_response(&mut self, now: Now) -> Option<BytesMut> {
         if !self.core.connected || matches!(self.role, Role::Client(_)) {
             return None;
         }
@@ -60,6 +76,7 @@ impl Session {
     /// What the client said about the answer to the request that came last (server role): once, and `None` if it said nothing, which
     /// means [`HttpWait::default`]. Of several in one container the last counts.
     pub fn take_http_wait(&mut self) -> Option<HttpWait> {
-        self.core.http_wait.take()
+        let call = self.recorder.is_some().then_some(Call::TakeHttpWait {});
+        self.recorded(self.core.now, call, |session| session.core.http_wait.take(), outcome::http_wait)
     }
 }

@@ -5,9 +5,10 @@
 //! * [`error`]: what it refuses, one variant for each rule.
 //! * [`salts`]: the server salts of a key.
 //! * `client`, `server`: the two roles.
-//! * `http`: what HTTP needs, where a server speaks only when it was asked.
+//! * `commands`: what the driver asks for. `http`: what HTTP needs, where a server speaks only when it was asked.
 //! * `inbound`: checks of received messages. `core`: frames to be sent. `service`: service messages on the wire. `acks`, `timer`: what
 //!   their names say. `sorted`: a map for keys that rise.
+//! * [`recording`]: calls written down, and played again.
 //!
 //! See "Mobile Protocol: Detailed Description", "Service Messages", "Service Messages about Messages", "Security Guidelines for Client
 //! Developers".
@@ -21,17 +22,18 @@ use zeroize::Zeroize;
 use crate::{
     clock::Now,
     crypto::AuthKey,
-    ids::{MsgId, SessionId},
+    ids::SessionId,
     mtproto::{
         envelope::{self, Opened, Side},
         msg_id::{Generator, SeenIds},
         time::ServerClock,
     },
-    trace::{self, Tracer},
+    trace::{self, Tracer, call::Call},
 };
 
 mod acks;
 mod client;
+mod commands;
 mod core;
 pub mod error;
 pub mod event;
@@ -39,6 +41,7 @@ mod footprint;
 mod http;
 mod inbound;
 pub mod params;
+pub mod recording;
 pub mod salts;
 mod server;
 pub(crate) mod service;
@@ -60,6 +63,7 @@ use self::{
     acks::Acks,
     client::Client,
     core::{Core, Events, Frame, Ledger},
+    recording::{Recorder, outcome},
     server::Server,
     timer::{Timer, TimerTable},
 };
@@ -111,6 +115,8 @@ pub struct Session {
     role: Role,
     /// The last frame asks for a quick acknowledgement.
     wants_quick_ack: bool,
+    /// Writes down each call, if somebody wants to play them again.
+    recorder: Option<Box<Recorder>>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "one for each session, and never moved")]
@@ -122,22 +128,48 @@ enum Role {
 impl Session {
     /// A client's session, on a connection that is open.
     pub fn client(params: ClientParams, now: Now) -> Self {
-        let ClientParams { auth_key, session_id, salts, time_offset, tracer, rng_seed, ping, limits } = params;
+        match Recorder::of(&params.tracer, false, &params.auth_key, params.session_id) {
+            Some(recorder) => {
+                let call = recording::begin_client(&params);
+                recorder.begin(now, call, |tracer| Self::begin_client(params, now, tracer))
+            }
+            None => {
+                let tracer = params.tracer.clone();
+                Self::begin_client(params, now, tracer)
+            }
+        }
+    }
+
+    fn begin_client(params: ClientParams, now: Now, tracer: Tracer) -> Self {
+        let ClientParams { auth_key, session_id, salts, time_offset, tracer: _, rng_seed, ping, limits } = params;
         let clock = ServerClock::new(now, time_offset);
         let mut core = new_core(auth_key, Side::Client, session_id, now, clock, salts, tracer, &rng_seed, limits);
         core.reported_offset = core.clock.offset(now);
         let mut client = Client::new(ping);
         client.connection_opened(&mut core, now);
-        Self { core, role: Role::Client(client), wants_quick_ack: false }
+        Self { core, role: Role::Client(client), wants_quick_ack: false, recorder: None }
     }
 
     /// A server's side of a session, on a connection that is open. The client's first message makes it say `new_session_created`.
     pub fn server(params: ServerParams, now: Now) -> Self {
-        let ServerParams { auth_key, session_id, salts, tracer, rng_seed, limits } = params;
+        match Recorder::of(&params.tracer, true, &params.auth_key, params.session_id) {
+            Some(recorder) => {
+                let call = recording::begin_server(&params);
+                recorder.begin(now, call, |tracer| Self::begin_server(params, now, tracer))
+            }
+            None => {
+                let tracer = params.tracer.clone();
+                Self::begin_server(params, now, tracer)
+            }
+        }
+    }
+
+    fn begin_server(params: ServerParams, now: Now, tracer: Tracer) -> Self {
+        let ServerParams { auth_key, session_id, salts, tracer: _, rng_seed, limits } = params;
         let clock = ServerClock::new(now, 0);
         let mut core = new_core(auth_key, Side::Server, session_id, now, clock, salts, tracer, &rng_seed, limits);
         let unique_id = core.rng.next_u64().cast_signed();
-        Self { core, role: Role::Server(Server::new(unique_id)), wants_quick_ack: false }
+        Self { core, role: Role::Server(Server::new(unique_id)), wants_quick_ack: false, recorder: None }
     }
 
     /// The session's identifier. It changes only by [`Event::SessionReset`].
@@ -225,7 +257,11 @@ impl Session {
 
     /// Replaces the tracer: each connection has its own number in the trace.
     pub fn set_tracer(&mut self, tracer: Tracer) {
-        self.core.tracer = tracer;
+        self.core.tracer = match self.recorder.take() {
+            // One that was not recorded from its beginning cannot be played.
+            Some(recorder) if tracer.wants(trace::Layer::Core) => self.recorder.insert(recorder).report_to(tracer),
+            _ => tracer,
+        };
     }
 
     /// Takes one encrypted message off the transport, decrypting it in place.
@@ -234,6 +270,11 @@ impl Session {
     ///
     /// What was refused, and why; see [`SessionError::reaction`] for what to do.
     pub fn handle_input(&mut self, now: Now, frame: BytesMut) -> Result<(), SessionError> {
+        let call = self.recorder.is_some().then(|| Call::Input { frame: Bytes::copy_from_slice(&frame) });
+        self.recorded(now, call, |session| session.open(now, frame), outcome::taken)
+    }
+
+    fn open(&mut self, now: Now, frame: BytesMut) -> Result<(), SessionError> {
         let writer = match self.core.side {
             Side::Client => Side::Server,
             Side::Server => Side::Client,
@@ -261,11 +302,17 @@ impl Session {
     ///
     /// As [`handle_input`](Self::handle_input).
     pub fn handle_opened(&mut self, now: Now, opened: Opened) -> Result<(), SessionError> {
-        self.receive(now, opened)
+        let call = self.recorder.is_some().then(|| recording::opened(&opened));
+        self.recorded(now, call, |session| session.receive(now, opened), outcome::taken)
     }
 
     /// Says that time has passed.
     pub fn handle_timeout(&mut self, now: Now) {
+        let call = self.recorder.is_some().then_some(Call::Timeout {});
+        self.recorded(now, call, |session| session.let_pass(now), outcome::done);
+    }
+
+    fn let_pass(&mut self, now: Now) {
         self.note_clocks(now);
         if self.core.timers.take_expired(Timer::Acks, now.mono) {
             self.core.acks_due = true;
@@ -287,11 +334,18 @@ impl Session {
 
     /// What happened since.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.core.events.pop()
+        // Nothing happens where there is none.
+        let call = (self.recorder.is_some() && self.core.events.len() > 0).then_some(Call::PollEvent {});
+        self.recorded(self.core.now, call, |session| session.core.events.pop(), outcome::event)
     }
 
     /// The next frame to write, if there is any.
     pub fn poll_output(&mut self, now: Now) -> Option<BytesMut> {
+        let call = self.recorder.is_some().then_some(Call::PollOutput {});
+        self.recorded(now, call, |session| session.next_frame(now), outcome::frame)
+    }
+
+    fn next_frame(&mut self, now: Now) -> Option<BytesMut> {
         if !self.core.connected {
             return None;
         }
@@ -317,10 +371,12 @@ impl Session {
     /// Takes a quick acknowledgement off the transport (client role): [`Event::QuickAck`] for each request in the frame that it is about.
     /// Returns whether it is known which that is. One that is not is no attack: it may be late.
     pub fn handle_quick_ack(&mut self, token: u32) -> bool {
-        match &mut self.role {
-            Role::Client(client) => client.handle_quick_ack(&mut self.core, token),
+        let call = self.recorder.is_some().then_some(Call::QuickAck { token });
+        let take = |session: &mut Self| match &mut session.role {
+            Role::Client(client) => client.handle_quick_ack(&mut session.core, token),
             Role::Server(_) => false,
-        }
+        };
+        self.recorded(self.core.now, call, take, outcome::answer)
     }
 
     /// Whether what there is to send waits a moment longer for what may come.
@@ -367,11 +423,17 @@ impl Session {
 
     /// Sends what acknowledgements are owed without waiting for company: before a connection is closed for good.
     pub fn flush_acks(&mut self) {
-        self.core.acks_due = true;
+        let call = self.recorder.is_some().then_some(Call::FlushAcks {});
+        self.recorded(self.core.now, call, |session| session.core.acks_due = true, outcome::done);
     }
 
     /// The connection has ended. Nothing is sent until the next one.
-    pub fn connection_lost(&mut self, _now: Now) {
+    pub fn connection_lost(&mut self, now: Now) {
+        let call = self.recorder.is_some().then_some(Call::ConnectionLost {});
+        self.recorded(now, call, Self::disconnect, outcome::done);
+    }
+
+    fn disconnect(&mut self) {
         self.core.connected = false;
         self.core.timers.stop_all();
         // What is about this connection only, or will be asked again.
@@ -383,8 +445,13 @@ impl Session {
 
     /// A connection is open, after another one or (needlessly) the first.
     pub fn connection_opened(&mut self, now: Now) {
+        let call = self.recorder.is_some().then_some(Call::ConnectionOpened {});
+        self.recorded(now, call, |session| session.connect(now), outcome::done);
+    }
+
+    fn connect(&mut self, now: Now) {
         if self.core.connected {
-            self.connection_lost(now);
+            self.disconnect();
         }
         self.core.connected = true;
         self.note_clocks(now);
@@ -397,195 +464,28 @@ impl Session {
             Role::Server(server) => server.connection_opened(&mut self.core, now),
         }
     }
-
-    /// Makes a request (client role). `body` is the serialized method, wrappers included.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse`]: too many are pending, or the body is none. The request then never was.
-    pub fn request(&mut self, now: Now, body: Bytes, options: RequestOptions) -> Result<RequestId, ApiMisuse> {
-        match &mut self.role {
-            Role::Client(client) => client.request(&mut self.core, now, body, options, &[]),
-            Role::Server(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
-    /// As [`request`](Self::request), but the server does it only after `after` (`invokeAfterMsg`, `invokeAfterMsgs`), requests made
-    /// before. It is an order, not a condition: when those have ended, however they ended, the request is free. If the server says that
-    /// it has waited in vain (`MSG_WAIT_FAILED`, `MSG_WAIT_TIMEOUT`), the request is sent again once they have ended; the caller does not
-    /// see that. Requests that have ended already are no obstacle.
-    ///
-    /// # Errors
-    ///
-    /// As [`request`](Self::request), and [`ApiMisuse::UnknownPredecessor`].
-    pub fn request_after(
-        &mut self,
-        now: Now,
-        body: Bytes,
-        options: RequestOptions,
-        after: &[RequestId],
-    ) -> Result<RequestId, ApiMisuse> {
-        match &mut self.role {
-            Role::Client(client) => client.request(&mut self.core, now, body, options, after),
-            Role::Server(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
-    /// Keeps a message identifier back (client role), for a request whose body has to contain the identifier of its own message, as
-    /// `auth.bindTempAuthKey` does. Use it soon, with [`request_reserved`](Self::request_reserved).
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::WrongRole`] in the server role.
-    pub fn reserve(&mut self, now: Now) -> Result<Reserved, ApiMisuse> {
-        match &mut self.role {
-            Role::Client(client) => Ok(client.reserve(&mut self.core, now)),
-            Role::Server(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
-    /// Makes a request with the identifier kept back for it. It is never packed. Where another request would be sent again under another
-    /// identifier (the salt was wrong, the clock was wrong), this one fails with [`Failure::IdentifierRefused`]: reserve another
-    /// identifier, make the body again, and ask again; by then the session knows salt and time.
-    ///
-    /// # Errors
-    ///
-    /// As [`request`](Self::request), and [`ApiMisuse::StaleReservation`].
-    pub fn request_reserved(
-        &mut self,
-        now: Now,
-        reserved: &Reserved,
-        body: Bytes,
-        options: RequestOptions,
-    ) -> Result<RequestId, ApiMisuse> {
-        match &mut self.role {
-            Role::Client(client) => client.request_reserved(&mut self.core, now, reserved, body, options),
-            Role::Server(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
-    /// Gives a request up (client role): it ends with [`Failure::Cancelled`], and the server is asked not to answer it
-    /// (`rpc_drop_answer`). Returns whether it was still pending.
-    pub fn cancel(&mut self, now: Now, id: RequestId) -> bool {
-        match &mut self.role {
-            Role::Client(client) => client.cancel(&mut self.core, now, id),
-            Role::Server(_) => false,
-        }
-    }
-
-    /// Asks the server to forget another session of this key (client role). Ends with [`Event::SessionDestroyed`].
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::WrongRole`] in the server role.
-    pub fn destroy_session(&mut self, session_id: SessionId) -> Result<(), ApiMisuse> {
-        match &mut self.role {
-            Role::Client(client) => {
-                client.destroy_session(&mut self.core, session_id);
-                Ok(())
-            }
-            Role::Server(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
-    /// Asks the server to forget the key itself, with all its sessions (client role): the end of a login that is not to be used again.
-    /// Ends with [`Event::AuthKeyDestroyed`]; if that got lost, the server knows the key no more on the next connection.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::WrongRole`] in the server role.
-    pub fn destroy_auth_key(&mut self) -> Result<(), ApiMisuse> {
-        match &mut self.role {
-            Role::Client(client) => {
-                client.destroy_auth_key(&mut self.core);
-                Ok(())
-            }
-            Role::Server(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
-    /// Answers a request (server role) with a serialized result. With `compress` it is gzipped if that makes it shorter; not for file
-    /// parts. The answer is kept until the client acknowledges it.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse`]: no such request is waiting, or the result is none.
-    pub fn respond(&mut self, now: Now, req: MsgId, result: Bytes, compress: bool) -> Result<(), ApiMisuse> {
-        match &mut self.role {
-            Role::Server(server) => server.respond(&mut self.core, now, req, result, compress),
-            Role::Client(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
-    /// Answers a request with an error (server role).
-    ///
-    /// # Errors
-    ///
-    /// As [`respond`](Self::respond).
-    pub fn respond_error(&mut self, now: Now, req: MsgId, code: i32, message: &str) -> Result<(), ApiMisuse> {
-        self.respond(now, req, service::rpc_error(code, message), false)
-    }
-
-    /// Sends something that no request asked for (server role): a serialized `Updates`. It is kept until the client acknowledges it, as
-    /// [`Event::Acknowledged`] with the identifier returned.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::Backlog`] when the client has not acknowledged for too long; [`ApiMisuse`] for a body that is none.
-    pub fn push(&mut self, now: Now, body: Bytes) -> Result<MsgId, ApiMisuse> {
-        match &mut self.role {
-            Role::Server(server) => server.push(&mut self.core, now, body),
-            Role::Client(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
-    /// Answers [`Event::DestroySession`] (server role).
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::WrongRole`] in the client role.
-    pub fn session_destroyed(&mut self, session_id: SessionId, existed: bool) -> Result<(), ApiMisuse> {
-        match &mut self.role {
-            Role::Server(server) => {
-                server.session_destroyed(&mut self.core, session_id, existed);
-                Ok(())
-            }
-            Role::Client(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
-    /// Answers [`Event::DestroyAuthKey`] (server role). Write the answer before forgetting the key.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::WrongRole`] in the client role.
-    pub fn auth_key_destroyed(&mut self, msg_id: MsgId, outcome: KeyDestruction) -> Result<(), ApiMisuse> {
-        match &mut self.role {
-            Role::Server(server) => {
-                server.auth_key_destroyed(&mut self.core, msg_id, outcome);
-                Ok(())
-            }
-            Role::Client(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
-
-    /// Replaces the salts (server role): those of the key have been extended.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::WrongRole`] in the client role.
-    pub fn set_salts(&mut self, salts: Vec<FutureSalt>) -> Result<(), ApiMisuse> {
-        match &mut self.role {
-            Role::Server(server) => {
-                server.set_salts(&mut self.core, salts);
-                Ok(())
-            }
-            Role::Client(_) => Err(ApiMisuse::WrongRole),
-        }
-    }
 }
 
 impl Session {
+    /// Runs a call, and writes it down if it is to be. Before as well as after: the call may not return.
+    fn recorded<T>(
+        &mut self,
+        now: Now,
+        call: Option<Call>,
+        run: impl FnOnce(&mut Self) -> T,
+        told: impl FnOnce(&T) -> String,
+    ) -> T {
+        let Some(call) = call else { return run(self) };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.enter(now, call);
+        }
+        let result = run(self);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.leave(now, told(&result));
+        }
+        result
+    }
+
     /// Looks whether the machine's clocks have parted. A server's time is its machine's, whatever that does.
     fn note_clocks(&mut self, now: Now) {
         self.core.now = now;

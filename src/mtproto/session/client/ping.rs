@@ -173,7 +173,7 @@ impl Client {
         core.timers.stop(Timer::PingTimeout);
         let rtt = now.mono.saturating_sub(sent);
         self.ping.rtt.observe(rtt);
-        core.tracer.emit(now, || trace::Event::Pong { ping_id, rtt });
+        core.tracer.emit(now, || trace::Event::Pong { ping_id, rtt: trace::micros(rtt) });
         // It was written within this round trip: the only message of which we know when.
         if core.clock.correct(now, unix, rtt) {
             core.report_offset(now);

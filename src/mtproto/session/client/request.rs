@@ -362,7 +362,7 @@ impl Client {
         core.tracer.emit(now, || trace::Event::RpcResult {
             msg_id: req,
             method: request.method,
-            latency: now.mono.saturating_sub(request.created),
+            latency: trace::micros(now.mono.saturating_sub(request.created)),
             len: result.as_ref().map_or(0, Bytes::len),
             packed,
             sends: request.times_ever,

@@ -11,6 +11,7 @@ mod pressure;
 mod quick_acks;
 mod rare_checks;
 mod reconnect;
+mod recording;
 mod recovery;
 mod server_checks;
 mod server_service;

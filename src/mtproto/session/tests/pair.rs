@@ -79,6 +79,7 @@ impl Pair {
         params.limits = limits;
         change(&mut params);
         let mut server = ServerParams::new(key(), SessionId(77), salts.list().to_vec(), seed_of(&mut rng));
+        server.tracer = params.tracer.clone();
         server.limits = Limits { ack_delay: Limits::server().ack_delay, coalesce: Limits::server().coalesce, ..limits };
         Self {
             seed,
