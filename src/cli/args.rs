@@ -74,7 +74,7 @@ pub(crate) enum Command {
     /// Look at the data centres: reachability, round trips, the key exchange step by step, their configuration
     #[command(subcommand)]
     Dc(dc::DcCommand),
-    /// Look into what --trace-file wrote: print it, or play a recording again
+    /// Look into what --trace-file wrote, or into a capture of the wire: print it, open it, play it again, make a page of it
     #[command(subcommand)]
     Trace(trace_command::TraceCommand),
     /// Print a completion script for your shell
@@ -190,8 +190,8 @@ pub(crate) struct GlobalArgs {
     )]
     pub(crate) trace: Option<LayerSet>,
 
-    /// Write the trace to FILE instead of stderr (readable by you alone): one JSON object a line if its name ends in .jsonl, otherwise the
-    /// lines that --trace prints. No key, phone number, code or text is in it unless --trace-secrets is given
+    /// Write the trace to FILE instead of stderr (readable by you alone): one JSON object a line if its name ends in .jsonl, packets for
+    /// Wireshark if in .pcapng (of all layers; see `tdl trace dissector`), otherwise the lines that --trace prints. No key, phone number, code or text is in it unless --trace-secrets is given
     #[arg(long, global = true, env = "TDL_TRACE_FILE", value_name = "FILE")]
     pub(crate) trace_file: Option<PathBuf>,
 
@@ -207,6 +207,11 @@ pub(crate) struct GlobalArgs {
         default_missing_value = "all"
     )]
     pub(crate) trace_secrets: Option<Secrets>,
+
+    /// Write the auth keys in use to FILE, so that `tdl trace decode` can open a capture of the traffic. Dangerous: whoever has that file
+    /// can read the traffic and use the account. With `trace decode`: the file to read
+    #[arg(long, global = true, env = "TDL_KEYLOG", value_name = "FILE", hide_short_help = true)]
+    pub(crate) keylog: Option<PathBuf>,
 
     /// Print JSON on stdout: one document, or one object a line where the command streams
     #[arg(long, global = true, env = "TDL_JSON", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]

@@ -15,6 +15,7 @@ use tdl::{
         Bridge, Config, Entrance, Notice, StartError,
         rules::{RuleError, RuleSet},
     },
+    mtproto::envelope::Side,
 };
 use tokio::sync::broadcast::error::RecvError;
 
@@ -22,8 +23,8 @@ use super::{
     context::{self, Context},
     duration,
     exit::{CliError, ExitCode, chain},
+    keylog,
     settings::Cluster,
-    trace,
 };
 
 /// The arguments of `tdl bridge`.
@@ -91,7 +92,9 @@ pub(crate) async fn run(context: &Context, args: BridgeArgs) -> Result<ExitCode,
     config.rules = rules.rules;
     (config.carrier, config.transport) = context::transport_options(context.settings.transport);
     config.reconnect_timeout = args.patience;
-    config.tracer = trace::tracer(&context.settings, &context.output)?;
+    // Of both sides; most of it is what the client says.
+    config.tracer = context.tracer(Side::Server)?;
+    config.key_log = keylog::logger(&context.settings, &context.output)?;
     let (seed, count) = (config.seed, config.rules.len());
     context.interrupt.take_over();
     let bridge = Bridge::start(config).await.map_err(refused)?;

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tdl::{
     client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust},
     ids::DcId,
+    mtproto::envelope::Side,
     store::{Error as StoreError, Home, Namespace},
     tl::layers::bundled,
     trace::Tracer,
@@ -20,6 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::{
     args::TransportKind,
     exit::CliError,
+    keylog,
     output::Output,
     settings::{Cluster, Settings},
     signals::Interrupt,
@@ -60,9 +62,9 @@ impl Context {
         Self { settings, output, interrupt, home, tracing: Tracing::default() }
     }
 
-    /// The trace that the flags ask for.
-    pub(crate) fn tracer(&self) -> Result<Tracer, CliError> {
-        self.tracing.tracer(&self.settings, &self.output)
+    /// The trace that the flags ask for; `side` says whose it is.
+    pub(crate) fn tracer(&self, side: Side) -> Result<Tracer, CliError> {
+        self.tracing.tracer(&self.settings, &self.output, side)
     }
 
     /// The command has ended: what is left of the trace is written.
@@ -124,7 +126,8 @@ impl Context {
         if let Some(proxy) = &config.proxy {
             self.output.detail(&format!("going through {proxy}"));
         }
-        let tracer = self.tracer()?;
+        let tracer = self.tracer(Side::Client)?;
+        config.key_log = keylog::logger(&self.settings, &self.output)?;
         let store: Arc<dyn Persistence> = namespace.clone();
         let client = Client::connect(config, store, tracer).await?;
         self.show_notices(&client);
@@ -167,8 +170,9 @@ impl Context {
         self.forgetful(config).await
     }
 
-    async fn forgetful(&self, config: ClientConfig) -> Result<Client, CliError> {
-        let tracer = trace::tracer(&self.settings, &self.output)?;
+    async fn forgetful(&self, mut config: ClientConfig) -> Result<Client, CliError> {
+        let tracer = self.tracer(Side::Client)?;
+        config.key_log = keylog::logger(&self.settings, &self.output)?;
         let client = Client::connect(config, Arc::new(MemoryPersistence::new()), tracer).await?;
         self.show_notices(&client);
         Ok(client)

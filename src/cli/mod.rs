@@ -16,6 +16,8 @@
 //! | `transfers` | what `up` and `dl` have in common |
 //! | `trace` | where `--trace` goes; `trace_command` is `tdl trace` |
 //! | `update_lines` | updates as lines, for people and for programs |
+//! | `decode` | `tdl trace decode`: captures of the wire |
+//! | `keylog` | where `--keylog` goes |
 //! | the others | one command each |
 
 mod args;
@@ -24,12 +26,14 @@ mod chat;
 mod completion;
 mod context;
 mod dc;
+mod decode;
 mod demo;
 mod dl;
 mod duration;
 mod exit;
 mod expr;
 mod failure;
+mod keylog;
 mod login;
 mod logout;
 mod ns;

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tdl::sandbox::layers::OWN_LAYER;
-use tdl::sandbox::{Cluster, Config};
-use tdl::tl::layers;
+use tdl::{
+    mtproto::envelope::Side,
+    sandbox::{Cluster, Config, layers::OWN_LAYER},
+    tl::layers,
+};
 
 use super::{
     context::Context,
     exit::{CliError, ExitCode, chain},
+    keylog,
 };
 
 /// The commands under `tdl sandbox`.
@@ -21,6 +24,8 @@ pub(crate) enum SandboxCommand {
 Examples:
   tdl sandbox up --dir box                stop it with Ctrl-C; started again, it has everything it had
   tdl sandbox up --dir box --dcs 5 --port-base 9000
+  tdl sandbox up --dir box --keylog keys.log
+                                          so that captures of its clients' traffic can be opened: `tdl trace decode`
   tdl --sandbox box login --phone 9996621234 --code 22222 --first-name Ada
                                           in another terminal
 
@@ -55,7 +60,8 @@ async fn up(context: &Context, args: UpArgs) -> Result<ExitCode, CliError> {
     let mut config = Config::new(&args.dir);
     config.dcs = args.dcs;
     config.port_base = args.port_base;
-    config.tracer.0 = context.tracer()?;
+    config.tracer.0 = context.tracer(Side::Server)?;
+    config.key_log = keylog::logger(&context.settings, &context.output)?;
     context.interrupt.take_over();
     let cluster = Cluster::start(config).await.map_err(|e| {
         CliError::failed(format!("the cluster cannot start: {}", chain(&e)))

@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) trace: Option<LayerSet>,
     pub(crate) trace_file: Option<PathBuf>,
     pub(crate) trace_secrets: Shown,
+    /// Not in the file: what gives keys away has to be asked for each time.
+    pub(crate) keylog: Option<PathBuf>,
     pub(crate) json: bool,
     pub(crate) progress: ProgressMode,
     pub(crate) quiet: bool,
@@ -242,6 +244,7 @@ impl Settings {
             trace,
             trace_file: args.trace_file.or(from_file!(trace_file)),
             trace_secrets: secrets.shown(),
+            keylog: args.keylog,
             json: args.json || from_file!(json).unwrap_or(false),
             progress,
             // Asking for one on the command line undoes the other in the file.

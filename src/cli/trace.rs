@@ -7,7 +7,8 @@ use std::{
 };
 
 use tdl::{
-    debug::{Background, Human, Plan, Shown, Style, WhenFull, background::Jsonl, jsonl::Header},
+    debug::{Background, Human, Plan, Shown, Style, WhenFull, background::Jsonl, jsonl::Header, pcapng::Assembler},
+    mtproto::envelope::Side,
     trace::{Layer, LayerSet, Tracer},
 };
 
@@ -36,15 +37,17 @@ enum FileFormat {
     Lines,
     /// One JSON object a line.
     Jsonl,
+    /// Packets for Wireshark.
+    Pcapng,
 }
 
 impl Tracing {
-    /// The tracer that the flags ask for. `--trace-file` alone traces the default layers.
-    pub(crate) fn tracer(&self, settings: &Settings, output: &Output) -> Result<Tracer, CliError> {
+    /// The tracer that the flags ask for. `--trace-file` alone traces the default layers. `side` says whose trace it is.
+    pub(crate) fn tracer(&self, settings: &Settings, output: &Output, side: Side) -> Result<Tracer, CliError> {
         if let Some(made) = self.made.get() {
             return Ok(made.tracer.clone());
         }
-        let made = make(settings, output)?;
+        let made = make(settings, output, side)?;
         Ok(self.made.get_or_init(|| made).tracer.clone())
     }
 
@@ -60,7 +63,7 @@ impl Tracing {
     }
 }
 
-fn make(settings: &Settings, output: &Output) -> Result<Made, CliError> {
+fn make(settings: &Settings, output: &Output, side: Side) -> Result<Made, CliError> {
     let layers = match (settings.trace, &settings.trace_file) {
         (None, None) => return Ok(Made { tracer: Tracer::off(), file: None }),
         (layers, _) => layers.unwrap_or_default(),
@@ -88,6 +91,11 @@ fn make(settings: &Settings, output: &Output) -> Result<Made, CliError> {
             let header = Header::new(super::context::wall_clock(), layers, shown);
             Background::spawn(file, Jsonl { header }, Plan { layers, shown, when_full }).map_err(wrong)?
         }
+        FileFormat::Pcapng => {
+            // A packet is put together from records of nearly all layers.
+            let plan = Plan { layers: Assembler::LAYERS, shown, when_full: WhenFull::Drop };
+            Background::spawn(file, Assembler::new(shown, side), plan).map_err(wrong)?
+        }
     };
     Ok(Made { tracer: Tracer::new(sink.clone()), file: Some(sink) })
 }
@@ -97,8 +105,9 @@ fn format_of(path: &Path) -> Result<FileFormat, CliError> {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
     match extension.as_str() {
         "jsonl" | "json" => Ok(FileFormat::Jsonl),
-        "pcapng" | "pcap" => Err(CliError::usage(format!("--trace-file cannot write .{extension} in this version"))
-            .advise("give a name that ends in .jsonl for JSON lines, or in .log for the lines that --trace prints")),
+        "pcapng" => Ok(FileFormat::Pcapng),
+        "pcap" => Err(CliError::usage("--trace-file cannot write .pcap".to_owned())
+            .advise("give a name that ends in .pcapng: Wireshark opens it, with the script of `tdl trace dissector`")),
         _ => Ok(FileFormat::Lines),
     }
 }
@@ -132,13 +141,14 @@ mod tests {
             ("t.jsonl", FileFormat::Jsonl),
             ("T.JSONL", FileFormat::Jsonl),
             ("t.json", FileFormat::Jsonl),
+            ("t.pcapng", FileFormat::Pcapng),
             ("t.log", FileFormat::Lines),
             ("t", FileFormat::Lines),
             (".jsonl", FileFormat::Lines),
         ] {
             assert_eq!(format_of(Path::new(name)).expect("known"), expected, "{name}");
         }
-        assert!(format_of(Path::new("t.pcapng")).is_err());
+        assert!(format_of(Path::new("t.pcap")).is_err());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use tdl::{
 
 use super::{
     context::Context,
+    decode,
     exit::{CliError, ExitCode},
     output::{columns_of_stdout, stdout_colour},
 };
@@ -59,6 +60,30 @@ Examples:
 The page is a single file for a browser. It holds everything that it shows and loads nothing from anywhere, so it can be kept and
 sent. Secrets in the file are hidden unless --trace-secrets is given.")]
     Report(ReportArgs),
+    /// Open the encrypted traffic in a capture of the wire, and say what was said
+    #[command(after_help = "\
+Examples:
+  tcpdump -i lo -s 0 -w wire.pcap tcp     in one terminal, while the client runs with --keylog keys.log
+  tdl trace decode wire.pcap --keylog keys.log
+  tdl trace decode wire.pcap --keylog keys.log --trace=all
+  tdl trace decode wire.pcap --keylog keys.log --out wire.pcapng
+                                          for Wireshark; see `tdl trace dissector`
+  tdl trace decode - --keylog keys.log --port 443 --json
+                                          reads the capture from a pipe, prints JSON lines
+
+Keys come from the client that was captured (`tdl --keylog FILE …`) or from the server (`tdl sandbox up --keylog FILE`); docs/capture.md
+describes the file, for keys from elsewhere. All transports are opened; what goes to an MTProxy needs --proxy-secret. Exit code 3: some of
+it could not be decoded, and is listed; 1: nothing could.")]
+    Decode(decode::DecodeArgs),
+    /// Print the script with which Wireshark shows what we write as pcapng
+    #[command(after_help = "\
+Examples:
+  tdl trace dissector -o tdl.lua
+  wireshark -X lua_script:tdl.lua wire.pcapng
+  tshark -X lua_script:tdl.lua -r wire.pcapng -Y 'mtproto.rpc.latency > 0.5'
+
+Wireshark also loads it from the folder that Help → About → Folders calls Personal Lua Plugins.")]
+    Dissector(decode::DissectorArgs),
 }
 
 /// The arguments of `tdl trace show`.
@@ -110,6 +135,8 @@ pub(crate) fn run(context: &Context, command: &TraceCommand) -> Result<ExitCode,
         TraceCommand::Show(args) => show(context, args),
         TraceCommand::Replay(args) => replay(context, args),
         TraceCommand::Report(args) => report(context, args),
+        TraceCommand::Decode(args) => decode::run(context, args),
+        TraceCommand::Dissector(args) => decode::print_dissector(context, args),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::crypto::keylog::KeyLogger;
 use crate::ids::DcId;
 use crate::net::PfsPolicy;
 use crate::transport;
@@ -57,6 +58,8 @@ pub struct ClientConfig {
     /// Forward secrecy: traffic is encrypted with temporary keys, which are bound to the permanent one and renewed as they end; the
     /// permanent key itself encrypts nothing. `None`: the permanent key encrypts everything. Default: on, with keys for a day.
     pub pfs: Option<PfsPolicy>,
+    /// Who is told of every key that is used, if anybody is to be. Default: nobody.
+    pub key_log: KeyLogger,
     /// The seed of all random bytes. Only for tests: `None` takes one from the system.
     pub seed: Option<[u8; 32]>,
 }
@@ -84,6 +87,7 @@ impl ClientConfig {
             max_in_flight: 256,
             transfer_connections: 4,
             pfs: Some(PfsPolicy::default()),
+            key_log: KeyLogger::off(),
             seed: None,
         }
     }
@@ -99,6 +103,7 @@ impl fmt::Debug for ClientConfig {
             .field("proxy", &self.proxy.as_ref().map(ToString::to_string))
             .field("updates", &self.updates)
             .field("pfs", &self.pfs)
+            .field("key_log", &self.key_log)
             .finish_non_exhaustive()
     }
 }

@@ -357,6 +357,7 @@ impl Inner {
             request_timeout: self.config.request_timeout,
             max_in_flight: self.config.max_in_flight,
             pfs: None,
+            key_log: self.config.key_log.clone(),
             seed,
         }
     }

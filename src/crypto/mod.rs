@@ -7,6 +7,7 @@
 //! | [`hash`] | SHA-1 and SHA-256 over parts |
 //! | [`hmac`] | HMAC-SHA-256, for the digests of fake TLS |
 //! | [`kdf`] | message keys and AES keys of MTProto 2.0 and 1.0, and of the key exchange |
+//! | [`keylog`] | who is told of auth keys, if anybody asked to be |
 //! | [`rsa`] | the server's keys: PEM, fingerprints, `RSA_PAD` in both directions |
 //! | [`dh`] | Diffie–Hellman over a checked group |
 //! | [`pq`] | the factorisation that the key exchange asks of a client |
@@ -27,6 +28,7 @@ pub mod dh;
 pub mod hash;
 pub mod hmac;
 pub mod kdf;
+pub mod keylog;
 pub mod pq;
 pub mod rsa;
 

@@ -34,6 +34,10 @@ pub trait Format: Send + 'static {
     fn record(&mut self, record: &Record, out: &mut Vec<u8>);
     /// That so many records were dropped, at a time.
     fn lost(&mut self, at: Duration, count: u64, out: &mut Vec<u8>);
+    /// What is left when nothing more will come.
+    fn end(&mut self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
 }
 
 /// Lines of JSON.
@@ -268,6 +272,10 @@ fn write(shared: &Shared, mut out: impl Write, mut format: impl Format, shown: S
         }
         text.clear();
         if closed && shared.lock().records.is_empty() {
+            format.end(&mut text);
+            if summary.error.is_none() {
+                summary.error = out.write_all(&text).and_then(|()| out.flush()).err();
+            }
             return summary;
         }
         let mut queue = shared.lock();

@@ -176,6 +176,12 @@ impl Mark {
     }
 }
 
+/// What an event says in words, without its mark: the subject, and the details.
+pub(super) fn words(event: &Event) -> (String, String) {
+    let Told { subject, details, .. } = tell(event);
+    (clean(&subject), clean(&details))
+}
+
 /// The id of `msgs_ack`, the one constructor whose messages are as quiet as the events about them.
 const MSGS_ACK: u32 = 0x62d6_b459;
 

@@ -4,9 +4,11 @@
 //! * [`handshake`]: one key exchange, value by value and check by check, with its times.
 //! * [`human`]: one aligned line an event, for people.
 //! * [`jsonl`]: one JSON object an event, for programs; and back.
-//! * [`background`]: either of them on a thread of its own, into a file.
+//! * [`pcapng`]: packets, for Wireshark.
+//! * [`background`]: any of them on a thread of its own, into a file.
 //! * [`redact`]: what of it may be shown. [`body`]: the bodies of messages as trees.
 //! * [`report`]: a recording as one page.
+//! * [`keylog`]: the file with which a capture of the traffic can be opened. `capture`: opening it.
 //! * [`units`]: how spans, sizes and times are written in it.
 //! * [`collect`]: keeps them, for tests (it lives with the trace, so that the core's tests can use it without this floor).
 //! * [`replay`]: recordings, played again.
@@ -17,11 +19,15 @@ pub mod background;
 pub mod body;
 #[cfg(feature = "bridge")]
 pub mod bridge;
+#[cfg(feature = "capture")]
+pub mod capture;
 pub mod handshake;
 pub mod hex;
 pub mod human;
 mod json;
 pub mod jsonl;
+pub mod keylog;
+pub mod pcapng;
 pub mod redact;
 pub mod replay;
 pub mod report;
@@ -32,6 +38,8 @@ use std::sync::Arc;
 pub use crate::trace::collect;
 pub use background::{Background, Plan, WhenFull};
 pub use human::{Human, Style};
+pub use keylog::KeylogFile;
+pub use pcapng::Pcapng;
 pub use redact::Shown;
 
 use crate::trace::{Layer, Observer, Record};

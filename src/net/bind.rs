@@ -7,6 +7,7 @@ use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::crypto::keylog::KeyLogger;
 use crate::crypto::rsa::PublicKey;
 use crate::ids::{DcId, SessionId};
 use crate::mtproto::binding::{self, Binding};
@@ -40,11 +41,13 @@ pub(super) struct Order {
     /// The key to bind it to.
     pub(super) perm: KeyMaterial,
     pub(super) rsa_keys: Arc<[PublicKey]>,
+    pub(super) dc: DcId,
     pub(super) wire_dc: DcId,
     /// For how many seconds.
     pub(super) expires_in: i32,
     pub(super) clock: Clock,
     pub(super) tracer: Tracer,
+    pub(super) key_log: KeyLogger,
 }
 
 /// Why there is no temporary key.
@@ -77,6 +80,8 @@ pub(super) async fn make(io: &mut Wire, order: &Order, rng: &mut StdRng) -> Resu
     };
     let established = exchange(io, &config, order.clock, rng).await?;
     let material = material(&established, order);
+    // The binding itself is the first thing under it.
+    order.key_log.key(&material.auth_key, order.dc, Some(material.expires_at));
     let mut seed = [0; 32];
     rng.fill_bytes(&mut seed);
     let params = ClientParams {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::crypto::keylog::KeyLogger;
 use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
 use crate::trace::Tracer;
@@ -57,6 +58,8 @@ pub struct LinkConfig {
     pub max_in_flight: usize,
     /// Forward secrecy: the traffic is encrypted with a temporary key. `None`: with the permanent one.
     pub pfs: Option<Pfs>,
+    /// Who is told of every key before it is used.
+    pub key_log: KeyLogger,
     /// The seed of all random bytes of this connection.
     pub seed: [u8; 32],
 }

@@ -17,6 +17,7 @@ use super::server::work::Services;
 use super::server::{self, Port, Shared};
 use super::services::{DcInfo, Settings};
 use super::state::{self, State};
+use crate::crypto::keylog::KeyLogger;
 use crate::ids::DcId;
 use crate::tl::api::LAYER;
 use crate::trace::Tracer;
@@ -46,6 +47,8 @@ pub struct Config {
     pub policy: Arc<dyn Policy>,
     /// Who hears what happens in the protocol.
     pub tracer: ClusterTracer,
+    /// Who is told of every key that is made or used, if anybody is to be.
+    pub key_log: KeyLogger,
 }
 
 /// A tracer, in a form that can be printed.
@@ -69,6 +72,7 @@ impl Config {
             file_reference_lifetime: 86_400,
             policy: Arc::new(Open),
             tracer: ClusterTracer::default(),
+            key_log: KeyLogger::off(),
         }
     }
 }
@@ -201,6 +205,7 @@ impl Cluster {
             Services { settings, policy: config.policy },
             Arc::new([key]),
             config.tracer.0,
+            config.key_log,
             alive_sender,
         ));
         let (stop, stopped) = watch::channel(false);

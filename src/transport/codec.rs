@@ -9,6 +9,7 @@ use super::error::{Error, TransportError};
 use super::obfuscation::{self, Streams};
 use super::{Kind, MAX_FRAME, Options, abridged, full, intermediate};
 use crate::check::{Check, broken};
+use crate::crypto::aes::Ctr;
 use crate::ids::DcId;
 
 /// What came in.
@@ -41,7 +42,9 @@ pub struct Codec {
     role: Role,
     /// Bytes that go in front of the first frame.
     init: Vec<u8>,
-    streams: Option<Streams>,
+    /// The key streams of an obfuscated connection.
+    outgoing: Option<Ctr>,
+    incoming: Option<Ctr>,
     /// Bytes at the front of the input that are deciphered already.
     deciphered: usize,
     /// Frame numbers of the full transport.
@@ -78,13 +81,13 @@ impl Codec {
     ///
     /// A DC that does not fit the initial bytes makes every later call fail with [`Error::DcOutOfRange`].
     pub fn client(options: &Options, rng: &mut dyn Rng) -> Self {
-        let mut codec = Self::new(options.kind, Role::Client, None);
+        let mut codec = Self::new(options.kind, Role::Client);
         codec.dc = options.dc;
         if options.obfuscated {
             match obfuscation::start(options.kind, options.dc, None, rng) {
-                Ok((init, streams)) => {
+                Ok((init, Streams { outgoing, incoming })) => {
                     codec.init = init.to_vec();
-                    codec.streams = Some(streams);
+                    (codec.outgoing, codec.incoming) = (Some(outgoing), Some(incoming));
                 }
                 Err(error) => codec.failed = Some(error),
             }
@@ -96,23 +99,39 @@ impl Codec {
 
     /// The server's end of a plain stream.
     pub(super) fn server(kind: Kind) -> Self {
-        Self::new(kind, Role::Server, None)
+        Self::new(kind, Role::Server)
     }
 
     /// The server's end of an obfuscated stream. `deciphered` bytes at the front of the input are deciphered already.
     pub(super) fn obfuscated_server(kind: Kind, dc: DcId, streams: Streams, deciphered: usize) -> Self {
-        let mut codec = Self::new(kind, Role::Server, Some(streams));
+        let mut codec = Self::new(kind, Role::Server);
+        let Streams { outgoing, incoming } = streams;
+        (codec.outgoing, codec.incoming) = (Some(outgoing), Some(incoming));
         codec.dc = dc;
         codec.deciphered = deciphered;
         codec
     }
 
-    fn new(kind: Kind, role: Role, streams: Option<Streams>) -> Self {
+    /// A reader of what the ends of a plain stream wrote from some frame on, for somebody who looks on: `reader` is the end that it was
+    /// written for, `seq` the number of the first frame, which only the full transport counts.
+    pub(super) fn midway(kind: Kind, reader: Role, seq: u32) -> Self {
+        Self { seq_in: seq, ..Self::new(kind, reader) }
+    }
+
+    /// Two readers in place of a server's end that has written nothing, for somebody who looks on: of what the client wrote, and of what
+    /// the server wrote. Neither can write.
+    pub(super) fn into_readers(mut self) -> (Self, Self) {
+        let of_server = Self { incoming: self.outgoing.take(), dc: self.dc, ..Self::new(self.kind, Role::Client) };
+        (self, of_server)
+    }
+
+    fn new(kind: Kind, role: Role) -> Self {
         Self {
             kind,
             role,
             init: Vec::new(),
-            streams,
+            outgoing: None,
+            incoming: None,
             deciphered: 0,
             seq_out: 0,
             seq_in: 0,
@@ -132,7 +151,7 @@ impl Codec {
     /// Which transport this is. In the server's end of an obfuscated one, `dc` is what the client's initial bytes hold in its place;
     /// a client that names no DC leaves it random.
     pub fn options(&self) -> Options {
-        Options { kind: self.kind, obfuscated: self.streams.is_some(), dc: self.dc }
+        Options { kind: self.kind, obfuscated: self.incoming.is_some(), dc: self.dc }
     }
 
     /// Appends one frame with `payload` to `out`, in front of a client's first one the initial bytes.
@@ -226,8 +245,8 @@ impl Codec {
     }
 
     fn encipher(&mut self, out: &mut BytesMut, start: usize) {
-        if let Some(streams) = &mut self.streams {
-            streams.outgoing.apply(&mut out[start..]);
+        if let Some(stream) = &mut self.outgoing {
+            stream.apply(&mut out[start..]);
         }
     }
 
@@ -303,10 +322,10 @@ impl Codec {
 
     /// Deciphers what is new in `input`, in place.
     fn decipher(&mut self, input: &mut BytesMut) -> Result<(), Error> {
-        let Some(streams) = &mut self.streams else { return Ok(()) };
+        let Some(stream) = &mut self.incoming else { return Ok(()) };
         let (deciphered, left) = (self.deciphered, input.len());
         let fresh = input.get_mut(deciphered..).ok_or(Error::InputTaken { deciphered, left })?;
-        streams.incoming.apply(fresh);
+        stream.apply(fresh);
         self.deciphered = left;
         Ok(())
     }

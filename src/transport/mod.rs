@@ -21,6 +21,7 @@
 //! * `obfuscation`: the initial 64 bytes and the two key streams.
 //! * [`http`]: requests and answers as envelopes. [`websocket`]: messages around an obfuscated stream. [`carrier`]: which of them.
 //! * [`mtproxy`]: what a proxy's secret says. `obfuscated`: the stream that it wants, below the envelopes. [`fake_tls`]: the disguise that some of them demand.
+//! * [`tap`]: [`Tap`], both directions of a connection, for somebody who looks on.
 //! * [`proxy`]: which proxy is meant, from a URL. [`socks5`], [`http_connect`]: how a client gets past two kinds of them.
 //! * [`error`]: [`Error`], one variant for each rule, and [`TransportError`], what a server may answer in place of a payload.
 
@@ -39,6 +40,7 @@ mod obfuscated;
 mod obfuscation;
 pub mod proxy;
 pub mod socks5;
+pub mod tap;
 #[cfg(test)]
 mod tests;
 pub mod websocket;
@@ -54,6 +56,7 @@ pub use detect::Detector;
 pub use error::{Error, TransportError};
 pub use obfuscated::Obfuscated;
 pub use proxy::{Host, Proxy, Target};
+pub use tap::Tap;
 
 /// The longest payload that either end accepts, in bytes. Checked before anything is allocated for it. TDLib has the same limit.
 pub const MAX_FRAME: usize = 16 << 20;

@@ -1,8 +1,8 @@
 """Telethon against the local cluster.
 
     telethon_client.py CLUSTER_JSON keys DC          a key exchange and a call on each of its transports
-    telethon_client.py CLUSTER_JSON account PHONE SIZE DIRECTORY
-                                                     sign-up, a message, a file of SIZE bytes up and down again
+    telethon_client.py CLUSTER_JSON account PHONE SIZE DIRECTORY [TRANSPORT]
+                                                     sign-up, a message, a file of SIZE bytes up and down again, over one of them
 
 Prints one JSON object a line: what was done. Ends with exit code 0 if all of it worked.
 
@@ -84,11 +84,11 @@ def digest(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def account(cluster, phone, size, directory):
+async def account(cluster, phone, size, directory, transport):
     home = int(phone[5])
     # Somewhere else first: the cluster sends us home.
     elsewhere = next(dc["id"] for dc in cluster["dcs"] if dc["id"] != home)
-    client = client_for(cluster, elsewhere, "full")
+    client = client_for(cluster, elsewhere, transport)
     await client.connect()
     sent = await client.send_code_request(phone)
     assert client.session.dc_id == home, client.session.dc_id
@@ -164,7 +164,7 @@ async def main():
     if sys.argv[2] == "keys":
         await keys(cluster, int(sys.argv[3]))
     else:
-        await account(cluster, sys.argv[3], int(sys.argv[4]), sys.argv[5])
+        await account(cluster, sys.argv[3], int(sys.argv[4]), sys.argv[5], *(sys.argv[6:] or ["full"]))
     say("done")
 
 

@@ -210,8 +210,14 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// Starts a cluster in the directory's `box` and waits until it is ready.
     pub(crate) fn start(dir: &TestDir) -> Self {
-        let mut child =
-            dir.tdl().args("sandbox up --quiet --dir box").command().stdout(Stdio::piped()).spawn().expect("the binary starts");
+        Self::start_with(dir, "")
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn start_with(dir: &TestDir, arguments: &str) -> Self {
+        let mut command = dir.tdl();
+        command.args("sandbox up --quiet --dir box").args(arguments);
+        let mut child = command.command().stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut line = String::new();
         let mut lines = BufReader::new(child.stdout.take().expect("piped"));
         lines.read_line(&mut line).expect("a line when it is ready");

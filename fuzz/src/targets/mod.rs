@@ -2,6 +2,8 @@
 //! and `seeds`, small inputs to start from.
 
 pub mod binding;
+pub mod capture_file;
+pub mod capture_talk;
 pub mod container;
 pub mod detector;
 pub mod dh_group;
@@ -13,6 +15,7 @@ pub mod handshake_client;
 pub mod handshake_server;
 pub mod http;
 pub mod http_connect;
+pub mod keylog;
 pub mod plain;
 pub mod proxy_url;
 pub mod recording;
@@ -26,6 +29,7 @@ pub mod transport_decode;
 pub mod websocket;
 pub mod wrappers;
 
+mod capture;
 mod exchange;
 mod input;
 mod session;
@@ -56,6 +60,8 @@ macro_rules! targets {
 
 targets! {
     binding, 64;
+    capture_file, 64;
+    capture_talk, 32;
     container, 64;
     detector, 64;
     dh_group, 8;
@@ -67,6 +73,7 @@ targets! {
     handshake_server, 1;
     http, 64;
     http_connect, 64;
+    keylog, 64;
     plain, 64;
     proxy_url, 64;
     recording, 16;

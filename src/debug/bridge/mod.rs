@@ -40,6 +40,7 @@ use self::keys::Keys;
 use self::relay::{Relay, Shared};
 use self::rules::{Rule, Rules};
 use crate::client::{DcAddress, DcTable, DcTableError};
+use crate::crypto::keylog::KeyLogger;
 use crate::crypto::rsa::RsaError;
 use crate::ids::DcId;
 use crate::net::{Clock, LinkConfig, Prelude, Status, TcpDialer};
@@ -89,6 +90,8 @@ pub struct Config {
     pub reconnect_timeout: Duration,
     /// Who hears what happens on both sides.
     pub tracer: Tracer,
+    /// Who is told of the keys of both sides.
+    pub key_log: KeyLogger,
 }
 
 impl Config {
@@ -104,6 +107,7 @@ impl Config {
             carrier: Carrier::Stream,
             reconnect_timeout: Duration::from_secs(10),
             tracer: Tracer::off(),
+            key_log: KeyLogger::off(),
         }
     }
 }
@@ -299,7 +303,7 @@ impl Bridge {
         };
         let (public_key, fingerprint) = (key.public().to_pem(), key.public().fingerprint());
         let (alive_sender, alive) = mpsc::channel(1);
-        let shared = Arc::new(Shared::new(state, relay, Arc::new([key]), config.tracer, alive_sender));
+        let shared = Arc::new(Shared::new(state, relay, Arc::new([key]), config.tracer, config.key_log, alive_sender));
         let mut tasks: Vec<_> = listeners
             .into_iter()
             .zip(&leads_to)
@@ -417,6 +421,7 @@ fn link_config(config: &Config, rsa_keys: Arc<[crate::crypto::rsa::PublicKey]>) 
         request_timeout: Duration::ZERO,
         max_in_flight: usize::MAX,
         pfs: None,
+        key_log: config.key_log.clone(),
         seed: [0; 32],
     }
 }

@@ -61,7 +61,8 @@ pub struct Header {
 
 /// A message whose envelope passed every check.
 ///
-/// There is no way to make one but [`open`]: whoever holds one holds the proof.
+/// An end makes one with [`open`] and in no other way: whoever holds one holds the proof. Who only looks on has [`look_into`], which
+/// says beside it what was broken.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Opened {
@@ -304,7 +305,40 @@ pub fn open(key: &AuthKey, writer: Side, frame: BytesMut) -> Result<Opened, Enve
 /// # Errors
 ///
 /// As [`open`].
-pub fn open_with_token(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<(Opened, u32), EnvelopeError> {
+pub fn open_with_token(key: &AuthKey, writer: Side, frame: BytesMut) -> Result<(Opened, u32), EnvelopeError> {
+    let Deciphered { header, declared, frame, token } = decipher(key, writer, frame)?;
+    let len = check_lengths(declared, frame.len())?;
+    Ok((opened(header, &frame, len), token))
+}
+
+/// Opens a message as somebody who looks on does, to whom a message that no end would take is worth seeing: a broken rule about lengths
+/// is returned beside what there is. The body is what was declared, as far as it is there.
+///
+/// # Errors
+///
+/// Those of [`open`] up to [`EnvelopeError::MsgKeyMismatch`]: then nothing is known about the message.
+pub fn look_into(key: &AuthKey, writer: Side, frame: BytesMut) -> Result<(Opened, u32, Option<EnvelopeError>), EnvelopeError> {
+    let Deciphered { header, declared, frame, token } = decipher(key, writer, frame)?;
+    let (len, broken) = match check_lengths(declared, frame.len()) {
+        Ok(len) => (len, None),
+        Err(error) => {
+            let there = frame.len().saturating_sub(OUTER_HEADER_LEN + INNER_HEADER_LEN);
+            (usize::try_from(declared).unwrap_or(0).min(there), Some(error))
+        }
+    };
+    Ok((opened(header, &frame, len), token, broken))
+}
+
+/// A message whose key is the right one; its lengths are not checked yet.
+struct Deciphered {
+    header: Header,
+    declared: i32,
+    frame: Bytes,
+    token: u32,
+}
+
+/// The checks up to that of the message key, and what stands in front of the body.
+fn decipher(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<Deciphered, EnvelopeError> {
     let encrypted_len = frame.len().saturating_sub(OUTER_HEADER_LEN);
     if broken(Check::EnvelopeTooShort, encrypted_len < MIN_ENCRYPTED) {
         return Err(EnvelopeError::TooShort { len: frame.len() });
@@ -329,11 +363,16 @@ pub fn open_with_token(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Resu
     }
 
     let frame = frame.freeze();
-    let mut header = InnerHeader(&frame[OUTER_HEADER_LEN..OUTER_HEADER_LEN + INNER_HEADER_LEN]);
-    let (salt, session_id, msg_id) = (Salt(header.i64()), SessionId(header.i64()), MsgId(header.i64()));
-    let (seq_no, declared) = (SeqNo(header.i32()), header.i32());
+    let mut numbers = InnerHeader(&frame[OUTER_HEADER_LEN..OUTER_HEADER_LEN + INNER_HEADER_LEN]);
+    let (salt, session_id, msg_id) = (Salt(numbers.i64()), SessionId(numbers.i64()), MsgId(numbers.i64()));
+    let (seq_no, declared) = (SeqNo(numbers.i32()), numbers.i32());
+    let header = Header { salt, session_id, msg_id, seq_no };
+    Ok(Deciphered { header, declared, frame, token: kdf::quick_ack_token(&msg_key_large) })
+}
 
-    let available = encrypted_len - INNER_HEADER_LEN;
+/// The rules about the length of the body and of the padding. Returns the body's.
+fn check_lengths(declared: i32, frame_len: usize) -> Result<usize, EnvelopeError> {
+    let available = frame_len - OUTER_HEADER_LEN - INNER_HEADER_LEN;
     if broken(Check::EnvelopeLengthByFour, declared % 4 != 0) {
         return Err(EnvelopeError::LengthNotDivisibleByFour { len: declared });
     }
@@ -348,10 +387,13 @@ pub fn open_with_token(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Resu
     if broken(Check::EnvelopePaddingMost, padding > MAX_PADDING) {
         return Err(EnvelopeError::PaddingTooLong { len: padding });
     }
+    Ok(len)
+}
 
+fn opened(header: Header, frame: &Bytes, len: usize) -> Opened {
+    let Header { salt, session_id, msg_id, seq_no } = header;
     let start = OUTER_HEADER_LEN + INNER_HEADER_LEN;
-    let opened = Opened { salt, session_id, msg_id, seq_no, body: frame.slice(start..start + len) };
-    Ok((opened, kdf::quick_ack_token(&msg_key_large)))
+    Opened { salt, session_id, msg_id, seq_no, body: frame.slice(start..start + len) }
 }
 
 /// The numbers of the inner header, one after the other. Reads no more than the 32 bytes that it is made of.

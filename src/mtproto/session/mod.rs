@@ -44,7 +44,7 @@ pub mod params;
 pub mod recording;
 pub mod salts;
 mod server;
-mod service;
+pub(crate) mod service;
 mod sorted;
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Constructors, by their names in the schema.
-pub(super) mod ids {
+pub(crate) mod ids {
     pub(crate) const RPC_RESULT: u32 = 0xf35c_6d01;
     pub(crate) const RPC_ERROR: u32 = 0x2144_ca19;
     pub(crate) const RPC_DROP_ANSWER: u32 = 0x58e4_a740;
@@ -60,7 +60,7 @@ use ids::*;
 
 /// A service message that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Service {
+pub(crate) enum Service {
     Container,
     Gzip(Bytes),
     Copy(container::Message),
@@ -89,9 +89,18 @@ pub(super) enum Service {
 
 /// What does not parse.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     Wire(wire::Error),
     TooManyIds(usize),
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Wire(error) => error.fmt(f),
+            Self::TooManyIds(found) => write!(f, "a list of {found} identifiers"),
+        }
+    }
 }
 
 impl From<wire::Error> for ReadError {
@@ -101,7 +110,7 @@ impl From<wire::Error> for ReadError {
 }
 
 /// Reads a service message; `None` if the body is something else. Containers are only recognised.
-pub(super) fn read(body: &Bytes) -> Result<Option<Service>, ReadError> {
+pub(crate) fn read(body: &Bytes) -> Result<Option<Service>, ReadError> {
     let id = constructor(body);
     if id == container::ID {
         return Ok(Some(Service::Container));

@@ -84,6 +84,8 @@ impl Driver {
         if !fresh {
             self.tracer.emit(now, || Event::AuthKeyReady { id: key_id, fresh });
         }
+        // With forward secrecy it encrypts what binds the temporary keys.
+        self.config.key_log.key(&material.auth_key, self.config.dc, None);
         if let Some(pfs) = self.config.pfs.clone() {
             return self.begin_temp_session(io, pfs, material).await;
         }

@@ -104,10 +104,12 @@ fn order(config: &LinkConfig, pfs: &Pfs, perm: KeyMaterial, tracer: crate::trace
     Order {
         perm,
         rsa_keys: Arc::clone(&config.rsa_keys),
+        dc: config.dc,
         wire_dc: number_of(pfs.key_use, config.wire_dc),
         expires_in: pfs.policy.expires_in(),
         clock: config.clock,
         tracer,
+        key_log: config.key_log.clone(),
     }
 }
 
@@ -174,6 +176,7 @@ impl Driver {
     }
 
     fn session_under(&mut self, material: &TempMaterial) -> Session {
+        self.config.key_log.key(&material.auth_key, self.config.dc, Some(material.expires_at));
         let params = ClientParams {
             salts: material.salts.clone(),
             time_offset: material.time_offset,

@@ -491,6 +491,7 @@ impl<A: Answers> Connection<A> {
         }
         self.keys.remove(&key_id);
         let (key, expires) = self.shared.state.auth_key_until(self.dc, key_id, now)?.ok_or(Closed::UnknownKey(key_id))?;
+        self.shared.key_log.key(&key, self.dc, expires);
         self.keys.insert(key_id, (key.clone(), expires));
         self.drop_ended_sessions(now)?;
         Ok(key)
@@ -588,6 +589,7 @@ impl<A: Answers> Connection<A> {
                     KeyKind::Temporary { expires_at } => Some(expires_at),
                 };
                 shared.state.add_auth_key(dc, &established.auth_key, established.salt, expires, now.unix(), &ip)?;
+                shared.key_log.key(&established.auth_key, dc, expires);
             }
             Ok(step)
         })

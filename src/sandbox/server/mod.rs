@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use self::answers::Answers;
 use super::state::State;
 use crate::clock::Now;
+use crate::crypto::keylog::KeyLogger;
 use crate::crypto::rsa::PrivateKey;
 use crate::ids::DcId;
 use crate::mtproto::handshake::server::Config as HandshakeConfig;
@@ -44,15 +45,23 @@ pub(crate) struct Shared<A: Answers> {
     pub(crate) keys: Arc<[PrivateKey]>,
     pub(crate) sessions: sessions::Registry<A>,
     pub(crate) tracer: Tracer,
+    pub(crate) key_log: KeyLogger,
     /// Goes away with the last user of the state, be it a task or a thread: then the cluster has stopped.
     _alive: mpsc::Sender<()>,
     start: Instant,
 }
 
 impl<A: Answers> Shared<A> {
-    pub(crate) fn new(state: State, answers: A, keys: Arc<[PrivateKey]>, tracer: Tracer, alive: mpsc::Sender<()>) -> Self {
+    pub(crate) fn new(
+        state: State,
+        answers: A,
+        keys: Arc<[PrivateKey]>,
+        tracer: Tracer,
+        key_log: KeyLogger,
+        alive: mpsc::Sender<()>,
+    ) -> Self {
         let sessions = sessions::Registry::default();
-        Self { state, answers, keys, sessions, tracer, _alive: alive, start: Instant::now() }
+        Self { state, answers, keys, sessions, tracer, key_log, _alive: alive, start: Instant::now() }
     }
 
     /// Both clocks, now.

@@ -94,7 +94,7 @@ impl fmt::Debug for Client {
 
 /// How long the answer is; `None` when more bytes are needed to say. A wrong record is told as soon as its head is there, so that a web
 /// server is not waited for.
-fn answer_len(input: &[u8]) -> Result<Option<usize>, Error> {
+pub(super) fn answer_len(input: &[u8]) -> Result<Option<usize>, Error> {
     let Some(head) = input.first_chunk() else { return Ok(None) };
     let (kind, len) = read_head(*head)?;
     match kind {

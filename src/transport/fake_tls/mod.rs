@@ -17,12 +17,14 @@
 //!
 //! * `hello`: the greeting that a browser sends. `share`: the key shares in it.
 //! * `client`, `server`: the two roles, up to the first byte of data.
+//! * `listener`: both directions, for somebody who knows the secret and looks on.
 //! * `record`: cutting data into records and joining it again.
 //! * `error`: one variant for each rule.
 
 mod client;
 mod error;
 mod hello;
+mod listener;
 mod record;
 mod server;
 mod share;
@@ -32,6 +34,7 @@ mod tests;
 pub use client::Client;
 pub use error::Error;
 pub use hello::Shape;
+pub(super) use listener::Listener;
 pub use record::{MAX_RECORD, Records};
 pub use server::{Accepted, Replays, Server, TIME_AHEAD, TIME_BEHIND};
 

@@ -237,7 +237,7 @@ impl<'a> Reader<'a> {
 }
 
 /// How long the greeting is; `None` when more bytes are needed to say. Whoever does not speak TLS is told at the first byte.
-fn greeting_len(input: &[u8]) -> Result<Option<usize>, Error> {
+pub(super) fn greeting_len(input: &[u8]) -> Result<Option<usize>, Error> {
     match input.first() {
         None => return Ok(None),
         Some(&found) => {

@@ -72,6 +72,11 @@ impl Server {
         Ok(Some(Request { payload: input.split_to(body.len), last: body.last }))
     }
 
+    /// Forgets that requests have no answer yet: for somebody who looks on, and will give none.
+    pub(in crate::transport) fn answered_elsewhere(&mut self) {
+        self.asked.clear();
+    }
+
     /// Requests that have no answer yet.
     pub fn asked(&self) -> usize {
         self.asked.len()

@@ -136,6 +136,47 @@ impl ServerHandshake {
     }
 }
 
+/// Somebody who looks on while the ends upgrade, one direction each. What a path or a subprotocol should be is for the ends to judge.
+#[derive(Debug)]
+pub(in crate::transport) struct Listener {
+    role: Role,
+    scanner: Scanner,
+}
+
+/// What a [`Listener`] heard.
+#[derive(Debug)]
+pub(in crate::transport) enum Upgrade {
+    /// Frames follow, and this reads them.
+    To(Codec),
+    /// It is HTTP, but no upgrade.
+    No,
+}
+
+impl Listener {
+    /// Reads what the client writes.
+    pub(in crate::transport) fn of_client() -> Self {
+        Self { role: Role::Server, scanner: Scanner::default() }
+    }
+
+    /// Reads what the server writes.
+    pub(in crate::transport) fn of_server() -> Self {
+        Self { role: Role::Client, scanner: Scanner::default() }
+    }
+
+    /// Takes the head off the front of `input`; `None` when it is not complete yet.
+    pub(in crate::transport) fn handle_input(&mut self, input: &mut BytesMut) -> Result<Option<Upgrade>, Error> {
+        let Some(len) = self.scanner.find(input)? else { return Ok(None) };
+        let bytes = input.split_to(len);
+        let head = Head::parse(&bytes)?;
+        let begins = match self.role {
+            Role::Server => head.request_line()?.method == "GET",
+            Role::Client => head.status_line()?.1 == 101,
+        };
+        let upgrades = begins && head.lists("Upgrade", "websocket");
+        Ok(Some(if upgrades { Upgrade::To(Codec::new(self.role)) } else { Upgrade::No }))
+    }
+}
+
 /// What proves that the server has read the key. Nothing about it is secret.
 fn accept(key: &str) -> String {
     base64(&sha1(&[key.as_bytes(), GUID]))

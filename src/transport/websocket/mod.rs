@@ -28,6 +28,7 @@ mod tests;
 pub use codec::{CloseCode, Codec, Event};
 pub use error::Error;
 pub use handshake::{ClientHandshake, ServerHandshake};
+pub(super) use handshake::{Listener, Upgrade};
 
 use super::MAX_FRAME;
 
