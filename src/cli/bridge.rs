@@ -15,7 +15,6 @@ use tdl::{
         Bridge, Config, Entrance, Notice, StartError,
         rules::{RuleError, RuleSet},
     },
-    mtproto::envelope::Side,
 };
 use tokio::sync::broadcast::error::RecvError;
 
@@ -92,8 +91,7 @@ pub(crate) async fn run(context: &Context, args: BridgeArgs) -> Result<ExitCode,
     config.rules = rules.rules;
     (config.carrier, config.transport) = context::transport_options(context.settings.transport);
     config.reconnect_timeout = args.patience;
-    // Of both sides; most of it is what the client says.
-    config.tracer = context.tracer(Side::Server)?;
+    config.tracer = context.tracer()?;
     config.key_log = keylog::logger(&context.settings, &context.output)?;
     let (seed, count) = (config.seed, config.rules.len());
     context.interrupt.take_over();

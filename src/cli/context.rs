@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use tdl::{
     client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust},
     ids::DcId,
-    mtproto::envelope::Side,
     store::{Error as StoreError, Home, Namespace},
     tl::layers::bundled,
     trace::Tracer,
@@ -62,9 +61,9 @@ impl Context {
         Self { settings, output, interrupt, home, tracing: Tracing::default() }
     }
 
-    /// The trace that the flags ask for; `side` says whose it is.
-    pub(crate) fn tracer(&self, side: Side) -> Result<Tracer, CliError> {
-        self.tracing.tracer(&self.settings, &self.output, side)
+    /// The trace that the flags ask for.
+    pub(crate) fn tracer(&self) -> Result<Tracer, CliError> {
+        self.tracing.tracer(&self.settings, &self.output)
     }
 
     /// The command has ended: what is left of the trace is written.
@@ -126,7 +125,7 @@ impl Context {
         if let Some(proxy) = &config.proxy {
             self.output.detail(&format!("going through {proxy}"));
         }
-        let tracer = self.tracer(Side::Client)?;
+        let tracer = self.tracer()?;
         config.key_log = keylog::logger(&self.settings, &self.output)?;
         let store: Arc<dyn Persistence> = namespace.clone();
         let client = Client::connect(config, store, tracer).await?;
@@ -171,7 +170,7 @@ impl Context {
     }
 
     async fn forgetful(&self, mut config: ClientConfig) -> Result<Client, CliError> {
-        let tracer = self.tracer(Side::Client)?;
+        let tracer = self.tracer()?;
         config.key_log = keylog::logger(&self.settings, &self.output)?;
         let client = Client::connect(config, Arc::new(MemoryPersistence::new()), tracer).await?;
         self.show_notices(&client);

@@ -15,7 +15,6 @@ use tdl::{
         keylog::{self, LoggedKey},
         pcapng::dissector,
     },
-    mtproto::envelope::Side,
     trace::{LayerSet, Observer},
     transport::mtproxy::Secret,
 };
@@ -156,7 +155,7 @@ impl Sink {
         let layers = settings.trace.unwrap_or(LayerSet::ALL);
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         Ok(match extension.as_str() {
-            "pcapng" => Self::Packets(Arc::new(Pcapng::new(file, shown, Side::Client).map_err(wrong)?)),
+            "pcapng" => Self::Packets(Arc::new(Pcapng::new(file, shown).map_err(wrong)?)),
             "jsonl" => json(file, layers),
             _ => Self::Lines(Arc::new(Human::new(file, Style { layers, acks: true, shown, ..Style::default() }))),
         })

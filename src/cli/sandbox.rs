@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tdl::{
-    mtproto::envelope::Side,
     sandbox::{Cluster, Config, layers::OWN_LAYER},
     tl::layers,
 };
@@ -60,7 +59,7 @@ async fn up(context: &Context, args: UpArgs) -> Result<ExitCode, CliError> {
     let mut config = Config::new(&args.dir);
     config.dcs = args.dcs;
     config.port_base = args.port_base;
-    config.tracer.0 = context.tracer(Side::Server)?;
+    config.tracer.0 = context.tracer()?;
     config.key_log = keylog::logger(&context.settings, &context.output)?;
     context.interrupt.take_over();
     let cluster = Cluster::start(config).await.map_err(|e| {

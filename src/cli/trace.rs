@@ -8,7 +8,6 @@ use std::{
 
 use tdl::{
     debug::{Background, Human, Plan, Shown, Style, WhenFull, background::Jsonl, jsonl::Header, pcapng::Assembler},
-    mtproto::envelope::Side,
     trace::{Layer, LayerSet, Tracer},
 };
 
@@ -42,12 +41,12 @@ enum FileFormat {
 }
 
 impl Tracing {
-    /// The tracer that the flags ask for. `--trace-file` alone traces the default layers. `side` says whose trace it is.
-    pub(crate) fn tracer(&self, settings: &Settings, output: &Output, side: Side) -> Result<Tracer, CliError> {
+    /// The tracer that the flags ask for. `--trace-file` alone traces the default layers.
+    pub(crate) fn tracer(&self, settings: &Settings, output: &Output) -> Result<Tracer, CliError> {
         if let Some(made) = self.made.get() {
             return Ok(made.tracer.clone());
         }
-        let made = make(settings, output, side)?;
+        let made = make(settings, output)?;
         Ok(self.made.get_or_init(|| made).tracer.clone())
     }
 
@@ -63,7 +62,7 @@ impl Tracing {
     }
 }
 
-fn make(settings: &Settings, output: &Output, side: Side) -> Result<Made, CliError> {
+fn make(settings: &Settings, output: &Output) -> Result<Made, CliError> {
     let layers = match (settings.trace, &settings.trace_file) {
         (None, None) => return Ok(Made { tracer: Tracer::off(), file: None }),
         (layers, _) => layers.unwrap_or_default(),
@@ -94,7 +93,7 @@ fn make(settings: &Settings, output: &Output, side: Side) -> Result<Made, CliErr
         FileFormat::Pcapng => {
             // A packet is put together from records of nearly all layers.
             let plan = Plan { layers: Assembler::LAYERS, shown, when_full: WhenFull::Drop };
-            Background::spawn(file, Assembler::new(shown, side), plan).map_err(wrong)?
+            Background::spawn(file, Assembler::new(shown), plan).map_err(wrong)?
         }
     };
     Ok(Made { tracer: Tracer::new(sink.clone()), file: Some(sink) })

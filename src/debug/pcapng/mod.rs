@@ -30,7 +30,6 @@ use super::background::Format;
 use super::human;
 use super::redact::{self, Shown};
 use crate::ids::{DcId, MsgId, SeqNo};
-use crate::mtproto::envelope::Side;
 use crate::tl::mtproto::RPC_RESULT_ID;
 use crate::trace::{ConnId, Event, Inner, Layer, LayerSet, Observer, Record, Verdict, Word};
 use format::{Packet, Way};
@@ -57,7 +56,6 @@ struct State<W: Write> {
 /// Puts records together into packets. Records come redacted.
 pub struct Assembler {
     shown: Shown,
-    side: Side,
     lines: BTreeMap<ConnId, Line>,
     ends: HashMap<ConnId, [SocketAddr; 2]>,
 }
@@ -75,6 +73,7 @@ struct Line {
 pub(super) struct Frame {
     pub(super) at: Duration,
     pub(super) dc: DcId,
+    pub(super) role: Role,
     pub(super) sent: bool,
     pub(super) framing: Option<Word>,
     pub(super) envelope: Option<Envelope>,
@@ -120,15 +119,14 @@ pub(super) struct Note {
 }
 
 impl<W: Write> Pcapng<W> {
-    /// A sink that writes to `out`, beginning with the head of the file. `shown` says what of the bodies is shown, `side` whose records
-    /// they are: what a client sends goes to the server.
+    /// A sink that writes to `out`, beginning with the head of the file. `shown` says what of the bodies is shown.
     ///
     /// # Errors
     ///
     /// The head cannot be written.
-    pub fn new(mut out: W, shown: Shown, side: Side) -> io::Result<Self> {
+    pub fn new(mut out: W, shown: Shown) -> io::Result<Self> {
         out.write_all(&Assembler::head())?;
-        let assembler = Assembler::new(shown, side);
+        let assembler = Assembler::new(shown);
         Ok(Self { state: Mutex::new(State { out, shown, assembler, packets: Vec::new(), failed: false }) })
     }
 
@@ -207,9 +205,9 @@ impl Assembler {
     /// What it needs to hear of: everything but the calls that recordings are made of.
     pub const LAYERS: LayerSet = LayerSet::ALL;
 
-    /// Packets say that of bodies so much is `shown`, and in which direction they went by whose records they are.
-    pub fn new(shown: Shown, side: Side) -> Self {
-        Self { shown, side, lines: BTreeMap::new(), ends: HashMap::new() }
+    /// Packets say that of bodies so much is `shown`.
+    pub fn new(shown: Shown) -> Self {
+        Self { shown, lines: BTreeMap::new(), ends: HashMap::new() }
     }
 
     /// What stands in front of all packets.
@@ -268,7 +266,7 @@ impl Assembler {
                 if !sent {
                     self.close(conn, out);
                 }
-                self.frame(conn, at, dc, *sent, out).envelope = Some(envelope);
+                self.frame(record, *sent, out).envelope = Some(envelope);
             }
             Event::MessageSent { msg_id, seq_no, constructor, len, container } => {
                 // One that was sealed and not written is followed by another one.
@@ -277,11 +275,11 @@ impl Assembler {
                 }
                 let method = self.line(conn).asked.remove(msg_id).unwrap_or(0);
                 let message = message(*msg_id, *seq_no, *constructor, *len, *container, method);
-                self.frame(conn, at, dc, true, out).messages.push(message);
+                self.frame(record, true, out).messages.push(message);
             }
             Event::MessageReceived { msg_id, seq_no, constructor, len, container } => {
                 let message = message(*msg_id, *seq_no, *constructor, *len, *container, 0);
-                self.frame(conn, at, dc, false, out).messages.push(message);
+                self.frame(record, false, out).messages.push(message);
             }
             Event::Body { msg_id, method, bytes, .. } => self.body(conn, *msg_id, *method, bytes),
             Event::RpcSent { msg_id, method, .. } => self.asked(conn, *msg_id, *method),
@@ -309,7 +307,8 @@ impl Assembler {
     }
 
     /// The frame of a direction that is being put together; one of the other direction is complete.
-    fn frame(&mut self, conn: ConnId, at: Duration, dc: DcId, sent: bool, out: &mut Vec<u8>) -> &mut Frame {
+    fn frame(&mut self, record: &Record, sent: bool, out: &mut Vec<u8>) -> &mut Frame {
+        let Record { conn, at, dc, role, .. } = *record;
         if self.line(conn).frame.as_ref().is_some_and(|frame| frame.sent != sent) {
             self.close(conn, out);
         }
@@ -318,6 +317,7 @@ impl Assembler {
         line.frame.get_or_insert_with(|| Frame {
             at,
             dc,
+            role,
             sent,
             framing,
             envelope: None,
@@ -375,7 +375,7 @@ impl Assembler {
     /// Appends the frame of a connection, if there is one.
     fn close(&mut self, conn: ConnId, out: &mut Vec<u8>) {
         let Some(frame) = self.lines.get_mut(&conn).and_then(|line| line.frame.take()) else { return };
-        let to_server = frame.sent == (self.side == Side::Client);
+        let to_server = frame.sent == (frame.role == Role::Client);
         let way = if to_server { Way::ToServer } else { Way::ToClient };
         let packet = Packet { conn, dc: frame.dc, way, ends: self.ends.get(&conn).copied() };
         out.extend(format::block(frame.at, &format::frame(&packet, &frame, self.shown)));

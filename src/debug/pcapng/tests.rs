@@ -92,14 +92,17 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(shown: Shown, side: Side) -> Self {
+    fn new(shown: Shown) -> Self {
         let out = Shared::default();
-        let sink = Arc::new(Pcapng::new(out.clone(), shown, side).unwrap());
+        let sink = Arc::new(Pcapng::new(out.clone(), shown).unwrap());
         Self { out, sink }
     }
 
     fn say(&self, conn: u32, events: impl IntoIterator<Item = Event>) -> &Self {
-        let tracer = Tracer::new(self.sink.clone()).with_connection(ConnId(conn), DcId(2));
+        self.say_by(&Tracer::new(self.sink.clone()).with_connection(ConnId(conn), DcId(2)), events)
+    }
+
+    fn say_by(&self, tracer: &Tracer, events: impl IntoIterator<Item = Event>) -> &Self {
         let now = crate::clock::Now::new(Duration::ZERO, Duration::new(1_700_000_000, 123_456_789));
         events.into_iter().for_each(|event| tracer.emit(now, || event));
         self
@@ -172,7 +175,7 @@ fn received() -> Vec<Event> {
 
 #[test]
 fn a_frame_has_its_envelope_and_its_messages() {
-    let bench = Bench::new(Shown::Public, Side::Client);
+    let bench = Bench::new(Shown::Public);
     bench.sink.set_ends(ConnId(1), "192.0.2.1:5000".parse().unwrap(), "192.0.2.2:443".parse().unwrap());
     bench.say(1, sent()).say(1, sent()).say(1, received());
     let packets = bench.packets();
@@ -208,7 +211,7 @@ fn a_frame_has_its_envelope_and_its_messages() {
 #[test]
 fn bodies_are_redacted_unless_they_are_asked_for() {
     for (shown, visible) in [(Shown::Public, false), (Shown::Texts, false), (Shown::Everything, true)] {
-        let bench = Bench::new(shown, Side::Client);
+        let bench = Bench::new(shown);
         bench.say(1, sent());
         let packets = bench.packets();
         let messages = all(&packets[0].fields, 16);
@@ -222,15 +225,16 @@ fn bodies_are_redacted_unless_they_are_asked_for() {
 
 #[test]
 fn a_server_tells_the_same_the_other_way_round() {
-    let bench = Bench::new(Shown::Public, Side::Server);
-    bench.say(1, sent()).say(1, received());
+    let bench = Bench::new(Shown::Public);
+    let server = Tracer::new(bench.sink.clone()).with_connection(ConnId(1), DcId(2)).as_server();
+    bench.say_by(&server, sent()).say_by(&server, received());
     let ways: Vec<u8> = bench.packets().iter().map(|packet| packet.head[2]).collect();
     assert_eq!(ways, [2, 1]);
 }
 
 #[test]
 fn what_was_concluded_belongs_to_its_frame_and_the_rest_stands_alone() {
-    let bench = Bench::new(Shown::Public, Side::Client);
+    let bench = Bench::new(Shown::Public);
     bench.say(1, [Event::Dialing { addr: "192.0.2.2:443".into() }]);
     bench.say(1, received()).say(1, [Event::CheckFailed { rule: "WrongSession".into(), detail: "1, not 2\u{1b}[2J".into() }]);
     // Another connection's frame comes between.
@@ -253,7 +257,7 @@ fn what_was_concluded_belongs_to_its_frame_and_the_rest_stands_alone() {
 
 #[test]
 fn a_packet_is_never_longer_than_wireshark_takes() {
-    let bench = Bench::new(Shown::Everything, Side::Client);
+    let bench = Bench::new(Shown::Everything);
     let body = Bytes::from(vec![0x77; 300_000]);
     let long = |n: i64| {
         let (msg_id, len) = (MsgId(REQUEST.0 + 4 * n), body.len());
@@ -282,7 +286,7 @@ fn a_packet_is_never_longer_than_wireshark_takes() {
 
 #[test]
 fn the_file_is_a_capture_like_any_other() {
-    let bench = Bench::new(Shown::Public, Side::Client);
+    let bench = Bench::new(Shown::Public);
     bench.say(1, sent());
     bench.sink.flush();
     let file = bench.out.0.lock().unwrap().clone();
@@ -294,7 +298,7 @@ fn the_file_is_a_capture_like_any_other() {
 
 #[test]
 fn connections_that_go_leave_nothing_and_many_are_bounded() {
-    let bench = Bench::new(Shown::Public, Side::Client);
+    let bench = Bench::new(Shown::Public);
     bench.say(1, sent()).say(1, [Event::Disconnected { reason: "closed".into() }]);
     assert!(bench.sink.lock().assembler.lines.is_empty());
     for conn in 0..5000 {
@@ -318,8 +322,8 @@ fn what_cannot_be_written_is_told_at_the_end() {
             Ok(())
         }
     }
-    assert!(Pcapng::new(Full(3), Shown::Public, Side::Client).is_err());
-    let sink = Pcapng::new(Full(200), Shown::Public, Side::Client).unwrap();
+    assert!(Pcapng::new(Full(3), Shown::Public).is_err());
+    let sink = Pcapng::new(Full(200), Shown::Public).unwrap();
     assert!(sink.flush());
     for event in sent() {
         sink.record(&Record { at: Duration::ZERO, conn: ConnId(1), dc: DcId(2), event });
