@@ -31,7 +31,7 @@ use super::human;
 use super::redact::{self, Shown};
 use crate::ids::{DcId, MsgId, SeqNo};
 use crate::tl::mtproto::RPC_RESULT_ID;
-use crate::trace::{ConnId, Event, Inner, Layer, LayerSet, Observer, Record, Verdict, Word};
+use crate::trace::{ConnId, Event, Inner, Layer, LayerSet, Observer, Record, Role, Verdict, Word};
 use format::{Packet, Way};
 
 /// Connections that frames are put together for. Each waits with one frame at most; the one that has waited longest goes first.
@@ -245,7 +245,7 @@ impl Assembler {
         if self.lines.len() >= MAX_LINES && !self.lines.contains_key(&record.conn) {
             self.make_room(out);
         }
-        let Record { conn, at, dc, .. } = *record;
+        let conn = record.conn;
         match &record.event {
             // What is sent is told of from the inside out: messages, envelope, frame. What comes, from the outside in.
             Event::FrameSent { framing, .. } => {
