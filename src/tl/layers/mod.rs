@@ -4,6 +4,7 @@
 //! when it is first asked for. `tl-schema/README.md` says where each comes from and how one is added.
 
 mod delta;
+mod store;
 
 use std::sync::OnceLock;
 
@@ -13,6 +14,7 @@ use crate::compiled_schema;
 use crate::schema::{Definition, ParseError, Schema};
 
 pub use delta::{DeltaError, DeltaErrorKind, apply, difference};
+pub use store::{Inserted, Store, StoreError};
 
 /// A layer that is not among the bundled ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -35,6 +37,7 @@ macro_rules! stored {
     };
 }
 
+// In the order of age; a test compares the list with the directory.
 stored! { 158 181 198 199 201 214 216 222 224 227 229 }
 
 /// The bundled layers, ascending; the last one is that of the compiled schema.

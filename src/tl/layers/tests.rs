@@ -92,3 +92,61 @@ fn every_rule_of_a_difference_has_its_error() {
         assert_eq!(apply(&newer, [text]).unwrap_err(), DeltaError { line, kind }, "{text}");
     }
 }
+
+#[test]
+fn the_list_of_stored_layers_is_the_directory() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tl-schema/layers");
+    let mut found: Vec<String> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    found.sort();
+    let listed: Vec<String> = STORED.iter().map(|(layer, _)| format!("{layer}.delta")).collect();
+    assert_eq!(found, listed);
+}
+
+#[test]
+fn a_store_takes_a_layer_between_others_and_a_newer_one() {
+    let api = "// LAYER 5\nboolFalse#bc799737 = Bool; boolTrue#997275b5 = Bool; a#5 = A;";
+    let mut store = Store::read(api, [(3, "// LAYER 3\n-a#00000005\n+a#00000003 = A;")]).unwrap();
+    let between = parse("// LAYER 4\na#4 = A; pong#347773c5 msg_id:long ping_id:long = Pong;").unwrap();
+    let inserted = store.insert(&between).unwrap();
+    assert_eq!(
+        (inserted.layer, inserted.left_out, inserted.added),
+        (4, vec!["pong".to_owned()], vec!["boolFalse".to_owned(), "boolTrue".to_owned()])
+    );
+    assert_eq!(store.layers().collect::<Vec<_>>(), [3, 4, 5]);
+    let files = store.files();
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["layers/3.delta", "layers/4.delta", "api.tl"]);
+    assert!(files[0].1.contains("to layer 4") && files[0].1.contains("-a#00000004\n+a#00000003 = A;"), "{}", files[0].1);
+
+    store.insert(&parse("// LAYER 6\na#6 = A;").unwrap()).unwrap();
+    let files = store.files();
+    assert!(files[2].0 == "layers/5.delta" && files[3].1.starts_with("// LAYER 6\n"), "{files:?}");
+    let differences = files.iter().take(3).map(|(name, text)| (name[7..8].parse().unwrap(), text.as_str()));
+    let again = Store::read(&files[3].1, differences).unwrap();
+    assert_eq!(again.files(), files);
+}
+
+#[test]
+fn a_store_that_does_not_fit_together_says_where() {
+    let error = |newest, delta| Store::read(newest, [(3, delta)]).unwrap_err().to_string();
+    assert_eq!(error("a", ""), "api.tl: line 1: the definition does not end with ';'");
+    assert_eq!(error("a = A;", ""), "the schema does not say which layer it is");
+    assert_eq!(
+        error("// LAYER 5\na#1 = A;", "// LAYER 3\n-b#00000001"),
+        "layers/3.delta: line 2: b#00000001 is to be taken out and is not there"
+    );
+    let mut store = Store::read("// LAYER 5\nnull#1 = Null;", []).unwrap();
+    assert_eq!(store.insert(&parse("a#1 = A;").unwrap()).unwrap_err(), StoreError::NoLayer);
+    let clash = store.insert(&parse("// LAYER 4\na#1 = A;").unwrap()).unwrap_err();
+    assert!(matches!(clash, StoreError::Schema(_)), "{clash}");
+}
+
+/// The real files, through the store: nothing changes.
+#[test]
+fn the_bundled_files_are_what_a_store_writes() {
+    let store = Store::read(include_str!("../../../tl-schema/api.tl"), STORED.iter().copied()).unwrap();
+    for ((path, text), (layer, stored)) in store.files().iter().zip(STORED) {
+        assert!(*path == format!("layers/{layer}.delta") && text == stored, "{path}");
+    }
+}

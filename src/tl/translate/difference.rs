@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::pair::Pair;
 use super::pattern::Pattern;
-use crate::schema::{Definition, Kind, Type};
+use crate::schema::{Definition, Kind, Param, Type};
 
 /// One thing that differs between two layers, on the way from one to the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Change {
         /// The type there.
         to: String,
     },
-    /// The field is not there any more: an answer loses it, a request may not set it.
+    /// The field is not there any more, or shares its bit with others that may not be: an answer loses it, a request may not set it.
     LeftOut,
     /// The field is new and gets a value that says nothing.
     Filled {
@@ -94,11 +94,16 @@ fn of_definition(pair: &Pair, definition: &'static Definition, out: &mut Vec<Dif
         _ => Change::Refused,
     };
     let Some(target) = plan.target else {
-        if needed.is_empty() {
+        // A rule for one shape of it leaves the others.
+        if needed.is_empty() || plan.replacement.is_some() {
             push(None, missing());
         }
         return;
     };
+    // What stands for this one constructor stands for it also where only something in it cannot be said.
+    if let Some(pattern) = pair.rules.replacements.get(&definition.name) {
+        push(None, Change::Replaced { by: pattern.to_string() });
+    }
     match definition.kind {
         Kind::Function if !is_convertible(pair, &definition.result, &target.result) => {
             push(Some("returns"), Change::Refused);
@@ -132,6 +137,15 @@ fn of_definition(pair: &Pair, definition: &'static Definition, out: &mut Vec<Dif
             let (from, to) = (here.ty.to_string(), param.ty.to_string());
             let can = is_convertible(pair, &here.ty, &param.ty);
             push(Some(&param.name), if can { Change::Converted { from, to } } else { Change::Refused });
+        }
+        // Fields that share a bit there and do not here are torn apart.
+        let is_grouped = |other: &&Param| {
+            let twin = definition.params.iter().find(|p| p.name == other.name);
+            twin.is_some_and(|twin| here.is_some_and(|here| here.flag.is_some() && twin.flag == here.flag))
+        };
+        let mut twins = target.params.iter().filter(|other| param.flag.is_some() && other.flag == param.flag);
+        if here.is_some() && !twins.all(|other| is_grouped(&other)) {
+            push(Some(&param.name), Change::LeftOut);
         }
         let becomes_bool = here.is_some_and(|here| here.ty == Type::True) && param.ty == Type::Bool;
         if param.flag.is_none() && !was_certain && !becomes_bool {

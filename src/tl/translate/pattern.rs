@@ -7,10 +7,12 @@ use crate::schema::{Definition, ParseErrorKind, Schema, Type};
 /// A shape.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Pattern {
-    /// `$x` or `$x:Type`: any value, under a name.
+    /// `$x`, `$x!` or `$x:Type`: any value, under a name.
     Variable {
         /// The name, without `$`.
         name: String,
+        /// It must not be absent.
+        certain: bool,
         /// The type that the value must have.
         ty: Option<Type>,
     },
@@ -61,6 +63,21 @@ impl Pattern {
         }
     }
 
+    /// Whether it describes a conditional field that is not there, too: all in it is variable, and none of it certain.
+    pub(super) fn may_be_absent(&self) -> bool {
+        let mut certain = false;
+        let mut open = vec![self];
+        while let Some(pattern) = open.pop() {
+            match pattern {
+                Self::Variable { certain: true, .. } => certain = true,
+                Self::One(inner) | Self::Loose(inner) => open.push(inner),
+                Self::Object { fields, .. } => open.extend(fields.iter().map(|(_, inner)| inner)),
+                _ => {}
+            }
+        }
+        self.has_variable() && !certain
+    }
+
     /// Whether a schema has all constructors, methods and fields that it mentions.
     pub(super) fn is_known_to(&self, schema: &Schema) -> bool {
         match self {
@@ -109,8 +126,10 @@ fn type_is_known(schema: &Schema, ty: &Type) -> bool {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Variable { name, ty: None } => write!(f, "${name}"),
-            Self::Variable { name, ty: Some(ty) } => write!(f, "${name}:{ty}"),
+            Self::Variable { name, certain, ty } => {
+                write!(f, "${name}{}", if *certain { "!" } else { "" })?;
+                ty.as_ref().map_or(Ok(()), |ty| write!(f, ":{ty}"))
+            }
             Self::Scaled { name, times } => write!(f, "${name}*{times}"),
             Self::Number(number) => write!(f, "{number}"),
             Self::Text(text) => write!(f, "\"{text}\""),
@@ -202,11 +221,12 @@ impl<'t> Line<'t> {
                 let times = times.parse().ok().filter(|times| *times > 0).ok_or_else(|| format!("bad number {times:?}"))?;
                 return Ok(Pattern::Scaled { name, times });
             }
+            let certain = self.take("!");
             let ty = match self.take(":") {
                 true => Some(self.word()?.parse().map_err(|e: ParseErrorKind| e.to_string())?),
                 false => None,
             };
-            return Ok(Pattern::Variable { name, ty });
+            return Ok(Pattern::Variable { name, certain, ty });
         }
         let word = self.word()?;
         if let Ok(number) = word.parse() {

@@ -96,13 +96,17 @@ impl<'p> Walk<'p> {
             return outcome;
         }
         let candidates = self.pair.plan(root).map_or(&[][..], |plan| &plan.rules);
+        let mut failed = None;
         for candidate in candidates.iter().filter(|c| c.map.right.fits(self.pair.target, Some(to))) {
             let mut bindings = Vec::new();
             if self.matches(&candidate.map.left, &value, from, true, &mut bindings) {
-                return self.build(&candidate.map.right, to, &bindings);
+                match self.build(&candidate.map.right, to, &bindings) {
+                    Ok(value) => return Ok(value),
+                    Err(fail) => failed = failed.or(Some(fail)),
+                }
             }
         }
-        Err(Fail::new(Lack::Type { found: root.name.clone(), expected: to.to_string() }))
+        Err(failed.unwrap_or_else(|| Fail::new(Lack::Type { found: root.name.clone(), expected: to.to_string() })))
     }
 
     /// An object, where both layers expect one. The types are those of the place it stands in; without them any object may stand there.
@@ -263,8 +267,8 @@ impl<'p> Walk<'p> {
     fn matches<'v>(&self, pattern: &'v Pattern, value: &Tree, ty: &Type, outermost: bool, out: &mut Bindings<'v>) -> bool {
         match (pattern, value) {
             (Pattern::Loose(_), _) => true,
-            (Pattern::Variable { .. }, Value::Absent) => true,
-            (Pattern::Variable { name, ty: wanted }, value) => {
+            (Pattern::Variable { certain, .. }, Value::Absent) => !certain,
+            (Pattern::Variable { name, ty: wanted, .. }, value) => {
                 let fits = wanted.as_ref().is_none_or(|wanted| wanted == ty);
                 if fits {
                     out.push((name, ty.clone(), value.clone()));
@@ -291,7 +295,7 @@ impl<'p> Walk<'p> {
                 enough && items.first().is_some_and(|first| self.matches(inner, first, item, false, out))
             }
             // A conditional field that is not there, and neither is anything in it.
-            (Pattern::Object { .. } | Pattern::One(_), Value::Absent) => pattern.has_variable(),
+            (Pattern::Object { .. } | Pattern::One(_), Value::Absent) => pattern.may_be_absent(),
             (Pattern::Object { name, fields }, Value::Object(object)) if *name == object.definition.name => {
                 let named = |param: &Param| fields.iter().find(|(field, _)| *field == param.name);
                 object.definition.params.iter().zip(&object.values).all(|(param, value)| match named(param) {

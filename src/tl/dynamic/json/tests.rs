@@ -224,7 +224,7 @@ fn nesting_and_size_are_bounded() {
 fn a_mistyped_method_is_found_again() {
     let read = |json| from_json(compiled_schema(), &json, &JsonOptions::default()).unwrap_err().to_string();
     assert!(read(json!({ "_": "messages.sendMesage" })).ends_with("did you mean messages.sendMessage?"));
-    assert!(read(json!({ "_": "sendMessage" })).ends_with("did you mean messages.sendMessage?"));
+    assert!(read(json!({ "_": "sendMultiMedia" })).ends_with("did you mean messages.sendMultiMedia?"));
     let error = read(json!({ "_": "messageEntityBold", "ofset": 1, "length": 2 }));
     assert_eq!(error, "messageEntityBold.ofset: messageEntityBold has no such field; did you mean offset?");
 }
