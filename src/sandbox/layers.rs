@@ -118,11 +118,8 @@ mod tests {
         let mut foreign = own.to_vec();
         foreign[..4].copy_from_slice(&older.to_le_bytes());
         assert!(matches!(request(OWN_LAYER, foreign.into()), Err(Fault::InputMethodInvalid { .. })));
-        // An argument that is none.
-        let schema = layers::schema(198).unwrap();
-        let mut call = schema.function("messages.getHistory").unwrap().id.to_le_bytes().to_vec();
-        call.extend(f::messages::SendMessage::ID.to_le_bytes());
-        call.extend([0; 40]);
+        // An argument that is none: flags, and a method where a peer should be.
+        let call = [older, 0, f::messages::SendMessage::ID, 0, 0, 0].map(u32::to_le_bytes).concat();
         assert!(matches!(request(198, call.into()), Err(Fault::InputConstructorInvalid)));
         assert!(matches!(request(198, Bytes::new()), Err(Fault::InputMethodInvalid { id: 0, len: 0 })));
     }

@@ -51,6 +51,14 @@ const option = id => {
     return { id, ipAddress: dc.ip, port: dc.port }
 }
 
+/// The library dials port 80, whatever the session says; and the session cannot hold a port above 32767.
+class Local extends connection {
+    constructor(options) {
+        const { ipAddress: ip, port } = option(options.dcId)
+        super({ ...options, ip, port })
+    }
+}
+
 let client
 
 const peers = new Map()
@@ -71,17 +79,16 @@ const media = message => {
 await obey({
     async 'sign up'({ phone, name }) {
         const home = Number(phone[5])
-        const dc = option(home)
         const session = new StringSession('')
-        session.setDC(home, dc.ipAddress, dc.port)
+        session.setDC(home, option(home).ipAddress, 80)
         client = new TelegramClient(session, 1, '0'.repeat(32), {
-            connection,
+            connection: Local,
             networkSocket: socket,
             connectionRetries: 2,
             useWSS: false,
             baseLogger: new Logger(process.env.GRAMJS_LOG ?? 'none'),
         })
-        client.getDC = async id => option(id)
+        client.getDC = async id => ({ ...option(id), port: 80 })
         await client.connect()
         const settings = new Api.CodeSettings({})
         const sent = await client.invoke(new Api.auth.SendCode({ phoneNumber: phone, apiId: 1, apiHash: 'x', settings }))

@@ -8,7 +8,7 @@ import asyncio
 import chat
 from pyrogram import Client, filters, raw
 from pyrogram.connection import Connection
-from pyrogram.connection.transport import tcp
+from pyrogram.connection.transport.tcp.tcp_intermediate_o import TCPIntermediateO
 from pyrogram.handlers import MessageHandler
 from pyrogram.raw.all import layer
 from trust import trust
@@ -39,7 +39,7 @@ class Chat:
                 self.address = places[dc_id]
 
         self.client = Client(
-            phone, api_id=1, api_hash="0" * 32, in_memory=True, connection_factory=Local, protocol_factory=tcp.TCPIntermediateO
+            phone, api_id=1, api_hash="0" * 32, in_memory=True, connection_factory=Local, protocol_factory=TCPIntermediateO
         )
         await self.client.connect()
         # It begins at DC 2, and is sent where the number lives.
