@@ -395,8 +395,8 @@ impl Talk {
     fn service(&mut self, line: &Line, place: Place, msg_id: MsgId, service: Service, known: bool) {
         let now = self.now;
         match service {
-            Service::Acks(ids) if place.is_sent() => self.emit(line, || Event::AcksSent { ids }),
-            Service::Acks(ids) => self.emit(line, || Event::Acked { ids }),
+            Service::Acks(ids) if place.is_sent() => self.emit(line, || Event::AcksSent { ids: ids.iter().collect() }),
+            Service::Acks(ids) => self.emit(line, || Event::Acked { ids: ids.iter().collect() }),
             Service::Ping { ping_id, .. } => {
                 let pings = &mut self.session(place.within()).pings;
                 pings.insert(ping_id, now);

@@ -181,10 +181,10 @@ pub(crate) fn read(body: &Bytes) -> Result<Option<Service>, ReadError> {
 
 /// A list of identifiers as it came: a slice of the frame. Acknowledgements come all the time, and are worth no allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct IdList(Bytes);
+pub(crate) struct IdList(Bytes);
 
 impl IdList {
-    pub(super) fn iter(&self) -> impl Iterator<Item = MsgId> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = MsgId> + '_ {
         self.0.as_chunks::<8>().0.iter().map(|bytes| MsgId(i64::from_le_bytes(*bytes)))
     }
 }
