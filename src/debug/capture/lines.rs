@@ -81,7 +81,7 @@ mod tests {
     use crate::trace::{ConnId, Event};
 
     fn record(event: Event) -> Record {
-        Record { at: Duration::from_secs(1_700_000_000), conn: ConnId(1), dc: DcId(2), event }
+        Record { at: Duration::from_secs(1_700_000_000), conn: ConnId(1), dc: DcId(2), role: crate::trace::Role::Client, event }
     }
 
     #[test]
