@@ -326,7 +326,7 @@ fn what_cannot_be_written_is_told_at_the_end() {
     let sink = Pcapng::new(Full(200), Shown::Public).unwrap();
     assert!(sink.flush());
     for event in sent() {
-        sink.record(&Record { at: Duration::ZERO, conn: ConnId(1), dc: DcId(2), role: crate::trace::Role::Client, event });
+        sink.record(&Record { at: Duration::ZERO, conn: ConnId(1), dc: DcId(2), role: Role::Client, event });
     }
     assert!(!sink.flush());
 }
