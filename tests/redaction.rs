@@ -14,7 +14,8 @@ use bytes::Bytes;
 use tdl::account::{self, CodeAnswer, CodeSent, LoginPrompts, LoginRequest, Name, PromptError};
 use tdl::client::{Client, ClientConfig, DcTable, MemoryPersistence, Persistence, PfsPolicy};
 use tdl::debug::background::Jsonl;
-use tdl::debug::jsonl::Header;
+use tdl::debug::jsonl::{self, Header, Line};
+use tdl::debug::replay::Replay;
 use tdl::debug::{Background, Human, Plan, Shown, Style, Tee, WhenFull, hex};
 use tdl::ids::DcId;
 use tdl::sandbox::{Cluster, Config};
@@ -223,6 +224,18 @@ fn walk(tree: &serde_json::Value, found: &mut Vec<Secret>) {
     }
 }
 
+/// Where everything is shown, it is a recording as well: of the clients' sessions and of the servers'.
+fn replay(text: &str) {
+    let mut replay = Replay::default();
+    for line in text.lines() {
+        if let Line::Record(record) = jsonl::parse(line.as_bytes()).unwrap() {
+            assert_eq!(replay.event(&record.event), Ok(None), "{line}");
+        }
+    }
+    let progress = replay.progress();
+    assert!(progress.sessions > 10 && progress.calls > 500, "{progress:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn redaction() {
     let dir = tempfile::tempdir().unwrap();
@@ -290,6 +303,9 @@ async fn redaction() {
 
     for (sink, text) in sinks.texts() {
         assert!(text.lines().count() > 500, "{sink} has {} lines", text.lines().count());
+        if sink == "all" {
+            replay(&text);
+        }
         let (wanted, unwanted): (Vec<&Secret>, Vec<&Secret>) = match sink {
             "all" => (secrets.iter().chain(&personal).collect(), Vec::new()),
             "texts" => (personal.iter().collect(), secrets.iter().collect()),
