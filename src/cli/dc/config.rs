@@ -135,7 +135,7 @@ fn address(option: &enums::DcOption) -> Option<DcAddress> {
     let ip: IpAddr = option.ip_address.to_string().parse().ok()?;
     let port = u16::try_from(option.port).ok().filter(|port| *port > 0)?;
     let usable = option.secret.is_none() && (1..=1000).contains(&option.id);
-    usable.then_some(DcAddress { id: option.id, ip, port, media_only: option.media_only, cdn: option.cdn })
+    usable.then_some(DcAddress { id: option.id, ip, port, media_only: option.media_only, cdn: option.cdn, tls_port: None })
 }
 
 #[cfg(test)]
