@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use tdl::{client::PfsPolicy, store::NamespaceName, trace::LayerSet};
 
-use super::{chat, completion, dc, demo, dl, duration, login, logout, ns, sandbox, session, tl, up, whoami};
+use super::{call, chat, completion, dc, demo, dl, duration, login, logout, ns, sandbox, session, tl, up, whoami};
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     /// Look into the TL schema: list, show and import definitions
     #[command(subcommand)]
     Tl(tl::TlCommand),
+    /// Call any method of the API: JSON in, JSON out
+    Call(call::CallArgs),
     /// Look at the data centres: reachability, round trips, the key exchange step by step, their configuration
     #[command(subcommand)]
     Dc(dc::DcCommand),
