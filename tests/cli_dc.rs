@@ -40,7 +40,8 @@ fn log_in(sandbox: &Sandbox, dir: &TestDir) {
 fn data_centres_are_listed_pinged_and_asked() {
     let dir = TestDir::new();
     let sandbox = Sandbox::start(&dir);
-    let port = |id: i64| sandbox.ready["dcs"].as_array().expect("a list")[usize::try_from(id - 1).expect("small")]["port"].clone();
+    let port =
+        |id: i64| sandbox.ready["dcs"].as_array().expect("a list")[usize::try_from(id - 1).expect("small")]["port"].clone();
 
     let before = sandbox.tdl(&dir).args("dc ls --json").ok().json();
     assert_eq!((&before["home_dc"], &before["addresses"][1]["key_id"]), (&Value::Null, &Value::Null));
@@ -48,7 +49,10 @@ fn data_centres_are_listed_pinged_and_asked() {
     log_in(&sandbox, &dir);
     let after = sandbox.tdl(&dir).args("dc ls --json").ok().json();
     let home = &after["addresses"][1];
-    assert_eq!((&home["id"], &home["port"], &home["home"], &home["authorized"]), (&json!(2), &port(2), &json!(true), &json!(true)));
+    assert_eq!(
+        (&home["id"], &home["port"], &home["home"], &home["authorized"]),
+        (&json!(2), &port(2), &json!(true), &json!(true))
+    );
     assert_eq!(home["key_id"].as_str().expect("a key").len(), 16);
     let table = sandbox.tdl(&dir).args("dc ls").ok();
     table.stdout_has("2 (home)").stdout_has("everything").stdout_has(home["key_id"].as_str().expect("a key"));
@@ -118,12 +122,18 @@ fn a_key_exchange_is_shown_step_by_step() {
     assert!(!dir.join("box/home").exists(), "nothing is kept");
 
     let document = sandbox.tdl(&dir).args("dc handshake 2 --temporary --json").ok().json();
-    assert_eq!((&document["stored"], &document["forgotten_by_server"], &document["error"]), (&json!(false), &json!(true), &Value::Null));
+    assert_eq!(
+        (&document["stored"], &document["forgotten_by_server"], &document["error"]),
+        (&json!(false), &json!(true), &Value::Null)
+    );
     let steps = document["steps"].as_array().expect("a list");
     let inner = steps.iter().find(|step| step["name"] == "p_q_inner_data_temp_dc").expect("the RSA block");
     assert_eq!((&inner["fields"]["new_nonce"], &inner["fields"]["expires_in"]), (&Value::Null, &json!("3600")));
     let checks: Vec<&Value> = steps.iter().filter(|step| step["kind"] == "check").collect();
-    assert!(checks.len() >= 26 && checks.iter().all(|check| check["holds"] == true && check["took_us"].is_number()), "{checks:#?}");
+    assert!(
+        checks.len() >= 26 && checks.iter().all(|check| check["holds"] == true && check["took_us"].is_number()),
+        "{checks:#?}"
+    );
     let open = sandbox.tdl(&dir).args("dc handshake 2 --secrets --json").ok();
     open.stderr_has("secret values are shown");
     let open = open.json();
@@ -287,7 +297,11 @@ fn a_server_that_breaks_a_rule_is_told_which() {
     }
     let addr = rogue(Crime::Hash);
     let document = at(&dir, &[addr]).args("dc handshake 1 --json").code(7).json();
-    assert_eq!((&document["error"]["rule"], &document["key_id"]), (&json!("NewNonceHash1Mismatch"), &Value::Null), "{document:#}");
+    assert_eq!(
+        (&document["error"]["rule"], &document["key_id"]),
+        (&json!("NewNonceHash1Mismatch"), &Value::Null),
+        "{document:#}"
+    );
     let last = document["steps"].as_array().expect("a list").iter().rfind(|step| step["kind"] == "check").expect("a check");
     assert_eq!((&last["check"], &last["holds"]), (&json!("NewNonceHash1"), &json!(false)));
     // Pings see as far as the first answer.
@@ -305,9 +319,13 @@ fn what_does_not_answer_says_why() {
     let good = rogue(Crime::Hash);
 
     let run = at(&dir, &[refusing, mute]).args("dc ping --all-ports --timeout 300ms").code(5);
-    run.stdout_has("0/3").stdout_has("refused").stdout_has("no answer to req_pq_multi within 0.3 s").stderr_has("no data centre answers");
+    run.stdout_has("0/3")
+        .stdout_has("refused")
+        .stdout_has("no answer to req_pq_multi within 0.3 s")
+        .stderr_has("no data centre answers");
     let run = at(&dir, &[refusing, mute, good]).args("dc ping --all-ports --timeout 300ms -c 1 --json").ok().json();
-    let answered: Vec<&Value> = run["dcs"][0]["addresses"].as_array().expect("a list").iter().map(|it| &it["answered"]).collect();
+    let answered: Vec<&Value> =
+        run["dcs"][0]["addresses"].as_array().expect("a list").iter().map(|it| &it["answered"]).collect();
     assert_eq!(answered, [0, 0, 1]);
     assert!(run["dcs"][0]["addresses"][0]["error"].is_string() && run["dcs"][0]["addresses"][2]["error"].is_null(), "{run:#}");
 

@@ -6,7 +6,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::FalseyValueP
 use tdl::{client::PfsPolicy, store::NamespaceName, trace::LayerSet};
 
 use super::{
-    bridge, chat, completion, dc, demo, dl, duration, login, logout, ns, sandbox, session, tl, trace, trace_command, up, watch, whoami,
+    bridge, call, chat, completion, dc, demo, dl, duration, login, logout, ns, sandbox, session, tl, trace, trace_command, up, watch,
+    whoami,
 };
 
 const AFTER_HELP: &str = "\
@@ -71,6 +72,8 @@ pub(crate) enum Command {
     /// Look into the TL schema: list, show and import definitions
     #[command(subcommand)]
     Tl(tl::TlCommand),
+    /// Call any method of the API: JSON in, JSON out
+    Call(call::CallArgs),
     /// Look at the data centres: reachability, round trips, the key exchange step by step, their configuration
     #[command(subcommand)]
     Dc(dc::DcCommand),

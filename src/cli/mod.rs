@@ -22,6 +22,7 @@
 
 mod args;
 mod bridge;
+mod call;
 mod chat;
 mod completion;
 mod context;
@@ -69,7 +70,12 @@ use signals::Interrupt;
 
 /// Runs what the command line asks for, and says how the process is to end.
 pub(crate) fn run() -> std::process::ExitCode {
-    let code = start().unwrap_or_else(|error| {
+    // Before anything else: a shell that completes a word waits for the answer, and for nothing but it.
+    let code = match completion::answer() {
+        Some(code) => Ok(code),
+        None => start(),
+    };
+    let code = code.unwrap_or_else(|error| {
         output::print_error(&error);
         error.code
     });
@@ -166,6 +172,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Sandbox(command) => sandbox::run(context, command).await,
         Command::Bridge(args) => bridge::run(context, args).await,
         Command::Tl(command) => tl::run(context, &command),
+        Command::Call(args) => call::run(context, args).await,
         Command::Dc(command) => dc::run(context, command).await,
         Command::Trace(command) => trace_command::run(context, &command),
         Command::Completion(args) => completion::run(&args),

@@ -163,13 +163,13 @@ impl Probe {
         session.destroy_auth_key().map_err(|error| ProbeError::Lost(error.to_string()))?;
         let destroyed = self
             .drive(&mut session, "destroy_auth_key", |session| {
-                loop {
-                    match session.poll_event()? {
-                        Event::AuthKeyDestroyed { outcome } => return Some(outcome),
-                        // A new session, salts: nothing that matters here.
-                        _ => {}
+                // What else happens, a new session or salts, does not matter here.
+                while let Some(event) = session.poll_event() {
+                    if let Event::AuthKeyDestroyed { outcome } = event {
+                        return Some(outcome);
                     }
                 }
+                None
             })
             .await?;
         // A peer that does not take the last bytes in time does without.

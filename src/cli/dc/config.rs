@@ -10,7 +10,10 @@ use tdl::{
         Deserialize, Serialize,
         api::{enums, functions, types},
         compiled_schema,
-        dynamic::{self, Style, Value},
+        dynamic::{
+            self, Style, Value,
+            json::{JsonOptions, to_json},
+        },
     },
 };
 
@@ -48,7 +51,7 @@ pub(super) async fn run(context: &Context, args: &ConfigArgs) -> Result<ExitCode
     let value = dynamic::decode(compiled_schema(), answer).map_err(|e| unreadable(&e))?;
     let Value::Object(fields) = &value else { return Err(unreadable(&"it is no object")) };
     if context.output.json {
-        context.output.document(&json_of(&value))?;
+        context.output.document(&to_json(&value, &JsonOptions::default()))?;
         return Ok(ExitCode::Done);
     }
     let pairs: Vec<(&str, String)> =
@@ -58,10 +61,6 @@ pub(super) async fn run(context: &Context, args: &ConfigArgs) -> Result<ExitCode
     let rows: Vec<Vec<String>> = config.dc_options.iter().map(option_row).collect();
     context.output.table(&["DC", "ADDRESS", "PORT", "FOR", "REMARKS"], &rows)?;
     Ok(ExitCode::Done)
-}
-
-fn json_of(_: &Value<'_>) -> serde_json::Value {
-    serde_json::Value::Null
 }
 
 fn unreadable(why: &dyn std::fmt::Display) -> CliError {
@@ -77,14 +76,23 @@ fn readable(name: &str, value: &Value<'_>) -> String {
             (Ok(_), _) if *number == i32::MAX => "no limit".to_owned(),
             (Ok(ms), name) if name.ends_with("_ms") => span(std::time::Duration::from_millis(ms)),
             (Ok(s), name) if name.ends_with("_time_limit") || name.ends_with("_period") || name == "rating_e_decay" => {
-                span(std::time::Duration::from_secs(s))
+                long_span(s)
             }
             _ => number.to_string(),
         },
-        Value::String(text) => printable(&text.to_string()),
+        Value::String(text) => printable(text),
         Value::True => "yes".to_owned(),
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
         other => printable(&other.print(Style { lines: false, redact: false }).to_string()),
+    }
+}
+
+/// Seconds in the greatest unit that they are whole numbers of.
+fn long_span(seconds: u64) -> String {
+    match seconds {
+        86_400.. if seconds.is_multiple_of(86_400) => format!("{} d", seconds / 86_400),
+        3600.. if seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
+        _ => span(std::time::Duration::from_secs(seconds)),
     }
 }
 
@@ -102,7 +110,7 @@ fn option_row(option: &enums::DcOption) -> Vec<String> {
         (option.secret.is_some(), "with a secret"),
     ];
     let remarks: Vec<&str> = remarks.iter().filter(|(there, _)| *there).map(|(_, text)| *text).collect();
-    let ip = printable(&option.ip_address.to_string());
+    let ip = printable(&option.ip_address);
     vec![option.id.to_string(), ip, option.port.to_string(), purpose.to_owned(), remarks.join(", ")]
 }
 
@@ -118,7 +126,9 @@ fn save(context: &Context, config: &types::Config, table: DcTable, path: &Path) 
     }
     let saved = DcTable { dcs, ..table };
     if saved.ids().is_empty() {
-        return Err(CliError::new(ExitCode::Protocol, "the configuration names no usable address").advise("nothing was written"));
+        return Err(
+            CliError::new(ExitCode::Protocol, "the configuration names no usable address").advise("nothing was written")
+        );
     }
     let failed = |e: &dyn std::fmt::Display| CliError::failed(format!("{}: {e}", path.display()));
     saved.write(path).map_err(|e| failed(&crate::cli::exit::chain(&e)).advise("name a file that you can write"))?;
@@ -162,7 +172,8 @@ mod tests {
     #[test]
     fn numbers_say_what_they_mean() {
         assert_eq!(readable("online_update_period_ms", &Value::Int(210_000)), "3 min 30 s");
-        assert_eq!(readable("edit_time_limit", &Value::Int(172_800)), "2880 min 0 s");
+        assert_eq!(readable("edit_time_limit", &Value::Int(172_800)), "2 d");
+        assert_eq!(readable("edit_time_limit", &Value::Int(5400)), "90 min 0 s");
         assert_eq!(readable("revoke_time_limit", &Value::Int(i32::MAX)), "no limit");
         assert_eq!(readable("date", &Value::Int(1_700_000_000)), "2023-11-14 22:13:20 UTC");
         assert_eq!(readable("message_length_max", &Value::Int(4096)), "4096");

@@ -74,7 +74,7 @@ pub(crate) async fn run(context: &Context, command: DcCommand) -> Result<ExitCod
 }
 
 /// A data centre that a person named, if the table has it.
-fn known(table: &DcTable, id: i32) -> Result<DcId, CliError> {
+pub(super) fn known(table: &DcTable, id: i32) -> Result<DcId, CliError> {
     let ids = table.ids();
     if ids.contains(&DcId(id)) {
         return Ok(DcId(id));

@@ -102,19 +102,20 @@ pub(super) async fn run(context: &Context, args: &PingArgs) -> Result<ExitCode, 
     client.close().await;
     let reached = rows.iter().flat_map(|row| &row.addresses).any(|(_, measured)| !measured.req_pq.is_empty());
     match context.output.json {
-        true => context.output.document(&json!({ "dcs": rows.iter().map(|row| row_json(row, args.count)).collect::<Vec<_>>() }))?,
+        true => {
+            context.output.document(&json!({ "dcs": rows.iter().map(|row| row_json(row, args.count)).collect::<Vec<_>>() }))?
+        }
         false => print(context, &rows, args.count)?,
     }
     if reached {
         return Ok(ExitCode::Done);
     }
-    let violation = rows
-        .iter()
-        .flat_map(|row| row.addresses.iter().map(|(addr, measured)| (row.dc, addr, measured)))
-        .find_map(|(dc, addr, measured)| match &measured.error {
+    let violation = rows.iter().flat_map(|row| row.addresses.iter().map(|(addr, measured)| (row.dc, addr, measured))).find_map(
+        |(dc, addr, measured)| match &measured.error {
             Some(error @ (ProbeError::Protocol(_) | ProbeError::Refused(_))) => Some(super::probe_error(dc, addr, error)),
             _ => None,
-        });
+        },
+    );
     Err(violation.unwrap_or_else(|| {
         CliError::new(ExitCode::Network, "no data centre answers")
             .advise("check the connection; where the direct way is barred, go through a proxy with --proxy")

@@ -224,3 +224,23 @@ fn what_is_no_message_is_told_without_fields() {
     assert_eq!(received, Some(("resPQ".to_owned(), 0)));
     assert!(text(&recorder, false).contains("✗ Decode: "));
 }
+
+/// Whatever a server sends can be told.
+#[test]
+fn altered_answers_are_told_too() {
+    for step in 0..3 {
+        for at in (20..90).step_by(3) {
+            let recorder = Arc::new(Recorder::new(false, None));
+            exchange(&recorder, 0, |now, frame| {
+                if now == step
+                    && let Some(byte) = frame.get_mut(at)
+                {
+                    *byte = byte.wrapping_add(0x55);
+                }
+            });
+            let entries = recorder.entries();
+            assert!(matches!(entries.last().unwrap().what, What::Failed { .. } | What::Established { .. }), "{step} {at}");
+            assert!(entries.iter().all(|entry| !entry.text(true).is_empty() && entry.json().is_object()));
+        }
+    }
+}

@@ -56,6 +56,21 @@ fn constructors_are_those_of_the_schema() {
 }
 
 #[test]
+fn a_ping_can_be_had_at_any_time() {
+    let mut client = client();
+    assert!(output(&mut client, START, Side::Client).is_empty(), "by itself, a quiet session pings later");
+    client.ping().unwrap();
+    let sent = output(&mut client, START, Side::Client);
+    assert!(matches!(&sent[..], [ping] if ping.is(ids::PING_DELAY_DISCONNECT)), "at once, and alone");
+    client.ping().unwrap();
+    assert!(output(&mut client, START, Side::Client).is_empty(), "not while one is under way");
+    let mut peer = Peer::new(Side::Server);
+    peer.say(&mut client, START.later(Duration::from_millis(30)), false, service::pong(sent[0].msg_id, 1));
+    assert_eq!(client.rtt(), Some(Duration::from_millis(30)));
+    assert!(server().ping().is_err(), "servers are pinged");
+}
+
+#[test]
 fn a_result_is_a_slice_of_the_received_frame() {
     let (mut client, mut peer, id, msg_id) = asked();
     let frame = Bytes::from(rpc_result(msg_id, &vec![5; 512 << 10]));
