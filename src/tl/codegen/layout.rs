@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::schema::{Definition, Kind, Schema, Type};
 
 /// Variants whose fields take more bytes than this are boxed. A string and two numbers still fit.
-const LARGEST_INLINE: usize = 48;
+const LARGEST_INLINE: usize = 32;
 
 /// Facts about the types of a schema.
 pub(super) struct Layout<'a> {
@@ -148,7 +148,8 @@ impl<'a> Layout<'a> {
             Type::Long | Type::Double => 8 + if optional { 8 } else { 0 },
             Type::Int128 => 16 + usize::from(optional),
             Type::Int256 => 32 + usize::from(optional),
-            Type::String | Type::Bytes => 32,
+            Type::String => 16,
+            Type::Bytes => 32,
             Type::Vector { .. } => 24,
             Type::Boxed(name) => self.enum_size(name, sizes),
             Type::Bare(_) | Type::BareBoxed(_) => self.bare(ty).map_or(0, |d| self.struct_size(d, sizes)),

@@ -26,6 +26,19 @@ pub trait Deserialize: Sized {
     /// nothing.
     fn read(reader: &mut Reader) -> Self;
 
+    /// As [`read`](Self::read), and does something with the value. For an enum that is done at each of its variants, so that a value which
+    /// goes into a vector, say, is made where it will lie and not moved there.
+    #[inline]
+    fn read_with<T>(reader: &mut Reader, then: impl FnOnce(Self) -> T) -> T {
+        then(Self::read(reader))
+    }
+
+    /// As [`read`](Self::read), into a box. A large struct is made there from the start.
+    #[inline]
+    fn read_boxed(reader: &mut Reader) -> Box<Self> {
+        Box::new(Self::read(reader))
+    }
+
     /// Takes one value off the reader.
     ///
     /// # Errors
@@ -148,7 +161,7 @@ impl<T: Serialize + ?Sized> Serialize for Box<T> {
 impl<T: Deserialize> Deserialize for Box<T> {
     #[inline]
     fn read(reader: &mut Reader) -> Self {
-        Self::new(T::read(reader))
+        T::read_boxed(reader)
     }
 }
 

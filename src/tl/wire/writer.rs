@@ -8,6 +8,12 @@ pub fn write_u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+/// Numbers of 32 bits in a row.
+#[inline]
+pub fn write_words<const N: usize>(out: &mut Vec<u8>, values: [u32; N]) {
+    out.extend_from_slice(values.map(u32::to_le_bytes).as_flattened());
+}
+
 /// `int`.
 #[inline]
 pub fn write_i32(out: &mut Vec<u8>, value: i32) {
