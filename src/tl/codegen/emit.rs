@@ -7,6 +7,10 @@ use super::super::schema::{Definition, Kind, Schema, Type, split_name};
 use super::layout::Layout;
 use super::{CodegenError, names, read, write};
 
+/// The head of a method of `w::D`.
+const READ_INTO: &str =
+    "#[inline] fn read_into<'a>(r: &mut w::R, f: impl FnOnce(Self) -> Option<&'a mut Self>) where Self: 'a";
+
 type Result<T> = std::result::Result<T, CodegenError>;
 
 /// Text by namespace; the empty one is the section itself.
@@ -92,16 +96,19 @@ impl<'a> Emitter<'a> {
         self.structure(definition, &name, out)?;
         let write = write::fields(definition);
         let (reader, writer) = if definition.params.is_empty() { ("_", "_") } else { ("r", "o") };
-        let (read, read_boxed) = if self.layout.is_boxed(definition) {
+        // What is large is made where it will stay.
+        let (read, in_place) = if self.layout.is_boxed(definition) {
             let method = format!(" #[inline] fn read_boxed(r: &mut w::R) -> Box<Self> {{ {} }}", read::in_box(definition));
             ("*Self::read_boxed(r)".to_owned(), method)
+        } else if self.layout.is_large(definition) {
+            (read::by_value(definition), format!(" {READ_INTO} {{ {} }}", read::into(definition)))
         } else {
             (read::by_value(definition), String::new())
         };
         let _ = write!(
             out,
             "impl w::S for {name} {{ #[inline] fn serialize(&self, {writer}: &mut w::O) {{ {write} }} }}\n\
-             impl w::D for {name} {{ #[inline] fn read({reader}: &mut w::R) -> Self {{ {read} }}{read_boxed} }}\n\
+             impl w::D for {name} {{ #[inline] fn read({reader}: &mut w::R) -> Self {{ {read} }}{in_place} }}\n\
              impl w::I for {name} {{ const ID: u32 = {id:#010x}; const NAME: &'static str = {tl:?}; }}\n\
              impl w::Debug for {name} {{ #[inline] fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug_bare(self, f) }} }}\n\
              impl PartialEq for {name} {{ #[inline] fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n",
@@ -184,7 +191,7 @@ impl<'a> Emitter<'a> {
         let (mut variants, mut read, mut write, mut from) = (String::new(), String::new(), String::new(), String::new());
         let mut list = Vec::new();
         let mut taken = HashSet::new();
-        let mut spoilt = None;
+        let (mut spoilt, mut in_place) = (None, String::new());
         for definition in self.schema.constructors_of(type_name) {
             let variant = names::variant(definition);
             if !taken.insert(variant.clone()) {
@@ -209,6 +216,11 @@ impl<'a> Emitter<'a> {
                 let _ = write!(write, "Self::{variant}(x) => w::object(o, {id:#010x}, x), ");
                 ("x", format!("Self::{variant}(x)"))
             };
+            if self.layout.is_large(definition) {
+                let found = format!("{path}::read_into(r, |x| match f(Self::{variant}(x)) {{ Some(Self::{variant}(x)) => Some(x), _ => None }})");
+                let other = "Self::read_with(r, |x| { f(x); })";
+                let _ = write!(in_place, " {READ_INTO} {{ if r.next_is({id:#010x}) {{ {found} }} else {{ {other} }} }}");
+            }
             if default == Some(id) {
                 spoilt = Some(format!("Self::{variant}{}", if definition.params.is_empty() { "" } else { "(w::d(r))" }));
             }
@@ -223,7 +235,7 @@ impl<'a> Emitter<'a> {
             "/// `{type_name}`: {list}.\n#[derive(Clone)]\npub enum {name} {{\n{variants}}}\n\
              impl w::S for {name} {{ #[inline] fn serialize(&self, o: &mut w::O) {{ match self {{ {write}}} }} }}\n\
              impl w::D for {name} {{ #[inline] fn read(r: &mut w::R) -> Self {{ w::own(r) }} \
-             #[inline] fn read_with<T>(r: &mut w::R, f: impl FnOnce(Self) -> T) -> T {{ {result} }} }}\n\
+             #[inline] fn read_with<T>(r: &mut w::R, f: impl FnOnce(Self) -> T) -> T {{ {result} }}{in_place} }}\n\
              impl w::Debug for {name} {{ #[inline] fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug(self, f) }} }}\n\
              impl PartialEq for {name} {{ #[inline] fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n\
              impl Default for {name} {{ #[inline] fn default() -> Self {{ w::zero() }} }}\n{from}",

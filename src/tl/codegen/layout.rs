@@ -7,6 +7,10 @@ use super::super::schema::{Definition, Kind, Schema, Type};
 /// Variants whose fields take more bytes than this are boxed. A string and two numbers still fit.
 const LARGEST_INLINE: usize = 32;
 
+/// Variants that stay in their enum whatever their size: those of which an answer has a page full. To get a box for each and to give it
+/// back would take a third of the time that the whole of it takes.
+const NEVER_BOXED: [&str; 1] = ["message"];
+
 /// Facts about the types of a schema.
 pub(super) struct Layout<'a> {
     schema: &'a Schema,
@@ -41,6 +45,11 @@ impl<'a> Layout<'a> {
 
     pub(super) fn is_boxed(&self, definition: &Definition) -> bool {
         self.boxed.contains(&definition.id)
+    }
+
+    /// Whether a constructor is large and not boxed all the same.
+    pub(super) fn is_large(&self, definition: &Definition) -> bool {
+        !self.is_boxed(definition) && never_boxed(definition)
     }
 
     pub(super) fn has_default(&self, definition: &Definition) -> bool {
@@ -111,7 +120,7 @@ impl<'a> Layout<'a> {
         }
         let mut sizes = HashMap::new();
         for definition in self.constructors() {
-            if self.struct_size(definition, &mut sizes) > LARGEST_INLINE {
+            if self.struct_size(definition, &mut sizes) > LARGEST_INLINE && !never_boxed(definition) {
                 self.boxed.insert(definition.id);
             }
         }
@@ -134,7 +143,7 @@ impl<'a> Layout<'a> {
         let mut largest = 0;
         for definition in self.schema.constructors_of(name) {
             let inline = if self.boxed.contains(&definition.id) { 8 } else { self.struct_size(definition, sizes) };
-            largest = largest.max(if inline > LARGEST_INLINE { 8 } else { inline });
+            largest = largest.max(if inline > LARGEST_INLINE && !never_boxed(definition) { 8 } else { inline });
         }
         sizes.insert(name, largest + 8);
         largest + 8
@@ -197,6 +206,10 @@ impl<'a> Layout<'a> {
             _ => true,
         }
     }
+}
+
+fn never_boxed(definition: &Definition) -> bool {
+    NEVER_BOXED.contains(&definition.name.as_str())
 }
 
 /// Whether a path of at least one edge leads from one type to another.

@@ -27,11 +27,32 @@ pub(super) fn by_value(definition: &Definition) -> String {
     if before.is_empty() { format!("Self {{ {fields}}}") } else { format!("{{ {before}Self {{ {fields}}} }}") }
 }
 
-/// The statements that make the struct in a box.
-///
-/// The box is there from the start. It is filled after the last field that has no [`placeholder`], with what is known by then and
-/// placeholders; what follows goes into it one by one. So nothing is moved, and what is absent costs next to nothing.
+/// The statements that make the struct in a box, which is there from the start.
 pub(super) fn in_box(definition: &Definition) -> String {
+    let Parts { before, fields, after } = in_place(definition);
+    let mutable = if after.is_empty() { "" } else { "mut " };
+    format!("let x = Box::new_uninit(); {before}let {mutable}x = Box::write(x, Self {{ {fields}}}); {after}x")
+}
+
+/// The statements that make the struct where `f` puts it.
+pub(super) fn into(definition: &Definition) -> String {
+    let Parts { before, fields, after } = in_place(definition);
+    format!("{before}if let Some(x) = f(Self {{ {fields}}}) {{ {after}}}")
+}
+
+/// What makes a struct where it will stay.
+struct Parts {
+    /// Statements before the struct is there.
+    before: String,
+    /// The fields that the struct begins with.
+    fields: String,
+    /// Statements that put further fields into the struct `x`.
+    after: String,
+}
+
+/// The struct comes to be after the last field that has no [`placeholder`], out of what is known by then and placeholders; what follows
+/// goes into it one by one. So nothing is moved, and what is absent costs next to nothing.
+fn in_place(definition: &Definition) -> Parts {
     let steps = steps(definition);
     let unreplaceable = |step: &Step<'_>| matches!(step, Step::Read(param) if placeholder(param).is_none());
     let cut = steps.iter().rposition(unreplaceable).map_or(0, |last| last + 1);
@@ -63,8 +84,7 @@ pub(super) fn in_box(definition: &Definition) -> String {
             }
         };
     }
-    let mutable = if after.is_empty() { "" } else { "mut " };
-    format!("let x = Box::new_uninit(); {before}let {mutable}x = Box::write(x, Self {{ {fields}}}); {after}x")
+    Parts { before, fields, after }
 }
 
 /// What has to be done for a struct, in this order.

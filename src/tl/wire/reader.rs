@@ -102,6 +102,16 @@ impl Reader {
         u32::from_le_bytes(self.next_chunk())
     }
 
+    /// Takes the next four bytes if they are this number.
+    #[inline]
+    pub fn next_is(&mut self, value: u32) -> bool {
+        let found = self.ahead.first_chunk() == Some(&value.to_le_bytes());
+        if found {
+            self.ahead.advance(4);
+        }
+        found
+    }
+
     /// Numbers of 32 bits in a row, for one look at what is left; zeros when the reader is spoilt.
     #[inline]
     pub fn next_words<const N: usize>(&mut self) -> [u32; N] {
@@ -370,10 +380,14 @@ impl Reader {
                 // As much again, but never more than the count: what is read in full wastes nothing.
                 items.reserve_exact(items.len().min(count - items.len()));
             }
-            T::read_with(self, |item| match items.len() < items.capacity() {
-                true => items.push(item),
-                // Not so: see above.
-                false => std::mem::forget(item),
+            T::read_into(self, |item| {
+                if items.len() == items.capacity() {
+                    // There is room, but the compiler cannot know. Where it sees neither growth nor an item dropped, it makes the item in
+                    // its place.
+                    std::mem::forget(item);
+                    return None;
+                }
+                Some(items.push_mut(item))
             });
             if self.error.is_some() {
                 break;
@@ -392,6 +406,7 @@ impl Reader {
         self.status().map(|()| count)
     }
 
+    #[inline]
     fn next_vector_count(&mut self) -> usize {
         let count = self.next_u32();
         let left = self.remaining();

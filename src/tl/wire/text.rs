@@ -63,7 +63,12 @@ impl Str {
 /// Whether the bytes are UTF-8. Most text is ASCII, and that is quicker to see.
 #[inline]
 fn is_text(bytes: &[u8]) -> bool {
-    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
+    // The last 64 once more, because what is left behind a multiple of that is looked at byte by byte.
+    let ascii = match bytes.last_chunk::<64>() {
+        Some(last) => bytes.as_chunks::<64>().0.as_flattened().is_ascii() && last.is_ascii(),
+        None => bytes.is_ascii(),
+    };
+    ascii || std::str::from_utf8(bytes).is_ok()
 }
 
 impl Default for Str {

@@ -39,6 +39,18 @@ pub trait Deserialize: Sized {
         Box::new(Self::read(reader))
     }
 
+    /// As [`read`](Self::read), into a place: `put` moves the value there and gives it back, or keeps it to itself. A large struct is put
+    /// there when a part of it is read, and filled there; without a place, the rest of it is not read.
+    #[inline]
+    fn read_into<'a>(reader: &mut Reader, put: impl FnOnce(Self) -> Option<&'a mut Self>)
+    where
+        Self: 'a,
+    {
+        Self::read_with(reader, |value| {
+            put(value);
+        });
+    }
+
     /// Takes one value off the reader.
     ///
     /// # Errors
