@@ -97,13 +97,13 @@ impl<'a> Emitter<'a> {
         let write = write::fields(definition);
         let (reader, writer) = if definition.params.is_empty() { ("_", "_") } else { ("r", "o") };
         // What is large is made where it will stay.
-        let (read, in_place) = if self.layout.is_boxed(definition) {
-            let method = format!(" #[inline] fn read_boxed(r: &mut w::R) -> Box<Self> {{ {} }}", read::in_box(definition));
-            ("*Self::read_boxed(r)".to_owned(), method)
-        } else if self.layout.is_large(definition) {
-            (read::by_value(definition), format!(" {READ_INTO} {{ {} }}", read::into(definition)))
-        } else {
-            (read::by_value(definition), String::new())
+        let (read, in_place) = match (self.layout.is_large(definition), self.layout.is_boxed(definition)) {
+            (true, true) => {
+                let method = format!(" #[inline] fn read_boxed(r: &mut w::R) -> Box<Self> {{ {} }}", read::in_box(definition));
+                ("*Self::read_boxed(r)".to_owned(), method)
+            }
+            (true, false) => (read::by_value(definition), format!(" {READ_INTO} {{ {} }}", read::into(definition))),
+            (false, _) => (read::by_value(definition), String::new()),
         };
         let _ = write!(
             out,
@@ -187,6 +187,11 @@ impl<'a> Emitter<'a> {
     fn enumeration(&self, type_name: &str, out: &mut String) -> Result<()> {
         let name = names::camel(type_name);
         let recursive = self.layout.is_recursive(type_name);
+        let within = |text: &str| {
+            if recursive { format!("r.enter(); let x = {text}; r.leave(); x") } else { text.to_owned() }
+        };
+        let item = self.layout.is_item(type_name);
+        let value = |text: &str| if item { format!("f({text})") } else { text.to_owned() };
         let default = self.layout.default_variant(type_name);
         let (mut variants, mut read, mut write, mut from) = (String::new(), String::new(), String::new(), String::new());
         let mut list = Vec::new();
@@ -202,22 +207,23 @@ impl<'a> Emitter<'a> {
             let _ = writeln!(variants, "/// `{}`", definition.name);
             let (into, wrap) = if definition.params.is_empty() {
                 let _ = writeln!(variants, "{variant},");
-                let _ = write!(read, "{id:#010x} => f(Self::{variant}), ");
+                let _ = write!(read, "{id:#010x} => {}, ", value(&format!("Self::{variant}")));
                 let _ = write!(write, "Self::{variant} => w::u32(o, {id:#010x}), ");
                 ("_", format!("Self::{variant}"))
             } else if self.layout.is_boxed(definition) {
                 let _ = writeln!(variants, "{variant}(Box<{path}>),");
-                let _ = write!(read, "{id:#010x} => f(Self::{variant}(w::d(r))), ");
+                let _ = write!(read, "{id:#010x} => {}, ", value(&format!("Self::{variant}(w::d(r))")));
                 let _ = write!(write, "Self::{variant}(x) => w::object(o, {id:#010x}, &**x), ");
                 ("x", format!("Self::{variant}(Box::new(x))"))
             } else {
                 let _ = writeln!(variants, "{variant}({path}),");
-                let _ = write!(read, "{id:#010x} => f(Self::{variant}(w::d(r))), ");
+                let _ = write!(read, "{id:#010x} => {}, ", value(&format!("Self::{variant}(w::d(r))")));
                 let _ = write!(write, "Self::{variant}(x) => w::object(o, {id:#010x}, x), ");
                 ("x", format!("Self::{variant}(x)"))
             };
-            if self.layout.is_large(definition) {
-                let found = format!("{path}::read_into(r, |x| match f(Self::{variant}(x)) {{ Some(Self::{variant}(x)) => Some(x), _ => None }})");
+            if self.layout.is_large(definition) && !self.layout.is_boxed(definition) {
+                let found = format!("Some(Self::{variant}(x)) => Some(x), _ => None");
+                let found = within(&format!("{path}::read_into(r, |x| match f(Self::{variant}(x)) {{ {found} }})"));
                 let other = "Self::read_with(r, |x| { f(x); })";
                 let _ = write!(in_place, " {READ_INTO} {{ if r.next_is({id:#010x}) {{ {found} }} else {{ {other} }} }}");
             }
@@ -228,14 +234,22 @@ impl<'a> Emitter<'a> {
         }
         // What a spoilt reader gives: its zeros end in this variant at every level, so reading comes to an end.
         let spoilt = spoilt.ok_or_else(|| CodegenError::NoFiniteValue { ty: type_name.to_owned() })?;
-        let choice = format!("match r.next_u32() {{ {read}id => {{ w::unknown(r, id, {type_name:?}); f({spoilt}) }} }}");
-        let result = if recursive { format!("r.enter(); let x = {choice}; r.leave(); x") } else { choice };
+        let choice = within(&format!(
+            "match r.next_u32() {{ {read}id => {{ w::unknown(r, id, {type_name:?}); {} }} }}",
+            value(&spoilt)
+        ));
+        let read = if item {
+            format!(
+                "w::own(r) }} #[inline] fn read_with<T>(r: &mut w::R, f: impl FnOnce(Self) -> T) -> T {{ {choice} }}{in_place}"
+            )
+        } else {
+            format!("{choice} }}")
+        };
         let _ = write!(
             out,
             "/// `{type_name}`: {list}.\n#[derive(Clone)]\npub enum {name} {{\n{variants}}}\n\
              impl w::S for {name} {{ #[inline] fn serialize(&self, o: &mut w::O) {{ match self {{ {write}}} }} }}\n\
-             impl w::D for {name} {{ #[inline] fn read(r: &mut w::R) -> Self {{ w::own(r) }} \
-             #[inline] fn read_with<T>(r: &mut w::R, f: impl FnOnce(Self) -> T) -> T {{ {result} }}{in_place} }}\n\
+             impl w::D for {name} {{ #[inline] fn read(r: &mut w::R) -> Self {{ {read} }}\n\
              impl w::Debug for {name} {{ #[inline] fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug(self, f) }} }}\n\
              impl PartialEq for {name} {{ #[inline] fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n\
              impl Default for {name} {{ #[inline] fn default() -> Self {{ w::zero() }} }}\n{from}",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::schema::{Definition, Param, Type};
 use super::names;
-use super::runs::{bit, flag_index, runs, words};
+use super::runs::{bit, flag_index, runs};
 
 /// The expression that makes a struct out of what the reader has.
 pub(super) fn by_value(definition: &Definition) -> String {
@@ -126,25 +126,28 @@ fn steps(definition: &Definition) -> Vec<Step<'_>> {
             }
             continue;
         }
+        // One variable a word.
         let since = steps.len();
-        let mut statement = String::new();
-        let mut known = Vec::new();
-        let mut word = 0;
+        let (mut variables, mut known) = (Vec::new(), Vec::new());
         for (_, param) in run {
+            let word = variables.len();
             match param.ty {
                 Type::Flags => {
-                    let _ = write!(statement, "let b{} = c{number}[{word}]; ", flags_since.len());
+                    variables.push(format!("b{}", flags_since.len()));
                     flags_since.push(since);
                 }
                 Type::Long => {
-                    let value = format!("w::long(c{number}[{word}], c{number}[{}])", word + 1);
+                    variables.extend([word, word + 1].map(|word| format!("n{number}_{word}")));
+                    let value = format!("w::long(n{number}_{word}, n{number}_{})", word + 1);
                     known.push(Step::Known { param, value, since });
                 }
-                _ => known.push(Step::Known { param, value: format!("c{number}[{word}] as i32"), since }),
+                _ => {
+                    variables.push(format!("n{number}_{word}"));
+                    known.push(Step::Known { param, value: format!("n{number}_{word} as i32"), since });
+                }
             }
-            word += words(param).unwrap_or_default();
         }
-        steps.push(Step::Statement(format!("let c{number} = r.next_words::<{word}>(); {statement}")));
+        steps.push(Step::Statement(format!("let [{}] = r.next_words(); ", variables.join(", "))));
         steps.extend(known);
     }
     steps

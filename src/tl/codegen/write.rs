@@ -25,7 +25,8 @@ pub(super) fn fields(definition: &Definition) -> String {
             }
         }
         let _ = match run.as_slice() {
-            [(_, param)] if param.ty != Type::Flags => field(&mut out, definition, param),
+            [(_, param)] if param.ty == Type::Flags => write!(out, "w::u32(o, b{}); ", flags - 1),
+            [(_, param)] => field(&mut out, definition, param),
             _ => write!(out, "w::words(o, [{}]); ", words.join(", ")),
         };
     }
