@@ -9,7 +9,7 @@ pub(crate) use bytes::Bytes;
 pub(crate) use std::fmt::{Debug, Formatter as F, Result as FR};
 pub(crate) use wire::{
     Deserialize as D, Identifiable as I, Reader as R, RemoteCall as C, Serialize as S, Str, unknown, write_i32 as i32,
-    write_i64 as i64, write_u32 as u32,
+    write_i64 as i64, write_u32 as u32, write_words as words,
 };
 
 /// Output.
@@ -19,6 +19,18 @@ pub(crate) type O = Vec<u8>;
 #[inline]
 pub(crate) fn d<T: D>(r: &mut R) -> T {
     T::read(r)
+}
+
+/// A value of an enum, for its own sake.
+#[inline]
+pub(crate) fn own<T: D>(r: &mut R) -> T {
+    T::read_with(r, |value| value)
+}
+
+/// Puts a value in the place of a placeholder. Those hold nothing, so there is nothing to drop, and it need not be looked for.
+#[inline]
+pub(crate) fn put<T>(slot: &mut T, value: T) {
+    std::mem::forget(std::mem::replace(slot, value));
 }
 
 /// The default of a type: what a spoilt reader gives, zeros and empty values.
@@ -34,6 +46,12 @@ pub(crate) fn id<T: I>(r: &mut R) {
     if id != T::ID {
         unknown(r, id, T::NAME);
     }
+}
+
+/// A `long` in two words, the lower half first.
+#[inline]
+pub(crate) fn long(low: u32, high: u32) -> i64 {
+    (u64::from(high) << 32 | u64::from(low)).cast_signed()
 }
 
 /// A constructor of a boxed type.

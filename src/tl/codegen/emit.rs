@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
-use super::super::schema::{Definition, Kind, Param, Schema, Type, split_name};
+use super::super::schema::{Definition, Kind, Schema, Type, split_name};
 use super::layout::Layout;
-use super::{CodegenError, names};
+use super::{CodegenError, names, read, write};
+
+/// The head of a method of `w::D`.
+const READ_INTO: &str =
+    "#[inline] fn read_into<'a>(r: &mut w::R, f: impl FnOnce(Self) -> Option<&'a mut Self>) where Self: 'a";
 
 type Result<T> = std::result::Result<T, CodegenError>;
 
@@ -90,12 +94,21 @@ impl<'a> Emitter<'a> {
     fn constructor(&self, definition: &Definition, out: &mut String) -> Result<()> {
         let name = names::camel(&definition.name);
         self.structure(definition, &name, out)?;
-        let (read, write) = (self.read_fields(definition)?, self.write_fields(definition)?);
+        let write = write::fields(definition);
         let (reader, writer) = if definition.params.is_empty() { ("_", "_") } else { ("r", "o") };
+        // What is large is made where it will stay.
+        let (read, in_place) = match (self.layout.is_large(definition), self.layout.is_boxed(definition)) {
+            (true, true) => {
+                let method = format!(" #[inline] fn read_boxed(r: &mut w::R) -> Box<Self> {{ {} }}", read::in_box(definition));
+                ("*Self::read_boxed(r)".to_owned(), method)
+            }
+            (true, false) => (read::by_value(definition), format!(" {READ_INTO} {{ {} }}", read::into(definition))),
+            (false, _) => (read::by_value(definition), String::new()),
+        };
         let _ = write!(
             out,
             "impl w::S for {name} {{ #[inline] fn serialize(&self, {writer}: &mut w::O) {{ {write} }} }}\n\
-             impl w::D for {name} {{ #[inline] fn read({reader}: &mut w::R) -> Self {{ {read} }} }}\n\
+             impl w::D for {name} {{ #[inline] fn read({reader}: &mut w::R) -> Self {{ {read} }}{in_place} }}\n\
              impl w::I for {name} {{ const ID: u32 = {id:#010x}; const NAME: &'static str = {tl:?}; }}\n\
              impl w::Debug for {name} {{ #[inline] fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug_bare(self, f) }} }}\n\
              impl PartialEq for {name} {{ #[inline] fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n",
@@ -109,7 +122,7 @@ impl<'a> Emitter<'a> {
     fn function(&self, definition: &Definition, out: &mut String) -> Result<()> {
         let name = names::camel(&definition.name);
         self.structure(definition, &name, out)?;
-        let (read, write) = (self.read_fields(definition)?, self.write_fields(definition)?);
+        let (read, write) = (read::by_value(definition), write::fields(definition));
         let id = definition.id;
         let bounds = |bound: &str| match definition.generics.as_slice() {
             [] => String::new(),
@@ -174,11 +187,16 @@ impl<'a> Emitter<'a> {
     fn enumeration(&self, type_name: &str, out: &mut String) -> Result<()> {
         let name = names::camel(type_name);
         let recursive = self.layout.is_recursive(type_name);
+        let within = |text: &str| {
+            if recursive { format!("r.enter(); let x = {text}; r.leave(); x") } else { text.to_owned() }
+        };
+        let item = self.layout.is_item(type_name);
+        let value = |text: &str| if item { format!("f({text})") } else { text.to_owned() };
         let default = self.layout.default_variant(type_name);
         let (mut variants, mut read, mut write, mut from) = (String::new(), String::new(), String::new(), String::new());
         let mut list = Vec::new();
         let mut taken = HashSet::new();
-        let mut spoilt = None;
+        let (mut spoilt, mut in_place) = (None, String::new());
         for definition in self.schema.constructors_of(type_name) {
             let variant = names::variant(definition);
             if !taken.insert(variant.clone()) {
@@ -189,20 +207,26 @@ impl<'a> Emitter<'a> {
             let _ = writeln!(variants, "/// `{}`", definition.name);
             let (into, wrap) = if definition.params.is_empty() {
                 let _ = writeln!(variants, "{variant},");
-                let _ = write!(read, "{id:#010x} => Self::{variant}, ");
+                let _ = write!(read, "{id:#010x} => {}, ", value(&format!("Self::{variant}")));
                 let _ = write!(write, "Self::{variant} => w::u32(o, {id:#010x}), ");
                 ("_", format!("Self::{variant}"))
             } else if self.layout.is_boxed(definition) {
                 let _ = writeln!(variants, "{variant}(Box<{path}>),");
-                let _ = write!(read, "{id:#010x} => Self::{variant}(w::d(r)), ");
+                let _ = write!(read, "{id:#010x} => {}, ", value(&format!("Self::{variant}(w::d(r))")));
                 let _ = write!(write, "Self::{variant}(x) => w::object(o, {id:#010x}, &**x), ");
                 ("x", format!("Self::{variant}(Box::new(x))"))
             } else {
                 let _ = writeln!(variants, "{variant}({path}),");
-                let _ = write!(read, "{id:#010x} => Self::{variant}(w::d(r)), ");
+                let _ = write!(read, "{id:#010x} => {}, ", value(&format!("Self::{variant}(w::d(r))")));
                 let _ = write!(write, "Self::{variant}(x) => w::object(o, {id:#010x}, x), ");
                 ("x", format!("Self::{variant}(x)"))
             };
+            if self.layout.is_large(definition) && !self.layout.is_boxed(definition) {
+                let found = format!("Some(Self::{variant}(x)) => Some(x), _ => None");
+                let found = within(&format!("{path}::read_into(r, |x| match f(Self::{variant}(x)) {{ {found} }})"));
+                let other = "Self::read_with(r, |x| { f(x); })";
+                let _ = write!(in_place, " {READ_INTO} {{ if r.next_is({id:#010x}) {{ {found} }} else {{ {other} }} }}");
+            }
             if default == Some(id) {
                 spoilt = Some(format!("Self::{variant}{}", if definition.params.is_empty() { "" } else { "(w::d(r))" }));
             }
@@ -210,13 +234,22 @@ impl<'a> Emitter<'a> {
         }
         // What a spoilt reader gives: its zeros end in this variant at every level, so reading comes to an end.
         let spoilt = spoilt.ok_or_else(|| CodegenError::NoFiniteValue { ty: type_name.to_owned() })?;
-        let choice = format!("match r.next_u32() {{ {read}id => {{ w::unknown(r, id, {type_name:?}); {spoilt} }} }}");
-        let result = if recursive { format!("r.enter(); let x = {choice}; r.leave(); x") } else { choice };
+        let choice = within(&format!(
+            "match r.next_u32() {{ {read}id => {{ w::unknown(r, id, {type_name:?}); {} }} }}",
+            value(&spoilt)
+        ));
+        let read = if item {
+            format!(
+                "w::own(r) }} #[inline] fn read_with<T>(r: &mut w::R, f: impl FnOnce(Self) -> T) -> T {{ {choice} }}{in_place}"
+            )
+        } else {
+            format!("{choice} }}")
+        };
         let _ = write!(
             out,
             "/// `{type_name}`: {list}.\n#[derive(Clone)]\npub enum {name} {{\n{variants}}}\n\
              impl w::S for {name} {{ #[inline] fn serialize(&self, o: &mut w::O) {{ match self {{ {write}}} }} }}\n\
-             impl w::D for {name} {{ #[inline] fn read(r: &mut w::R) -> Self {{ {result} }} }}\n\
+             impl w::D for {name} {{ #[inline] fn read(r: &mut w::R) -> Self {{ {read} }}\n\
              impl w::Debug for {name} {{ #[inline] fn fmt(&self, f: &mut w::F) -> w::FR {{ w::debug(self, f) }} }}\n\
              impl PartialEq for {name} {{ #[inline] fn eq(&self, other: &Self) -> bool {{ w::same(self, other) }} }}\n\
              impl Default for {name} {{ #[inline] fn default() -> Self {{ w::zero() }} }}\n{from}",
@@ -258,138 +291,6 @@ impl<'a> Emitter<'a> {
             Type::Variable(name) | Type::Call(name) => name.clone(),
         })
     }
-
-    /// The expression that makes a struct out of what the reader has. Fields are read in the order they are written down here, which is
-    /// the order of the schema.
-    fn read_fields(&self, definition: &Definition) -> Result<String> {
-        if definition.params.is_empty() {
-            return Ok("Self".to_owned());
-        }
-        let flags: Vec<&str> = definition.params.iter().filter(|p| p.ty == Type::Flags).map(|p| p.name.as_str()).collect();
-        let mut before = String::new();
-        let mut fields = String::new();
-        // Flags that are read at the next field that reads anything.
-        let mut pending = String::new();
-        let mut seen = 0;
-        let mut reading = false;
-        for param in &definition.params {
-            if param.ty == Type::Flags {
-                if reading {
-                    let _ = write!(before, "let b{seen}; ");
-                    let _ = write!(pending, "b{seen} = r.next_u32(); ");
-                } else {
-                    let _ = write!(before, "let b{seen} = r.next_u32(); ");
-                }
-                seen += 1;
-                continue;
-            }
-            let expression = self.read(param, &flags)?;
-            reading |= !param.is_true_flag();
-            let field = names::field(&param.name);
-            let _ = if pending.is_empty() {
-                write!(fields, "{field}: {expression}, ")
-            } else {
-                write!(fields, "{field}: {{ {pending}{expression} }}, ")
-            };
-            pending.clear();
-        }
-        if !pending.is_empty() {
-            // Flags at the very end, on which nothing can depend.
-            return Ok(format!("{{ {before}let x = Self {{ {fields}}}; {pending}x }}"));
-        }
-        Ok(if before.is_empty() { format!("Self {{ {fields}}}") } else { format!("{{ {before}Self {{ {fields}}} }}") })
-    }
-
-    fn read(&self, param: &Param, flags: &[&str]) -> Result<String> {
-        let value = match &param.ty {
-            Type::Int => "r.next_i32()",
-            Type::Long => "r.next_i64()",
-            Type::Double => "r.next_f64()",
-            Type::Int128 => "r.next_int128()",
-            Type::Int256 => "r.next_int256()",
-            Type::String => "r.next_string()",
-            Type::Bytes => "r.next_bytes()",
-            Type::Bool => "r.next_bool()",
-            Type::Vector { bare: true, .. } => "r.next_bare_vector()",
-            _ => "w::d(r)",
-        };
-        Ok(match (&param.flag, &param.ty) {
-            (None, _) => value.to_owned(),
-            (Some(flag), ty) => {
-                let bit = format!("b{} & {:#x} != 0", index_of(flags, &flag.field), 1u32 << flag.bit);
-                if *ty == Type::True { bit } else { format!("if {bit} {{ Some({value}) }} else {{ None }}") }
-            }
-        })
-    }
-
-    fn write_fields(&self, definition: &Definition) -> Result<String> {
-        let flags: Vec<&str> = definition.params.iter().filter(|p| p.ty == Type::Flags).map(|p| p.name.as_str()).collect();
-        let mut out = String::new();
-        let mut seen = 0;
-        for param in &definition.params {
-            if param.ty == Type::Flags {
-                let _ = write!(out, "let b{seen}: u32 = {}; w::u32(o, b{seen}); ", flag_bits(definition, &param.name));
-                seen += 1;
-                continue;
-            }
-            if param.is_true_flag() {
-                continue;
-            }
-            let field = format!("self.{}", names::field(&param.name));
-            let write = |value: &str, by_ref: &str| match &param.ty {
-                Type::Int => format!("w::i32(o, {value})"),
-                Type::Long => format!("w::i64(o, {value})"),
-                Type::Vector { bare: true, .. } => format!("w::bare_vector(o, {by_ref})"),
-                _ => format!("w::S::serialize({by_ref}, o)"),
-            };
-            let _ = match &param.flag {
-                None => write!(out, "{}; ", write(&field, &format!("&{field}"))),
-                Some(flag) => {
-                    let bit = format!("b{} & {:#x} != 0", index_of(&flags, &flag.field), 1u32 << flag.bit);
-                    if shares_bit(definition, param) {
-                        // Only where all values of the bit are there.
-                        write!(out, "if {bit} {{ if let Some(x) = &{field} {{ {} }} }} ", write("*x", "x"))
-                    } else {
-                        write!(out, "if let Some(x) = &{field} {{ {} }} ", write("*x", "x"))
-                    }
-                }
-            };
-        }
-        Ok(out)
-    }
-}
-
-fn index_of(flags: &[&str], field: &str) -> usize {
-    flags.iter().position(|f| *f == field).expect("the parser requires the flags field before what depends on it")
-}
-
-fn depends_on<'a>(definition: &'a Definition, field: &str, bit: u8) -> impl Iterator<Item = &'a Param> {
-    definition.params.iter().filter(move |p| p.flag.as_ref().is_some_and(|f| f.field == field && f.bit == bit))
-}
-
-/// Whether the bit of this parameter also stands for other values.
-fn shares_bit(definition: &Definition, param: &Param) -> bool {
-    param.flag.as_ref().is_some_and(|f| depends_on(definition, &f.field, f.bit).filter(|p| !p.is_true_flag()).count() > 1)
-}
-
-/// The expression for a flags field: a bit is set if all values that depend on it are there, or if its `true` field is set where no value
-/// depends on it.
-fn flag_bits(definition: &Definition, field: &str) -> String {
-    let mut terms = Vec::new();
-    for bit in 0..32u8 {
-        let all: Vec<&Param> = depends_on(definition, field, bit).collect();
-        let values: Vec<String> =
-            all.iter().filter(|p| !p.is_true_flag()).map(|p| format!("self.{}.is_some()", names::field(&p.name))).collect();
-        let trues: Vec<String> =
-            all.iter().filter(|p| p.is_true_flag()).map(|p| format!("self.{}", names::field(&p.name))).collect();
-        let condition = match (values.as_slice(), trues.as_slice()) {
-            ([], []) => continue,
-            ([], trues) => trues.join(" | "),
-            (values, _) => values.join(" & "),
-        };
-        terms.push(format!("(({condition}) as u32) << {bit}"));
-    }
-    if terms.is_empty() { "0".to_owned() } else { terms.join(" | ") }
 }
 
 fn unsupported(definition: &Definition, ty: &Type) -> CodegenError {

@@ -5,7 +5,17 @@ use std::collections::{HashMap, HashSet};
 use super::super::schema::{Definition, Kind, Schema, Type};
 
 /// Variants whose fields take more bytes than this are boxed. A string and two numbers still fit.
-const LARGEST_INLINE: usize = 48;
+const LARGEST_INLINE: usize = 32;
+
+/// Structs that take more bytes than this are made where they will stay. Smaller ones are moved there, which is less text.
+const LARGEST_MOVED: usize = 128;
+
+/// Enums that take more bytes than this do not come back in registers.
+const LARGEST_RETURNED: usize = 16;
+
+/// Variants that stay in their enum whatever their size: those of which an answer has a page full. To get a box for each and to give it
+/// back would take a third of the time that the whole of it takes.
+const NEVER_BOXED: [&str; 1] = ["message"];
 
 /// Facts about the types of a schema.
 pub(super) struct Layout<'a> {
@@ -14,6 +24,10 @@ pub(super) struct Layout<'a> {
     recursive: HashSet<&'a str>,
     /// Constructors boxed in their enum.
     boxed: HashSet<u32>,
+    /// Constructors with more fields than should be moved.
+    large: HashSet<u32>,
+    /// Types of which there are vectors, of several constructors and large enough to be worth making in place.
+    items: HashSet<&'a str>,
     /// Constructors and methods all of whose fields have a default.
     default_structs: HashSet<u32>,
     /// The constructor that is the default of its type.
@@ -26,6 +40,8 @@ impl<'a> Layout<'a> {
             schema,
             recursive: HashSet::new(),
             boxed: HashSet::new(),
+            large: HashSet::new(),
+            items: HashSet::new(),
             default_structs: HashSet::new(),
             default_variants: HashMap::new(),
         };
@@ -41,6 +57,16 @@ impl<'a> Layout<'a> {
 
     pub(super) fn is_boxed(&self, definition: &Definition) -> bool {
         self.boxed.contains(&definition.id)
+    }
+
+    /// Whether the struct of a constructor is so large that it should be made where it will stay.
+    pub(super) fn is_large(&self, definition: &Definition) -> bool {
+        self.large.contains(&definition.id)
+    }
+
+    /// Whether it pays to make values of a type at their place in a vector.
+    pub(super) fn is_item(&self, ty: &str) -> bool {
+        self.items.contains(ty)
     }
 
     pub(super) fn has_default(&self, definition: &Definition) -> bool {
@@ -111,8 +137,21 @@ impl<'a> Layout<'a> {
         }
         let mut sizes = HashMap::new();
         for definition in self.constructors() {
-            if self.struct_size(definition, &mut sizes) > LARGEST_INLINE {
+            let size = self.struct_size(definition, &mut sizes);
+            if size > LARGEST_INLINE && !never_boxed(definition) {
                 self.boxed.insert(definition.id);
+            }
+            if size > LARGEST_MOVED {
+                self.large.insert(definition.id);
+            }
+        }
+        for param in self.schema.definitions().iter().flat_map(|d| &d.params) {
+            if let Type::Vector { item, .. } = &param.ty
+                && let Type::Boxed(name) = &**item
+                && self.schema.constructors_of(name).nth(1).is_some()
+                && self.enum_size(name, &mut sizes) > LARGEST_RETURNED
+            {
+                self.items.insert(name);
             }
         }
     }
@@ -134,7 +173,7 @@ impl<'a> Layout<'a> {
         let mut largest = 0;
         for definition in self.schema.constructors_of(name) {
             let inline = if self.boxed.contains(&definition.id) { 8 } else { self.struct_size(definition, sizes) };
-            largest = largest.max(if inline > LARGEST_INLINE { 8 } else { inline });
+            largest = largest.max(if inline > LARGEST_INLINE && !never_boxed(definition) { 8 } else { inline });
         }
         sizes.insert(name, largest + 8);
         largest + 8
@@ -148,7 +187,8 @@ impl<'a> Layout<'a> {
             Type::Long | Type::Double => 8 + if optional { 8 } else { 0 },
             Type::Int128 => 16 + usize::from(optional),
             Type::Int256 => 32 + usize::from(optional),
-            Type::String | Type::Bytes => 32,
+            Type::String => 16,
+            Type::Bytes => 32,
             Type::Vector { .. } => 24,
             Type::Boxed(name) => self.enum_size(name, sizes),
             Type::Bare(_) | Type::BareBoxed(_) => self.bare(ty).map_or(0, |d| self.struct_size(d, sizes)),
@@ -196,6 +236,10 @@ impl<'a> Layout<'a> {
             _ => true,
         }
     }
+}
+
+fn never_boxed(definition: &Definition) -> bool {
+    NEVER_BOXED.contains(&definition.name.as_str())
 }
 
 /// Whether a path of at least one edge leads from one type to another.

@@ -6,6 +6,9 @@
 mod emit;
 mod layout;
 mod names;
+mod read;
+mod runs;
+mod write;
 
 use std::fmt;
 

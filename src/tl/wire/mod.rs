@@ -5,6 +5,7 @@
 
 mod error;
 mod reader;
+mod slice;
 mod text;
 mod traits;
 mod writer;
@@ -13,7 +14,7 @@ pub use error::Error;
 pub use reader::{MAX_DEPTH, Reader};
 pub use text::Str;
 pub use traits::{Deserialize, Identifiable, RawObject, RemoteCall, Serialize};
-pub use writer::{write_bytes, write_f64, write_i32, write_i64, write_u32, write_vector_header};
+pub use writer::{write_bytes, write_f64, write_i32, write_i64, write_u32, write_vector_header, write_words};
 
 pub(crate) use traits::unknown;
 

@@ -1,7 +1,10 @@
 //! Reading.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
+use bytes::{Buf as _, Bytes};
+
+use super::slice::Slice;
 use super::{BOOL_FALSE_ID, BOOL_TRUE_ID, Deserialize, Error, Result, Str, VECTOR_ID};
 
 /// How deep objects of recursive types may nest. Rich texts, the deepest thing in the API, stay below ten.
@@ -20,8 +23,12 @@ const PREALLOCATED_BYTES: usize = 64 << 10;
 /// what came out means anything: one question an object instead of one a field.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    buffer: Bytes,
-    position: usize,
+    /// What is not yet read.
+    ahead: Bytes,
+    /// How much there was at the start.
+    total: usize,
+    /// What was ahead at the first string, for strings to be slices of.
+    shared: Option<Arc<Bytes>>,
     depth: u32,
     error: Option<Error>,
 }
@@ -29,7 +36,7 @@ pub struct Reader {
 impl Reader {
     /// Starts at the first byte.
     pub fn new(buffer: Bytes) -> Self {
-        Self { buffer, position: 0, depth: 0, error: None }
+        Self { total: buffer.len(), ahead: buffer, shared: None, depth: 0, error: None }
     }
 
     /// A reader that has nothing to give but zeros and empty values.
@@ -40,12 +47,12 @@ impl Reader {
     /// Bytes not yet read.
     #[inline]
     pub fn remaining(&self) -> usize {
-        self.buffer.len() - self.position
+        self.ahead.len()
     }
 
     /// Bytes already read.
     pub fn position(&self) -> usize {
-        self.position
+        self.total - self.ahead.len()
     }
 
     /// Whether the bytes kept all rules so far.
@@ -64,7 +71,7 @@ impl Reader {
     #[cold]
     pub fn fail(&mut self, error: Error) {
         self.error.get_or_insert(error);
-        self.position = self.buffer.len();
+        self.ahead = Bytes::new();
     }
 
     /// Next four bytes as a number, without taking them.
@@ -73,7 +80,7 @@ impl Reader {
     /// [`Error::UnexpectedEnd`], or what spoilt the reader.
     pub fn peek_u32(&self) -> Result<u32> {
         self.status()?;
-        match self.ahead().first_chunk() {
+        match self.ahead.first_chunk() {
             Some(chunk) => Ok(u32::from_le_bytes(*chunk)),
             None => Err(self.unexpected_end(4)),
         }
@@ -93,6 +100,29 @@ impl Reader {
     #[inline]
     pub fn next_u32(&mut self) -> u32 {
         u32::from_le_bytes(self.next_chunk())
+    }
+
+    /// Takes the next four bytes if they are this number.
+    #[inline]
+    pub fn next_is(&mut self, value: u32) -> bool {
+        let found = self.ahead.first_chunk() == Some(&value.to_le_bytes());
+        if found {
+            self.ahead.advance(4);
+        }
+        found
+    }
+
+    /// Numbers of 32 bits in a row, for one look at what is left; zeros when the reader is spoilt.
+    #[inline]
+    pub fn next_words<const N: usize>(&mut self) -> [u32; N] {
+        let (bytes, _) = self.ahead.as_chunks();
+        if let Some(words) = bytes.first_chunk::<N>() {
+            let words = words.map(u32::from_le_bytes);
+            self.ahead.advance(4 * N);
+            return words;
+        }
+        self.fail_at_end(4 * N);
+        [0; N]
     }
 
     /// `int`.
@@ -211,15 +241,14 @@ impl Reader {
     /// As [`bytes`](Self::bytes); empty when the reader is spoilt.
     #[inline]
     pub fn next_bytes(&mut self) -> Bytes {
-        match self.string_bounds() {
+        let place = self.string_place();
+        let value = match place.length {
             // An empty value must not keep the whole frame alive.
-            Ok((_, 0)) => Bytes::new(),
-            Ok((start, length)) => self.buffer.slice(start..start + length),
-            Err(error) => {
-                self.fail(error);
-                Bytes::new()
-            }
-        }
+            0 => Bytes::new(),
+            length => self.ahead.slice(place.header..place.header + length),
+        };
+        self.ahead.advance(place.padded);
+        value
     }
 
     /// `string`: a slice of the buffer, no copy unless it has to be repaired to be UTF-8.
@@ -228,13 +257,33 @@ impl Reader {
     /// [`Error::UnexpectedEnd`], [`Error::NonMinimalLength`], or what spoilt the reader.
     #[inline]
     pub fn string(&mut self) -> Result<Str> {
-        self.bytes().map(Str::from_wire)
+        let value = self.next_string();
+        self.status().map(|()| value)
     }
 
     /// As [`string`](Self::string); empty when the reader is spoilt.
-    #[inline]
     pub fn next_string(&mut self) -> Str {
-        Str::from_wire(self.next_bytes())
+        let place = self.string_place();
+        let value = match self.ahead.get(place.header..place.header + place.length) {
+            None | Some([]) => Str::new(),
+            Some(text) => Str::from_shared(text, || Self::share(&mut self.shared, &self.ahead, place.header, place.length)),
+        };
+        self.ahead.advance(place.padded);
+        value
+    }
+
+    /// A slice of what is ahead.
+    #[inline]
+    fn share(shared: &mut Option<Arc<Bytes>>, ahead: &Bytes, start: usize, length: usize) -> Slice {
+        let part = shared.as_ref().and_then(|buffer| Slice::part(buffer, buffer.len() - ahead.len() + start, length));
+        part.unwrap_or_else(|| Self::share_anew(shared, ahead, start, length))
+    }
+
+    /// At the first string, and where more than 32 bits of bytes lie between that and this one.
+    #[cold]
+    fn share_anew(shared: &mut Option<Arc<Bytes>>, ahead: &Bytes, start: usize, length: usize) -> Slice {
+        let buffer = shared.insert(Arc::new(ahead.clone()));
+        Slice::part(buffer, start, length).unwrap_or_else(|| Slice::whole(ahead.slice(start..start + length)))
     }
 
     /// The next `count` bytes as they are.
@@ -248,16 +297,12 @@ impl Reader {
             self.fail(error);
             return Err(error);
         }
-        let start = self.position;
-        self.position += count;
-        Ok(self.buffer.slice(start..self.position))
+        Ok(self.ahead.split_to(count))
     }
 
     /// All bytes not yet read; none when the reader is spoilt.
     pub fn rest(&mut self) -> Bytes {
-        let start = self.position;
-        self.position = self.buffer.len();
-        self.buffer.slice(start..)
+        std::mem::take(&mut self.ahead)
     }
 
     /// Requires that everything was read.
@@ -298,14 +343,9 @@ impl Reader {
     }
 
     /// As [`vector`](Self::vector); what was read until then when the reader is spoilt.
+    #[inline]
     pub fn next_vector<T: Deserialize>(&mut self) -> Vec<T> {
-        match self.next_u32() {
-            VECTOR_ID => self.next_bare_vector(),
-            id => {
-                self.fail(Error::BadVector { id });
-                Vec::new()
-            }
-        }
+        self.next_items(true).into_vec()
     }
 
     /// `vector<T>`: a vector without its constructor id.
@@ -318,17 +358,42 @@ impl Reader {
     }
 
     /// As [`bare_vector`](Self::bare_vector); what was read until then when the reader is spoilt.
+    #[inline]
     pub fn next_bare_vector<T: Deserialize>(&mut self) -> Vec<T> {
+        self.next_items(false).into_vec()
+    }
+
+    /// The elements of a vector with or without its id. As a box, which comes back in registers where a `Vec` would not.
+    fn next_items<T: Deserialize>(&mut self, boxed: bool) -> Box<[T]> {
+        if boxed {
+            let id = self.next_u32();
+            if id != VECTOR_ID {
+                self.fail(Error::BadVector { id });
+                return Box::default();
+            }
+        }
         let count = self.next_vector_count();
         let bound = (PREALLOCATED_BYTES / size_of::<T>().max(1)).clamp(1, PREALLOCATED_ELEMENTS);
         let mut items = Vec::with_capacity(count.min(bound));
         for _ in 0..count {
-            items.push(T::read(self));
+            if items.len() == items.capacity() {
+                // As much again, but never more than the count: what is read in full wastes nothing.
+                items.reserve_exact(items.len().min(count - items.len()));
+            }
+            T::read_into(self, |item| {
+                if items.len() == items.capacity() {
+                    // There is room, but the compiler cannot know. Where it sees neither growth nor an item dropped, it makes the item in
+                    // its place.
+                    std::mem::forget(item);
+                    return None;
+                }
+                Some(items.push_mut(item))
+            });
             if self.error.is_some() {
                 break;
             }
         }
-        items
+        items.into_boxed_slice()
     }
 
     /// The element count of a vector. Every element takes at least four bytes, so a count that the rest of the buffer cannot hold is
@@ -341,6 +406,7 @@ impl Reader {
         self.status().map(|()| count)
     }
 
+    #[inline]
     fn next_vector_count(&mut self) -> usize {
         let count = self.next_u32();
         let left = self.remaining();
@@ -354,15 +420,10 @@ impl Reader {
     }
 
     #[inline]
-    fn ahead(&self) -> &[u8] {
-        self.buffer.get(self.position..).unwrap_or_default()
-    }
-
-    #[inline]
     fn next_chunk<const N: usize>(&mut self) -> [u8; N] {
-        if let Some(chunk) = self.ahead().first_chunk() {
+        if let Some(chunk) = self.ahead.first_chunk() {
             let chunk = *chunk;
-            self.position += N;
+            self.ahead.advance(N);
             return chunk;
         }
         self.fail_at_end(N);
@@ -374,29 +435,34 @@ impl Reader {
         self.fail(self.unexpected_end(needed));
     }
 
-    /// Where the string at the cursor starts and how long it is; moves the cursor behind its padding.
+    /// Where the string at the cursor lies. When it breaks a rule the reader is spoilt, and the place is that of nothing.
     #[inline]
-    fn string_bounds(&mut self) -> Result<(usize, usize)> {
-        let ahead = self.ahead();
-        let (header, length) = match *ahead {
+    fn string_place(&mut self) -> Place {
+        let (header, length) = match *self.ahead {
             [length, ..] if length < 254 => (1, usize::from(length)),
-            [..] => self.long_string_header()?,
+            _ => match self.long_string_header() {
+                Ok(found) => found,
+                Err(error) => return self.no_place(error),
+            },
         };
-        // Neither sum can overflow: a length has at most 56 bits, and usize has 64 or the conversion above failed.
-        let end = header + length;
-        let padded = end.next_multiple_of(4);
-        if padded > ahead.len() {
-            return Err(self.unexpected_end(padded));
+        // Neither sum can overflow: a length has at most 56 bits, and usize has 64 or the conversion was refused.
+        let padded = (header + length).next_multiple_of(4);
+        if padded > self.ahead.len() {
+            return self.no_place(self.unexpected_end(padded));
         }
-        let start = self.position + header;
-        self.position += padded;
-        Ok((start, length))
+        Place { header, length, padded }
+    }
+
+    #[cold]
+    fn no_place(&mut self, error: Error) -> Place {
+        self.fail(error);
+        Place { header: 0, length: 0, padded: 0 }
     }
 
     /// Size of the length prefix and length, for prefixes of more than one byte: 254 and three bytes, or 255 and seven.
     #[cold]
     fn long_string_header(&self) -> Result<(usize, usize)> {
-        let ahead = self.ahead();
+        let ahead = &self.ahead;
         let Some(&first) = ahead.first() else { return Err(self.unexpected_end(4)) };
         let (header, smallest) = if first == 254 { (4, 254) } else { (8, 1 << 24) };
         let Some(prefix) = ahead.get(1..header) else { return Err(self.unexpected_end(header)) };
@@ -414,4 +480,14 @@ impl Reader {
     fn unexpected_end(&self, needed: usize) -> Error {
         Error::UnexpectedEnd { needed, left: self.remaining() }
     }
+}
+
+/// Where a string lies in what is ahead.
+struct Place {
+    /// Bytes of the length prefix, with which it begins.
+    header: usize,
+    /// Bytes of content.
+    length: usize,
+    /// Bytes of all of it, padding included.
+    padded: usize,
 }

@@ -8,27 +8,34 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
+use super::slice::Slice;
+
 /// A `string`: UTF-8 text that is, after decoding, a slice of the received buffer. Cloning it copies no text.
-#[derive(Clone, Default)]
-pub struct Str(Bytes);
+#[derive(Clone)]
+pub struct Str(Slice);
 
 impl Str {
     /// An empty string.
+    #[inline]
     pub const fn new() -> Self {
-        Self(Bytes::new())
+        Self(Slice::empty())
     }
 
-    /// Text that lives as long as the program.
-    pub const fn from_static(text: &'static str) -> Self {
-        Self(Bytes::from_static(text.as_bytes()))
+    /// Text that lives as long as the program. It is not copied.
+    pub fn from_static(text: &'static str) -> Self {
+        Self(Slice::whole(Bytes::from_static(text.as_bytes())))
     }
 
     /// What came over the wire. A peer that sends something else than UTF-8 gets the bad parts replaced by U+FFFD, in a copy: one broken
     /// name must not make a whole list of chats unreadable.
-    #[inline]
     pub fn from_wire(bytes: Bytes) -> Self {
-        // Most text is ASCII, and that is quicker to see than that it is UTF-8.
-        if bytes.is_ascii() || std::str::from_utf8(&bytes).is_ok() { Self(bytes) } else { Self::repaired(&bytes) }
+        if is_text(&bytes) { Self(Slice::whole(bytes)) } else { Self::repaired(&bytes) }
+    }
+
+    /// As [`from_wire`](Self::from_wire), for bytes that somebody else holds: `share` makes the slice of them.
+    #[inline]
+    pub(super) fn from_shared(bytes: &[u8], share: impl FnOnce() -> Slice) -> Self {
+        if is_text(bytes) { Self(share()) } else { Self::repaired(bytes) }
     }
 
     #[cold]
@@ -38,17 +45,36 @@ impl Str {
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("a Str is only ever made of checked text")
+        std::str::from_utf8(self.as_bytes()).expect("a Str is only ever made of checked text")
     }
 
     /// The text's bytes, without the check that [`as_str`](Self::as_str) makes.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_slice()
     }
 
     /// The slice of the buffer.
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        self.0.into_bytes()
+    }
+}
+
+/// Whether the bytes are UTF-8. Most text is ASCII, and that is quicker to see.
+#[inline]
+fn is_text(bytes: &[u8]) -> bool {
+    // The last 64 once more, because what is left behind a multiple of that is looked at byte by byte.
+    let ascii = match bytes.last_chunk::<64>() {
+        Some(last) => bytes.as_chunks::<64>().0.as_flattened().is_ascii() && last.is_ascii(),
+        None => bytes.is_ascii(),
+    };
+    ascii || std::str::from_utf8(bytes).is_ok()
+}
+
+impl Default for Str {
+    #[inline]
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -75,13 +101,13 @@ impl Borrow<str> for Str {
 
 impl From<&str> for Str {
     fn from(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
+        Self(Slice::whole(Bytes::copy_from_slice(text.as_bytes())))
     }
 }
 
 impl From<String> for Str {
     fn from(text: String) -> Self {
-        Self(text.into_bytes().into())
+        Self(Slice::whole(text.into_bytes().into()))
     }
 }
 
@@ -111,7 +137,7 @@ impl fmt::Debug for Str {
 
 impl PartialEq for Str {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -143,7 +169,7 @@ impl PartialOrd for Str {
 
 impl Ord for Str {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.cmp(&other.0)
+        self.as_bytes().cmp(other.as_bytes())
     }
 }
 

@@ -26,6 +26,31 @@ pub trait Deserialize: Sized {
     /// nothing.
     fn read(reader: &mut Reader) -> Self;
 
+    /// As [`read`](Self::read), and does something with the value. For an enum that is done at each of its variants, so that a value which
+    /// goes into a vector, say, is made where it will lie and not moved there.
+    #[inline]
+    fn read_with<T>(reader: &mut Reader, then: impl FnOnce(Self) -> T) -> T {
+        then(Self::read(reader))
+    }
+
+    /// As [`read`](Self::read), into a box. A large struct is made there from the start.
+    #[inline]
+    fn read_boxed(reader: &mut Reader) -> Box<Self> {
+        Box::new(Self::read(reader))
+    }
+
+    /// As [`read`](Self::read), into a place: `put` moves the value there and gives it back, or keeps it to itself. A large struct is put
+    /// there when a part of it is read, and filled there; without a place, the rest of it is not read.
+    #[inline]
+    fn read_into<'a>(reader: &mut Reader, put: impl FnOnce(Self) -> Option<&'a mut Self>)
+    where
+        Self: 'a,
+    {
+        Self::read_with(reader, |value| {
+            put(value);
+        });
+    }
+
     /// Takes one value off the reader.
     ///
     /// # Errors
@@ -148,7 +173,7 @@ impl<T: Serialize + ?Sized> Serialize for Box<T> {
 impl<T: Deserialize> Deserialize for Box<T> {
     #[inline]
     fn read(reader: &mut Reader) -> Self {
-        Self::new(T::read(reader))
+        T::read_boxed(reader)
     }
 }
 

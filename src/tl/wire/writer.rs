@@ -8,6 +8,12 @@ pub fn write_u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+/// Numbers of 32 bits in a row.
+#[inline]
+pub fn write_words<const N: usize>(out: &mut Vec<u8>, values: [u32; N]) {
+    out.extend_from_slice(values.map(u32::to_le_bytes).as_flattened());
+}
+
 /// `int`.
 #[inline]
 pub fn write_i32(out: &mut Vec<u8>, value: i32) {
@@ -47,8 +53,13 @@ pub fn write_bytes(out: &mut Vec<u8>, value: &[u8]) {
         8
     };
     out.extend_from_slice(value);
-    let padding = (header + length).next_multiple_of(4) - (header + length);
-    out.extend_from_slice(&[0; 3][..padding]);
+    // Lengths that the compiler knows spare a call.
+    match (header + length) % 4 {
+        0 => {}
+        1 => out.extend_from_slice(&[0; 3]),
+        2 => out.extend_from_slice(&[0; 2]),
+        _ => out.push(0),
+    }
 }
 
 /// Constructor id and element count of a `Vector<T>`. A count beyond 32 bits, more than memory could hold, is cut to the largest.
