@@ -155,7 +155,7 @@ fn lines_go_to_a_file_and_wrong_flags_are_refused() {
     assert!(!quiet.stderr().contains("acknowledging") && verbose.stderr().contains("acknowledging"), "{quiet}\n{verbose}");
 
     tdl("whoami --trace=core").code(2).no_stdout().stderr_has("--trace-file FILE.jsonl --trace-secrets");
-    tdl("whoami --trace-file t.pcapng").code(2).error("cannot write .pcapng", ".jsonl");
+    tdl("whoami --trace-file t.pcap").code(2).error("cannot write .pcap", ".pcapng");
     tdl("whoami --trace-file no/such/dir/t.jsonl").code(1).error("no/such/dir", "choose a file");
     dir.write("home/config.toml", "trace-secrets = \"some\"\n");
     dir.tdl().args("ns ls").code(2).error("config.toml: trace-secrets", "long names of the flags");

@@ -194,7 +194,8 @@ pub(crate) struct GlobalArgs {
     pub(crate) trace: Option<LayerSet>,
 
     /// Write the trace to FILE instead of stderr (readable by you alone): one JSON object a line if its name ends in .jsonl, packets for
-    /// Wireshark if in .pcapng (of all layers; see `tdl trace dissector`), otherwise the lines that --trace prints. No key, phone number, code or text is in it unless --trace-secrets is given
+    /// Wireshark if in .pcapng (of all layers; see `tdl trace dissector`), otherwise the lines that --trace prints. No key, phone number,
+    /// code or text is in it unless --trace-secrets is given
     #[arg(long, global = true, env = "TDL_TRACE_FILE", value_name = "FILE")]
     pub(crate) trace_file: Option<PathBuf>,
 

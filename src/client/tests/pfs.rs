@@ -1,6 +1,6 @@
 //! Forward secrecy: which key is on the wire when, renewal under traffic, and what follows from each refusal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::client::{KeyUse, PfsPolicy};
@@ -77,6 +77,48 @@ async fn a_temporary_key_is_stored_before_it_is_used() {
         usual(call)
     });
     this_dc(&pfs_client(&server, &store).await).await.unwrap();
+}
+
+/// Whoever asked for it is told of every key, before the first message under it; nobody else is.
+#[tokio::test(start_paused = true)]
+async fn a_key_log_hears_of_every_key_before_it_is_used() {
+    use crate::crypto::keylog::{KeyEntry, KeyLog, KeyLogger};
+
+    #[derive(Default)]
+    struct Heard(std::sync::Mutex<BTreeMap<i64, (DcId, bool)>>);
+
+    impl KeyLog for Heard {
+        fn key(&self, entry: &KeyEntry<'_>) {
+            self.0.lock().unwrap().insert(entry.key.id(), (entry.dc, entry.expires_at.is_some()));
+        }
+    }
+
+    let heard: Arc<Heard> = Arc::default();
+    let told = Arc::clone(&heard);
+    let server = TestServer::new(move |call| {
+        assert!(told.0.lock().unwrap().contains_key(&call.key_id), "traffic under a key that nobody was told of");
+        usual(call)
+    });
+    let store: Arc<MemoryPersistence> = Arc::default();
+    let logging = |pfs: bool| {
+        let config = config(86_400);
+        ClientConfig { key_log: KeyLogger::new(heard.clone()), pfs: config.pfs.filter(|_| pfs), ..config }
+    };
+    let client = client_with(&server, &store, logging(true)).await;
+    this_dc(&client).await.unwrap();
+    client.media(DcId(2)).invoke(&GetNearestDc).await.unwrap();
+    let perm = store.dc_auth(DcId(2)).unwrap().unwrap().auth_key.id();
+    let (main, media) = (temp_id(&store, KeyUse::Main), temp_id(&store, KeyUse::Media));
+    let expected = [(perm, (DcId(2), false)), (main, (DcId(2), true)), (media, (DcId(2), true))].into();
+    assert_eq!(std::mem::take(&mut *heard.0.lock().unwrap()), expected);
+    client.close().await;
+    // Keys that were stored count as well.
+    let warm = client_with(&server, &store, logging(true)).await;
+    this_dc(&warm).await.unwrap();
+    assert_eq!(std::mem::take(&mut *heard.0.lock().unwrap()), [(perm, (DcId(2), false)), (main, (DcId(2), true))].into());
+    warm.close().await;
+    this_dc(&client_with(&server, &store, logging(false)).await).await.unwrap();
+    assert_eq!(*heard.0.lock().unwrap(), [(perm, (DcId(2), false))].into());
 }
 
 /// Requests begin all the time and take three seconds each, so that every renewal finds some under way.

@@ -232,7 +232,9 @@ function mtproto.dissector(buffer, pinfo, root)
   tree:add_le(f.conn, buffer(4, 4))
   tree:add_le(f.dc, buffer(8, 4))
   local client, server = "client #" .. conn, dc == 0 and "server" or ("DC" .. dc)
-  if tostring(pinfo.src) == "" then
+  -- Where the addresses are not known.
+  local src = tostring(pinfo.src)
+  if src == "" or src == "NONE" then
     pinfo.cols.src = way == 2 and server or client
     pinfo.cols.dst = way == 2 and client or (way == 1 and server or "")
   end
