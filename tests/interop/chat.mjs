@@ -5,7 +5,9 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
-export const say = what => console.log(JSON.stringify(what))
+// Standard output is ours alone: what a library has to remark goes elsewhere.
+console.log = console.error
+export const say = what => process.stdout.write(JSON.stringify(what) + '\n')
 export const digest = bytes => createHash('sha256').update(bytes).digest('hex')
 export const read = file => JSON.parse(readFileSync(file, 'utf8'))
 
