@@ -8,7 +8,9 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use tdl::{
-    client::{Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust},
+    client::{
+        Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust,
+    },
     ids::DcId,
     store::{Error as StoreError, Home, Namespace},
     tl::layers::bundled,

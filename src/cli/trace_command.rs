@@ -354,9 +354,8 @@ fn report(context: &Context, args: &ReportArgs) -> Result<ExitCode, CliError> {
         Some(name) if args.file.as_os_str() != "-" => name.to_string_lossy().into_owned(),
         _ => "Trace".to_owned(),
     };
-    let cannot = |e: io::Error| {
-        CliError::failed(format!("{}: {e}", args.html.display())).advise("choose a file that you can write")
-    };
+    let cannot =
+        |e: io::Error| CliError::failed(format!("{}: {e}", args.html.display())).advise("choose a file that you can write");
     let mut page = Vec::new();
     report.write(&title, &tool, &mut page).map_err(cannot)?;
     if args.html.as_os_str() == "-" {

@@ -145,9 +145,13 @@ impl HttpIo {
                 self.lanes.swap_remove(at);
             }
             self.tracer.emit(self.clock.now(), || match &answer.frame {
-                Frame::Payload(payload) => {
-                    Event::FrameReceived { len: payload.len(), wire, padding: 0, framing: self.framing.into(), quick_ack: false }
-                }
+                Frame::Payload(payload) => Event::FrameReceived {
+                    len: payload.len(),
+                    wire,
+                    padding: 0,
+                    framing: self.framing.into(),
+                    quick_ack: false,
+                },
                 Frame::QuickAck(token) => Event::QuickAck { token: *token },
                 Frame::Error(error) => Event::TransportError { code: error.code() },
             });

@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_address_says_what_it_is_for() {
-        let address = |media_only, cdn| DcAddress { id: 2, ip: IpAddr::from([127, 0, 0, 1]), port: 1, media_only, cdn, tls_port: None };
+        let address =
+            |media_only, cdn| DcAddress { id: 2, ip: IpAddr::from([127, 0, 0, 1]), port: 1, media_only, cdn, tls_port: None };
         let record = Record { home: Some(DcId(2)), ..Record::default() };
         let cell = |address: &DcAddress| row(address, &[1, 2], &record)[..4].join("|");
         assert_eq!(cell(&address(false, false)), "2 (home)|127.0.0.1|1, 2|everything");

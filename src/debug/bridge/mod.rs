@@ -274,7 +274,8 @@ impl Bridge {
         let mut entrances = Vec::with_capacity(listeners.len());
         for (listener, (dc, media_only)) in listeners.iter().zip(&leads_to) {
             let addr = listener.local_addr().map_err(|source| StartError::Listen { addr: config.listen, source })?;
-            let at = DcAddress { id: dc.0, ip: addr.ip(), port: addr.port(), media_only: *media_only, cdn: false, tls_port: None };
+            let at =
+                DcAddress { id: dc.0, ip: addr.ip(), port: addr.port(), media_only: *media_only, cdn: false, tls_port: None };
             entrances.push(Entrance { at, leads_to: config.to.addresses(*dc, false, true) });
         }
         let table = DcTable {

@@ -107,7 +107,13 @@ fn of_what_the_schema_does_not_know_only_the_constructor_is_left() {
 
 #[test]
 fn only_bodies_change_and_everything_is_everything() {
-    let record_of = |event| Record { at: std::time::Duration::from_secs(1), conn: ConnId(1), dc: DcId(2), role: crate::trace::Role::Client, event };
+    let record_of = |event| Record {
+        at: std::time::Duration::from_secs(1),
+        conn: ConnId(1),
+        dc: DcId(2),
+        role: crate::trace::Role::Client,
+        event,
+    };
     let bytes = send_code();
     let whole = record_of(Event::Body { sent: true, msg_id: MsgId(4), method: 0, len: bytes.len(), bytes });
     assert!(matches!(record(&whole, Shown::Everything), Cow::Borrowed(_)));

@@ -38,6 +38,7 @@ fn story() -> Vec<Event> {
     client.request_reserved(START, &reserved, body(3), options).unwrap();
     client.destroy_session(SessionId(5)).unwrap();
     client.destroy_auth_key().unwrap();
+    client.ping().unwrap();
     let mut now = START.later(Duration::from_millis(2));
     client.handle_timeout(now);
     let mut wait = None;
@@ -126,7 +127,13 @@ fn what_was_written_and_read_plays_as_well() {
         .into_iter()
         .map(|event| {
             let mut line = Vec::new();
-            let record = Record { at: Duration::ZERO, conn: crate::trace::ConnId(1), dc: crate::ids::DcId(2), role: crate::trace::Role::Client, event };
+            let record = Record {
+                at: Duration::ZERO,
+                conn: crate::trace::ConnId(1),
+                dc: crate::ids::DcId(2),
+                role: crate::trace::Role::Client,
+                event,
+            };
             jsonl::put_record(&record, &mut line);
             match jsonl::parse(&line) {
                 Ok(jsonl::Line::Record(record)) => record.event,

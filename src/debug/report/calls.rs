@@ -108,7 +108,11 @@ mod tests {
     fn read(events: Vec<(u64, Event)>) -> Calls {
         let (mut calls, mut strings) = (Calls::default(), Strings::default());
         for (row, (ms, event)) in events.into_iter().enumerate() {
-            calls.read(&Record { at: Duration::from_millis(ms), conn: ConnId(1), dc: DcId(2), role: Role::Client, event }, row, &mut strings);
+            calls.read(
+                &Record { at: Duration::from_millis(ms), conn: ConnId(1), dc: DcId(2), role: Role::Client, event },
+                row,
+                &mut strings,
+            );
         }
         calls
     }

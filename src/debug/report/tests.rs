@@ -12,7 +12,13 @@ use crate::trace::{ConnId, Event, Record, Role};
 use super::*;
 
 fn record(ms: u64, event: Event) -> Record {
-    Record { at: Duration::from_secs(1_700_000_000) + Duration::from_millis(ms), conn: ConnId(1), dc: DcId(2), role: Role::Client, event }
+    Record {
+        at: Duration::from_secs(1_700_000_000) + Duration::from_millis(ms),
+        conn: ConnId(1),
+        dc: DcId(2),
+        role: Role::Client,
+        event,
+    }
 }
 
 fn frame(sent: bool, len: usize) -> Event {

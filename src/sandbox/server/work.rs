@@ -115,7 +115,14 @@ impl Answers for Services {
     const KEPT_BYTES: usize = 4 * MAX_UNSENT;
 
     fn calls(key: SessionKey) -> Calls {
-        Calls { queues: Queues::default(), user: None, behind: key.key_id, layer: None, wants_updates: false, finished: VecDeque::new() }
+        Calls {
+            queues: Queues::default(),
+            user: None,
+            behind: key.key_id,
+            layer: None,
+            wants_updates: false,
+            finished: VecDeque::new(),
+        }
     }
 
     fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
