@@ -50,7 +50,8 @@ pub(super) struct Candidate {
 impl Pair {
     /// The pair of two bundled layers.
     pub(super) fn of(from: i32, to: i32) -> Result<Arc<Self>, UnknownLayer> {
-        static KNOWN: OnceLock<Mutex<HashMap<(i32, i32), Arc<Pair>>>> = OnceLock::new();
+        type Known = HashMap<(i32, i32), Arc<Pair>>;
+        static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
         let known = KNOWN.get_or_init(Mutex::default);
         let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pair) = lock().get(&(from, to)) {
