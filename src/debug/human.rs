@@ -184,6 +184,7 @@ fn is_ack(event: &Event) -> bool {
     match event {
         Event::Acked { .. } | Event::AcksSent { .. } => true,
         Event::MessageSent { constructor, .. } | Event::MessageReceived { constructor, .. } => *constructor == MSGS_ACK,
+        Event::Body { bytes, .. } => bytes.starts_with(&MSGS_ACK.to_le_bytes()),
         _ => false,
     }
 }

@@ -47,7 +47,10 @@ fn acks_are_quiet_unless_asked_for() {
     let ids = vec![MsgId(1)];
     let message =
         Event::MessageReceived { msg_id: MsgId(1), seq_no: SeqNo(2), constructor: MSGS_ACK, len: 20, container: None };
-    for event in [Event::Acked { ids: ids.clone() }, Event::AcksSent { ids }, message] {
+    let bytes = tl::mtproto::enums::MsgsAck::Ack(tl::mtproto::types::MsgsAck { msg_ids: vec![1] });
+    let bytes = tl::Serialize::to_bytes(&bytes);
+    let body = Event::Body { sent: true, msg_id: MsgId(1), method: 0, len: bytes.len(), bytes };
+    for event in [Event::Acked { ids: ids.clone() }, Event::AcksSent { ids }, message, body] {
         assert_eq!(line(&record(event.clone()), &Style::default()), None);
         assert!(line(&record(event), &Style { acks: true, ..Style::default() }).is_some());
     }

@@ -281,7 +281,7 @@ impl Field for TimedId {
 
 /// The Unix time of an identifier: the upper half is seconds, the lower one fractions of a second.
 fn seconds_of(id: MsgId) -> String {
-    let micros = (id.0.cast_unsigned() & 0xffff_ffff) * 1_000_000 >> 32;
+    let micros = ((id.0.cast_unsigned() & 0xffff_ffff) * 1_000_000) >> 32;
     format!("{}.{micros:06}", id.unix())
 }
 

@@ -12,7 +12,7 @@ use crate::{
     clock::Now,
     crypto::{
         self, AuthKey,
-        dh::{Group, PublicValue},
+        dh::{self, Group, PublicValue},
         kdf::{self, AesKeyIv},
         pq,
         rsa::PublicKey,
@@ -425,6 +425,7 @@ impl ClientHandshake {
             State::ResPq(state) => {
                 let (next, body) = state.handle(body, rng)?;
                 tracer.emit(now, || step("resPQ", format!("pq {}, key {:#018x}", next.pq(), next.fingerprint())));
+                tracer.emit(now, || computed("pq factored", format!("{}", next.pq())));
                 tracer.emit(now, || step("req_DH_params", String::new()));
                 Advance::Send(State::ServerDhParams(next), body)
             }
@@ -432,6 +433,9 @@ impl ClientHandshake {
                 let (next, body) = state.handle(body, now, rng)?;
                 let detail = || format!("g {}, server clock {:+} s", next.group().g(), next.time_offset());
                 tracer.emit(now, || step("server_DH_params_ok", detail()));
+                tracer.emit(now, || {
+                    computed("DH group checked", format!("g {}, prime of {} bits", next.group().g(), 8 * dh::LEN))
+                });
                 tracer.emit(now, || step("set_client_DH_params", String::new()));
                 Advance::Send(State::DhGen(next), body)
             }
@@ -453,6 +457,10 @@ impl ClientHandshake {
 enum Advance {
     Send(State, Bytes),
     Done(Established),
+}
+
+fn computed(what: &'static str, detail: String) -> Event {
+    Event::Computed { what: what.into(), detail }
 }
 
 fn step(name: &'static str, detail: String) -> Event {
