@@ -22,7 +22,7 @@ pub fn run(data: &[u8]) {
     let options = Options { kind: Kind::Intermediate, obfuscated: false, dc: DcId(0) };
     let mut client = Codec::client(&options, &mut rng);
     let mut file = Capture::new();
-    let mut server = None;
+    let mut server: Option<Codec> = None;
     let mut said = 0;
     while !input.is_empty() && said < MESSAGES {
         let (who, seq_no, len) = (input.byte(), input.byte(), usize::from(input.u16()));

@@ -46,7 +46,7 @@ impl Listener {
     /// # Errors
     ///
     /// See [`Error`]. An error is final.
-    pub(in crate::transport) fn from_client(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<(), Error> {
+    pub(in crate::transport) fn read_client(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<(), Error> {
         self.to_server.decode(input, out)
     }
 
@@ -55,7 +55,7 @@ impl Listener {
     /// # Errors
     ///
     /// See [`Error`]. An error is final.
-    pub(in crate::transport) fn from_server(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<(), Error> {
+    pub(in crate::transport) fn read_server(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<(), Error> {
         let records = match &mut self.to_client {
             Some(records) => records,
             None => match answer_len(input)? {

@@ -198,7 +198,7 @@ enum Stage {
     /// What is around the stream is known, if there is anything; the stream itself is not.
     Covered(Covering, Option<(usize, Key)>),
     /// Envelopes in each direction; where one is missing, nobody has joined yet.
-    Frames(Covering, [Option<Codec>; 2]),
+    Frames(Covering, Box<[Option<Codec>; 2]>),
     Http(Box<(http::Server, http::Client)>),
 }
 
@@ -221,7 +221,7 @@ impl Tap {
 
     /// For a plain connection whose beginning was not seen. Nothing is read in a direction before somebody has joined it.
     pub fn midway() -> Self {
-        Self { stage: Stage::Frames(Covering::Bare, [None, None]), ..Self::new([]) }
+        Self { stage: Stage::Frames(Covering::Bare, Box::new([None, None])), ..Self::new([]) }
     }
 
     /// Begins to read a direction of a connection seen [midway](Self::midway): what is [waiting](Self::waiting) begins with a frame of
@@ -387,7 +387,7 @@ impl Tap {
             secret,
         });
         let (to_server, to_client) = codec.into_readers();
-        self.stage = Stage::Frames(covering, [Some(to_server), Some(to_client)]);
+        self.stage = Stage::Frames(covering, Box::new([Some(to_server), Some(to_client)]));
         Ok(())
     }
 
@@ -403,8 +403,8 @@ impl Tap {
             Covering::Bare => inner.unsplit(raw.split()),
             Covering::WebSocket(ends) => return ends[way.index()].uncover(raw, inner),
             Covering::FakeTls(listener) => match way {
-                Way::ToServer => listener.from_client(raw, inner)?,
-                Way::ToClient => listener.from_server(raw, inner)?,
+                Way::ToServer => listener.read_client(raw, inner)?,
+                Way::ToClient => listener.read_server(raw, inner)?,
             },
         }
         Ok(())
@@ -469,11 +469,11 @@ impl WebSocket {
 
 /// What a server would take the first bytes for, or a proxy with one of the secrets.
 fn detect(input: &mut BytesMut, secrets: &[Key]) -> Result<Option<(Codec, Option<usize>)>, TapError> {
-    let plain = match *input.as_ref() {
-        [0xef, ..] | [0xee, 0xee, 0xee, 0xee, ..] | [0xdd, 0xdd, 0xdd, 0xdd, ..] => true,
-        [_, _, _, _, 0, 0, 0, 0, ..] => true,
-        _ => false,
-    };
+    // What servers take for a plain stream.
+    let plain = matches!(
+        input.as_ref(),
+        [0xef, ..] | [0xee, 0xee, 0xee, 0xee, ..] | [0xdd, 0xdd, 0xdd, 0xdd, ..] | [_, _, _, _, 0, 0, 0, 0, ..]
+    );
     if !plain && !secrets.is_empty() {
         if input.len() < obfuscation::INIT {
             return Ok(None);
@@ -495,7 +495,7 @@ fn detect(input: &mut BytesMut, secrets: &[Key]) -> Result<Option<(Codec, Option
 
 /// A record of type handshake.
 const fn is_tls([kind, major, minor, _]: [u8; 4]) -> bool {
-    kind == 0x16 && major == 0x03 && minor >= 1 && minor <= 3
+    kind == 0x16 && major == 0x03 && matches!(minor, 1..=3)
 }
 
 /// An error of HTTP that tells that it is somebody else's HTTP.
