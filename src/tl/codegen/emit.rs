@@ -8,8 +8,7 @@ use super::layout::Layout;
 use super::{CodegenError, names, read, write};
 
 /// The head of a method of `w::D`.
-const READ_INTO: &str =
-    "#[inline] fn read_into<'a>(r: &mut w::R, f: impl FnOnce(Self) -> Option<&'a mut Self>) where Self: 'a";
+const READ_INTO: &str = "#[inline] fn read_into<'a>(r: &mut w::R, f: impl FnOnce(Self) -> Option<&'a mut Self>) where Self: 'a";
 
 type Result<T> = std::result::Result<T, CodegenError>;
 
@@ -234,10 +233,8 @@ impl<'a> Emitter<'a> {
         }
         // What a spoilt reader gives: its zeros end in this variant at every level, so reading comes to an end.
         let spoilt = spoilt.ok_or_else(|| CodegenError::NoFiniteValue { ty: type_name.to_owned() })?;
-        let choice = within(&format!(
-            "match r.next_u32() {{ {read}id => {{ w::unknown(r, id, {type_name:?}); {} }} }}",
-            value(&spoilt)
-        ));
+        let choice =
+            within(&format!("match r.next_u32() {{ {read}id => {{ w::unknown(r, id, {type_name:?}); {} }} }}", value(&spoilt)));
         let read = if item {
             format!(
                 "w::own(r) }} #[inline] fn read_with<T>(r: &mut w::R, f: impl FnOnce(Self) -> T) -> T {{ {choice} }}{in_place}"

@@ -65,7 +65,9 @@ fn in_place(definition: &Definition) -> Parts {
         }
         let _ = match step {
             Step::Statement(text) => write!(if early == at { &mut before } else { &mut after }, "{text}"),
-            Step::Known { param, value, since } if *since <= early => write!(fields, "{}: {value}, ", names::field(&param.name)),
+            Step::Known { param, value, since } if *since <= early => {
+                write!(fields, "{}: {value}, ", names::field(&param.name))
+            }
             Step::Known { param, value, .. } => {
                 let field = names::field(&param.name);
                 let nothing = placeholder(param).unwrap_or_default();
