@@ -1,7 +1,10 @@
 //! The generator of Rust types from a schema. It runs in the build script; the library compiles it for its tests only.
 //!
 //! Generated code is lean on purpose, because every check of the crate pays for it: no derived `Debug` or `PartialEq` (both go through the
-//! encoding), bodies of one expression, short paths, and `#[inline]` so that what nobody calls costs no code generation.
+//! encoding), short bodies, short paths, and `#[inline]` so that what nobody calls costs no code generation.
+//!
+//! Where text buys time, it is there for what is large or frequent only: structs beyond a size are filled where they will stay (`read`),
+//! items of vectors are made at their place (`layout`), and numbers in a row are read and written with one look at the buffer (`runs`).
 
 mod emit;
 mod layout;

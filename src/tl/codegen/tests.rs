@@ -45,7 +45,7 @@ fn variants_lose_the_name_of_their_type() {
 #[test]
 fn large_and_recursive_variants_are_boxed() {
     let schema = schema(
-        "small a:long b:string = T; large a:string b:string = T; \
+        "small a:long b:string = T; large a:string b:string c:int = T; message a:string b:string c:int = Message; \
          leaf = Tree; node left:Tree = Tree; list items:Vector<Tree> = Tree; \
          ping pong:Pong = Ping; pong ping:flags.0?Ping = Pong;"
             .replace("ping:flags", "flags:# ping:flags")
@@ -94,10 +94,55 @@ fn values_that_share_a_bit_are_written_together() {
 
 #[test]
 fn flags_after_fields_are_read_in_their_place() {
+    // What is always there and of fixed size is read in one go with its neighbours.
     let text = generate(&schema("a f:# x:f.0?int g:# y:int z:g.0?true h:# = A;"), "crate").unwrap();
-    let read = "{ let b0 = r.next_u32(); let b1; let b2; let x = Self { x: if b0 & 0x1 != 0 { Some(r.next_i32()) } else { None }, \
-                y: { b1 = r.next_u32(); r.next_i32() }, z: b1 & 0x1 != 0, }; b2 = r.next_u32(); x }";
+    let read = "{ let b0 = r.next_u32(); let f1 = if b0 & 0x1 != 0 { Some(r.next_i32()) } else { None }; \
+                let [b1, n2_1, b2] = r.next_words(); Self { x: f1, y: n2_1 as i32, z: b1 & 0x1 != 0, } }";
     assert!(text.contains(read), "{text}");
+}
+
+#[test]
+fn neighbours_of_fixed_size_go_together() {
+    let text = generate(&schema("a f:# i:int l:long s:string d:double j:int = A;"), "crate").unwrap();
+    let read = "{ let [b0, n0_1, n0_2, n0_3] = r.next_words(); \
+                Self { i: n0_1 as i32, l: w::long(n0_2, n0_3), s: r.next_string(), d: r.next_f64(), j: r.next_i32(), } }";
+    assert!(text.contains(read), "{text}");
+    let write = "let b0: u32 = 0; w::words(o, [b0, self.i as u32, self.l as u32, (self.l >> 32) as u32]); \
+                 w::S::serialize(&self.s, o); w::S::serialize(&self.d, o); w::i32(o, self.j); ";
+    assert!(text.contains(write), "{text}");
+}
+
+#[test]
+fn what_is_large_is_filled_where_it_will_stay() {
+    let fields = "k:int p:P f:# t:f.1?true s:f.0?string g:# u:g.0?true m:int l:long w:string v:Vector<int> \
+                  a:f.2?int128 b:f.2?int128 c:f.2?int128 d:f.2?int128";
+    let before = "let f0 = r.next_i32(); let f1 = w::d(r); let b0 = r.next_u32(); ";
+    let literal = "Self { k: f0, p: f1, t: b0 & 0x2 != 0, s: None, m: 0, l: 0, u: false, w: w::Str::new(), v: Vec::new(), \
+                   a: None, b: None, c: None, d: None, }";
+    let after = "if b0 & 0x1 != 0 { w::put(&mut x.s, Some(r.next_string())); } let [b1, n4_1, n4_2, n4_3] = r.next_words(); \
+                 x.m = n4_1 as i32; x.l = w::long(n4_2, n4_3); x.u = b1 & 0x1 != 0; w::put(&mut x.w, r.next_string()); \
+                 w::put(&mut x.v, w::d(r)); if b0 & 0x4 != 0 { w::put(&mut x.a, Some(r.next_int128())); } ";
+    let types = "p = P; q x:int = P; other = B;";
+
+    let text = generate(&schema(&format!("{types} big {fields} = B;")), "crate").unwrap();
+    let boxed = format!("let x = Box::new_uninit(); {before}let mut x = Box::write(x, {literal}); {after}");
+    assert!(text.contains(&boxed), "{text}");
+    assert!(text.contains("fn read(r: &mut w::R) -> Self { *Self::read_boxed(r) }"), "{text}");
+
+    let schema = schema(&format!("{types} message {fields} = B; page b:Vector<B> = Page;"));
+    let text = generate(&schema, "crate").unwrap();
+    assert!(text.contains(&format!("{before}if let Some(x) = f({literal}) {{ {after}")), "{text}");
+    let id = schema.constructor("message").unwrap().id;
+    assert!(text.contains(&format!("if r.next_is({id:#010x}) {{ t::Message::read_into(r, ")), "{text}");
+}
+
+#[test]
+fn items_of_vectors_are_given_away_at_each_variant() {
+    let types = "one a:long b:long = T; two c:int = T; small = U; tiny d:int = U;";
+    let text = generate(&schema(&format!("{types} list t:Vector<T> u:Vector<U> = L;")), "crate").unwrap();
+    assert!(text.contains("=> f(Self::One(w::d(r))), "), "{text}");
+    assert!(text.contains("=> Self::Tiny(w::d(r)), "), "{text}");
+    assert!(!generate(&schema(types), "crate").unwrap().contains("f(Self::"));
 }
 
 #[test]

@@ -62,6 +62,50 @@ fn a_string_is_a_slice_of_the_buffer() {
 }
 
 #[test]
+fn all_strings_of_a_reader_are_slices_of_one_buffer() {
+    let long = [b'x'; 300];
+    let bytes = Bytes::from([string(b"one"), string(b""), vec![7, 0, 0, 0], string(&long), string(b"two")].concat());
+    let range = bytes.as_ptr_range();
+    let mut r = Reader::new(bytes.clone());
+    let (one, empty, seven, long_one, two) = (r.next_string(), r.next_string(), r.next_u32(), r.next_string(), r.next_string());
+    assert_eq!((r.finish(), seven), (Ok(()), 7));
+    assert_eq!((&*one, &*empty, long_one.as_bytes(), &*two), ("one", "", &long[..], "two"));
+    for text in [&one, &long_one, &two] {
+        assert!(range.contains(&text.as_bytes().as_ptr()), "{text} was copied");
+        assert_eq!(text.clone().into_bytes().as_ptr(), text.as_bytes().as_ptr());
+    }
+    // They outlive the reader and whoever else held the buffer.
+    drop((r, bytes));
+    assert_eq!((one.to_string(), two), ("one".to_owned(), Str::from("two")));
+}
+
+#[test]
+fn words_in_a_row() {
+    let mut r = reader(&[1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]);
+    assert_eq!((r.next_is(2), r.next_is(1), r.next_words()), (false, true, [2, 3]));
+    assert_eq!(r.finish(), Ok(()));
+    let mut r = reader(&[1, 0, 0, 0, 2, 0]);
+    assert_eq!((r.next_words(), r.status()), ([0; 2], Err(Error::UnexpectedEnd { needed: 8, left: 6 })));
+    assert!(!reader(&[1, 0, 0]).next_is(1));
+    let mut out = vec![9];
+    write_words(&mut out, [1, 0x0203_0405]);
+    assert_eq!(out, [9, 1, 0, 0, 0, 5, 4, 3, 2]);
+}
+
+#[test]
+fn one_bad_byte_is_found_wherever_it_is() {
+    for length in [1, 8, 63, 64, 65, 127, 128, 130, 200] {
+        for at in 0..length {
+            let mut bytes = vec![b'x'; length];
+            bytes[at] = 0xff;
+            let text = reader(&string(&bytes)).string().unwrap();
+            assert_eq!(text.find('\u{fffd}'), Some(at), "{length}");
+            assert_eq!(text.len(), length + 2);
+        }
+    }
+}
+
+#[test]
 fn text_that_is_not_utf8_is_repaired() {
     let text = reader(&string(b"gr\xfc\xdfe")).string().unwrap();
     assert_eq!(text, "gr\u{fffd}\u{fffd}e");
@@ -190,6 +234,7 @@ fn a_spoilt_reader_tells_of_the_first_error_and_gives_nothing_more() {
     assert_eq!((spoilt().remaining(), spoilt().rest().len(), spoilt().raw(0)), (0, 0, Err(first)));
     assert_eq!((spoilt().u32(), spoilt().next_u32()), (Err(first), 0));
     assert_eq!((spoilt().i32(), spoilt().next_i32()), (Err(first), 0));
+    assert_eq!((spoilt().next_words(), spoilt().next_is(0x6362_6103)), ([0; 2], false));
     assert_eq!((spoilt().i64(), spoilt().next_i64()), (Err(first), 0));
     assert_eq!((spoilt().f64(), spoilt().next_f64()), (Err(first), 0.0));
     assert_eq!((spoilt().int128(), spoilt().next_int128()), (Err(first), [0; 16]));

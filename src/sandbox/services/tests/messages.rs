@@ -20,7 +20,7 @@ fn list(found: enums::messages::Messages) -> Vec<types::Message> {
         _ => panic!("messages"),
     };
     let only = |m| match m {
-        enums::Message::Message(m) => types::Message::clone(&m),
+        enums::Message::Message(m) => m,
         _ => panic!("a message"),
     };
     messages.into_iter().map(only).collect()
