@@ -106,7 +106,7 @@ fn a_body_is_a_tree_below_its_line() {
     let human = Human::new(Vec::new(), style);
     human.record(&body);
     let expected = "\
-22:13:20.123 #1 DC2  tl        → invokeWithLayer                  48 B  msg 0000000000000004
+22:13:20.123 #1 DC2  tl        → invokeWithLayer                  40 B  msg 0000000000000004
                                    layer  230
                                    query  auth.sendCode
                                      phone_number  ‹redacted›
