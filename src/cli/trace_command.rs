@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, Subcommand};
@@ -140,7 +140,7 @@ pub(crate) fn run(context: &Context, command: &TraceCommand) -> Result<ExitCode,
     }
 }
 
-fn open(path: &PathBuf) -> Result<Box<dyn BufRead>, CliError> {
+fn open(path: &Path) -> Result<Box<dyn BufRead>, CliError> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(BufReader::new(io::stdin())));
     }
@@ -150,7 +150,7 @@ fn open(path: &PathBuf) -> Result<Box<dyn BufRead>, CliError> {
     }
 }
 
-fn unreadable(path: &std::path::Path, error: &io::Error) -> CliError {
+fn unreadable(path: &Path, error: &io::Error) -> CliError {
     CliError::failed(format!("{}: {error}", path.display())).advise("name a file that --trace-file FILE.jsonl has written")
 }
 

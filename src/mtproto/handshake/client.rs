@@ -486,7 +486,7 @@ impl ClientHandshake {
             State::ResPq(state) => {
                 let (next, body) = state.handle(body, rng)?;
                 tracer.emit(now, || step("resPQ", format!("pq {}, key {:#018x}", next.pq(), next.fingerprint())));
-                tracer.emit(now, || computed("pq factored", format!("{}", next.pq())));
+                tracer.emit(now, || computed("pq factored", next.pq().to_string()));
                 tracer.emit(now, || step("req_DH_params", String::new()));
                 Advance::Send(State::ServerDhParams(next), body)
             }
