@@ -61,7 +61,7 @@ pub fn unpack(data: &[u8], cap: usize) -> Result<Bytes, GzipError> {
 
 /// Whether data begins as zlib does (RFC 1950): the method is deflate, and both bytes as a number are a multiple of 31. Gzip does not.
 fn is_zlib(data: &[u8]) -> bool {
-    data.first_chunk().is_some_and(|head: &[u8; 2]| head[0] & 0x0f == 8 && u16::from_be_bytes(*head) % 31 == 0)
+    data.first_chunk().is_some_and(|head: &[u8; 2]| head[0] & 0x0f == 8 && u16::from_be_bytes(*head).is_multiple_of(31))
 }
 
 /// Unpacks zlib data until its end, or until there is more than `cap` bytes. False if it is damaged or ends early, which the library's reader

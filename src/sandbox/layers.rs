@@ -41,7 +41,7 @@ pub(crate) fn request(layer: i32, body: Bytes) -> Result<Bytes, Fault> {
     let id = body.first_chunk().map_or(0, |id| u32::from_le_bytes(*id));
     let len = body.len().saturating_sub(4);
     let schema = layers::schema(layer).map_err(|_| Fault::ConnectionLayerInvalid)?;
-    if !schema.by_id(id).is_some_and(|d| d.kind == tl::schema::Kind::Function) {
+    if schema.by_id(id).is_none_or(|d| d.kind != tl::schema::Kind::Function) {
         tracing::warn!(layer, id = format_args!("{id:#010x}"), "not a method of the client's layer");
         return Err(Fault::InputMethodInvalid { id, len });
     }

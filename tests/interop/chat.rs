@@ -117,7 +117,7 @@ pub(crate) fn talk_in_a_ring(mut ring: Vec<Chat>, files: &Path) {
         let history = ring[to].does(&json!({"do": "history", "with": phone, "limit": 2}));
         assert_eq!(history["texts"], json!([caption, text]), "{name} to {}", ring[to].name);
     }
-    for (at, mut chat) in ring.drain(..).collect::<Vec<_>>().into_iter().enumerate() {
+    for (at, mut chat) in ring.into_iter().enumerate() {
         let chats = chat.does(&json!({"do": "chats"}));
         let expected = if count == 2 { 1 } else { 2 };
         assert_eq!(chats["names"].as_array().map(Vec::len), Some(expected), "{at}: {chats}");

@@ -9,7 +9,6 @@ use tdl::debug::keylog::LoggedKey;
 use tdl::debug::redact::Shown;
 use tdl::debug::{Human, Pcapng, Style, Tee};
 use tdl::ids::DcId;
-use tdl::mtproto::envelope::Side;
 use tdl::trace::LayerSet;
 use tdl::transport::mtproxy::Key;
 
@@ -39,7 +38,7 @@ pub(super) fn secret() -> Key {
 pub(super) fn run(file: &[u8]) -> Option<Report> {
     let (lines, packets) = (Shared::default(), Shared::default());
     let style = Style { layers: LayerSet::ALL, acks: true, ..Style::default() };
-    let sink = Arc::new(Pcapng::new(packets.clone(), Shown::Public, Side::Client).expect("memory takes it"));
+    let sink = Arc::new(Pcapng::new(packets.clone(), Shown::Public).expect("memory takes it"));
     let all = Arc::new(Tee(vec![Arc::new(Human::new(lines.clone(), style)), sink.clone()]));
     let key = LoggedKey { key: KEY.clone(), dc: Some(DcId(2)), expires_at: None };
     let ends = Arc::clone(&sink);

@@ -11,7 +11,7 @@ use tdl::debug::replay::Replay;
 use tdl::debug::{Shown, Style, human, redact};
 use tdl::ids::{DcId, MsgId, SessionId};
 use tdl::mtproto::session::{ClientParams, RequestOptions, Session};
-use tdl::trace::{Collector, ConnId, Event, Layer, LayerSet, Record};
+use tdl::trace::{Collector, ConnId, Event, Layer, LayerSet, Record, Role};
 
 use super::Seed;
 
@@ -43,7 +43,8 @@ pub fn run(data: &[u8]) {
 }
 
 pub fn seeds() -> Vec<Seed> {
-    let record = |event| Record { at: Duration::from_secs(1_700_000_000), conn: ConnId(1), dc: DcId(2), event };
+    let record =
+        |event| Record { at: Duration::from_secs(1_700_000_000), conn: ConnId(1), dc: DcId(2), role: Role::Client, event };
     let lines = |events: Vec<Event>| {
         let mut out = Vec::new();
         jsonl::put_header(&Header::new(Duration::from_secs(1), LayerSet::ALL, Shown::Public), &mut out);

@@ -296,7 +296,7 @@ impl<R: Read> Reader<R> {
                 }
             }
             block::OLD_PACKET => {
-                let (number, _drops) = (fields.u16().ok_or_else(|| FileError::BlockTooShort { kind })?, fields.u16());
+                let (number, _drops) = (fields.u16().ok_or(FileError::BlockTooShort { kind })?, fields.u16());
                 let mut word = || fields.u32();
                 match (word(), word(), word(), word()) {
                     (Some(high), Some(low), Some(captured), Some(original)) => (number.into(), high, low, captured, original),

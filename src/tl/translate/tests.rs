@@ -113,7 +113,7 @@ fn a_request_loses_nothing_that_is_set() {
     assert_eq!(path, "messages.sendMessage.effect");
     assert_eq!(what, Lack::Field { definition: "messages.sendMessage".to_owned(), field: "effect".to_owned() });
 
-    let wrapped = functions::InvokeWithoutUpdates { query: functions::wallet::GetState::default() };
+    let wrapped = functions::InvokeWithoutUpdates { query: functions::wallet::GetState };
     let (path, what) = lack(older.request(wrapped.to_bytes()).unwrap_err());
     assert_eq!((path.as_str(), what), ("wallet.getState", Lack::Method("wallet.getState".to_owned())));
 
