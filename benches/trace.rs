@@ -16,7 +16,7 @@ use tdl::debug::jsonl::{self, Header};
 use tdl::debug::{Background, Plan, Shown, Style, WhenFull, human};
 use tdl::ids::{DcId, MsgId, SeqNo, SessionId};
 use tdl::mtproto::session::{ClientParams, RequestOptions, ServerParams, Session};
-use tdl::trace::{ConnId, Event, LayerSet, Record, Tracer};
+use tdl::trace::{ConnId, Event, LayerSet, Record, Role, Tracer};
 
 const NOW: Now = Now::new(Duration::from_secs(5), Duration::from_secs(1_700_000_000));
 
@@ -44,7 +44,7 @@ fn emit(c: &mut Criterion) {
 
 fn write(c: &mut Criterion) {
     let mut group = c.benchmark_group("trace/write");
-    let record = Record { at: NOW.wall, conn: ConnId(1), dc: DcId(2), event: event() };
+    let record = Record { at: NOW.wall, conn: ConnId(1), dc: DcId(2), role: Role::Client, event: event() };
     let mut line = Vec::new();
     group.bench_function("jsonl", |b| {
         b.iter(|| {

@@ -296,7 +296,7 @@ id  [20]
             texts: (0..60)
                 .map(|_| {
                     enums::RichText::from(types::TextUrl {
-                        text: enums::RichText::TextEmpty.into(),
+                        text: enums::RichText::TextEmpty,
                         url: "u".repeat(80).into(),
                         webpage_id: 1,
                     })

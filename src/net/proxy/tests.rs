@@ -428,7 +428,7 @@ mod inside_tls {
             }
             let proxy = async {
                 let (_, stream) = doors.recv().await.unwrap();
-                impostor.accept(stream).await.err().expect("it is refused");
+                impostor.accept(stream).await.expect_err("it is refused");
             };
             let (failure, ()) = tokio::join!(failure(&dialer), proxy);
             let expected = TlsError::UnknownIssuer { name: "127.0.0.1".to_owned() };

@@ -13,7 +13,8 @@
 mod error;
 mod stream;
 // The certificates of the tests are made by what makes the cluster's.
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
 pub(in crate::net) mod tests;
 
 use std::fmt;
