@@ -240,7 +240,7 @@ fn tampered(crime: Crime, question: &Bytes, answer: &Bytes) -> Vec<u8> {
     }
     if let Ok(enums::SetClientDhParamsAnswer::DhGenOk(mut it)) = enums::SetClientDhParamsAnswer::from_bytes(body(answer)) {
         it.new_nonce_hash1[15] ^= u8::from(matches!(crime, Crime::Hash));
-        return frame(enums::SetClientDhParamsAnswer::from(it).to_bytes());
+        return frame(enums::SetClientDhParamsAnswer::from(*it).to_bytes());
     }
     answer.to_vec()
 }
