@@ -293,7 +293,7 @@ async fn our_client_is_decoded_in_full_over_every_transport() {
     let dir = TestDir::new();
     let (cluster, mut ports) = cluster(&dir).await;
     let proxy = MtProxy::start(SECRET.parse().unwrap(), cluster.dcs()).await.unwrap();
-    let places = cluster.dcs().iter().map(|dc| (dc.addr(), dc.addr())).collect();
+    let places = cluster.dcs().iter().map(|dc| (dc.addr().to_string(), dc.addr())).collect();
     let tunnel = proxies::TestProxy::start(proxies::Speech::Socks5, places).await.unwrap();
     let links = [format!("mtproxy://{SECRET}@{}", proxy.addr()), tunnel.url(proxies::PASSWORD)];
     ports.extend([proxy.addr().port(), links[1].rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap()]);

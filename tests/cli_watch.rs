@@ -41,7 +41,7 @@ impl Bob {
     fn new(dir: &TestDir) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let table = DcTable::read(&dir.join("box/cluster.json")).unwrap();
-        let namespace = Home::at(&dir.join("box/home")).open_existing(&"bob".parse().unwrap(), 0).unwrap();
+        let namespace = Home::at(dir.join("box/home")).open_existing(&"bob".parse().unwrap(), 0).unwrap();
         let store: Arc<dyn Persistence> = Arc::new(namespace);
         let (client, ada) = runtime.block_on(async {
             let client = Client::connect(ClientConfig::new(table, 1, "x"), store, Tracer::off()).await.unwrap();
