@@ -170,3 +170,35 @@ fn a_full_disk_is_told_at_once() {
     std::os::unix::fs::symlink("/dev/full", dir.join("full.jsonl")).unwrap();
     sandbox.tdl(&dir).args("whoami --trace-file full.jsonl").code(1).error("full.jsonl", "choose a file");
 }
+
+#[test]
+fn a_page_is_made_of_a_trace_and_keeps_its_secrets() {
+    use base64::Engine as _;
+    use std::io::Read as _;
+
+    let dir = TestDir::new();
+    let sandbox = Sandbox::start(&dir);
+    sandbox.tdl(&dir).args(SIGN_UP).arg("--trace=all").args("--trace-file login.jsonl --trace-secrets").ok();
+    let recorded = |args: &str| {
+        dir.tdl().args("trace report login.jsonl --html login.html").args(args).ok().stderr_has("open it in a browser");
+        let page = fs::read_to_string(dir.join("login.html")).unwrap();
+        let (_, rest) = page.split_once("id=\"data\">").unwrap();
+        let packed = base64::engine::general_purpose::STANDARD.decode(rest.split_once('<').unwrap().0).unwrap();
+        let mut text = String::new();
+        flate2::read::ZlibDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
+        text
+    };
+    let public = recorded("");
+    assert!(public.contains("auth.sendCode") && public.contains("<redacted:"));
+    for secret in ["9996631234", "Lovelace", "auth_key\\\""] {
+        assert!(!public.contains(secret), "{secret}");
+    }
+    assert!(recorded("--trace-secrets").contains("Lovelace"));
+
+    dir.write("bad.jsonl", "nothing\n");
+    dir.tdl().args("trace report bad.jsonl --html bad.html").code(1).stderr_has("bad.jsonl holds no records");
+    assert!(!dir.join("bad.html").exists());
+    let damaged = fs::read_to_string(dir.join("login.jsonl")).unwrap() + "{\n";
+    dir.write("damaged.jsonl", damaged);
+    dir.tdl().args("trace report damaged.jsonl --html - -q").code(3).stdout_has("<!doctype html>").stderr_has("not JSON");
+}
