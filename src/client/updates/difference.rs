@@ -18,7 +18,7 @@ pub struct NoProgress {
 }
 
 impl Engine {
-    /// The answer to [`Request::State`](super::Request::State).
+    /// The answer to [`Request::State`].
     pub fn handle_state(&mut self, now: Duration, state: State) {
         let State::State(state) = state;
         if let Some(from) = self.lost_at.take() {
@@ -30,7 +30,7 @@ impl Engine {
         self.resume(now);
     }
 
-    /// The answer to [`Request::Difference`](super::Request::Difference).
+    /// The answer to [`Request::Difference`].
     ///
     /// # Errors
     /// [`NoProgress`]. What the answer held is told all the same, and the question counts as failed.
@@ -78,7 +78,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The answer to [`Request::Channel`](super::Request::Channel) about this channel.
+    /// The answer to [`Request::Channel`] about this channel.
     ///
     /// # Errors
     /// [`NoProgress`], as for the account.

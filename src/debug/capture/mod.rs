@@ -2,7 +2,7 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`file`] | pcap and pcapng: packets |
+//! | [`mod@file`] | pcap and pcapng: packets |
 //! | [`packet`] | what is in front of TCP's bytes: Ethernet and its kin, IP, TCP |
 //! | [`stream`] | one direction of a connection: segments in order |
 //! | [`flow`] | connections |

@@ -29,6 +29,7 @@ fn exchange(
     let (ours, theirs) = (&mut StdRng::from_seed([1; 32]), &mut StdRng::from_seed([2; 32]));
     let (mut client, mut frame) = ClientHandshake::new(&config, NOW, ours);
     let mut server = ServerHandshake::new(&server::Config::new([KEY.clone()], DcId(2)));
+    let mut altered = false;
     for step in 0.. {
         let mut is_taken = |_| {
             let answer = taken > 0;
@@ -44,10 +45,14 @@ fn exchange(
                 server = ServerHandshake::new(&server::Config::new([KEY.clone()], DcId(2)));
                 answer
             }
-            other => panic!("the client keeps the rules: {:?}", other.err()),
+            // What was altered may be something that the client has to repeat.
+            Err(_) if altered => return None,
+            Err(error) => panic!("the client keeps the rules: {error:?}"),
         };
         let mut answer = answer.to_vec();
+        let genuine = answer.clone();
         tamper(step, &mut answer);
+        altered |= answer != genuine;
         match client.handle_frame(answer.into(), NOW, ours) {
             Ok(client::Step::Send(next, out)) => (client, frame) = (next, out),
             Ok(client::Step::Done(established)) => return Some(established),
@@ -239,7 +244,9 @@ fn altered_answers_are_told_too() {
                 }
             });
             let entries = recorder.entries();
-            assert!(matches!(entries.last().unwrap().what, What::Failed { .. } | What::Established { .. }), "{step} {at}");
+            // The server's nonce is altered in the client's eyes only: there it is the server that refuses, after the client's last word.
+            let told = matches!(entries.last().unwrap().what, What::Failed { .. } | What::Established { .. });
+            assert!(told || step == 0 && (40..56).contains(&at), "{step} {at}");
             assert!(entries.iter().all(|entry| !entry.text(true).is_empty() && entry.json().is_object()));
         }
     }

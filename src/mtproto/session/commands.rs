@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 
+// `Event` and `Failure` are what the documentation speaks of.
 use super::{
     ApiMisuse, FutureSalt, KeyDestruction, RequestId, RequestOptions, Reserved, Role, Session,
     recording::{self, outcome},
     service,
 };
+#[cfg(doc)]
+use super::{Event, Failure};
 use crate::{
     clock::Now,
     ids::{MsgId, SessionId},

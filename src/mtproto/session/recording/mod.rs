@@ -1,7 +1,7 @@
 //! Calls into a session, written down and played again.
 //!
 //! A session is a function of its beginning and of the calls into it. So a recording of both is a test: whoever has it sees the session
-//! do again what it did, to the byte. [`Player`] plays; a [`Recorder`] stands between the session and its tracer, and writes a record
+//! do again what it did, to the byte. [`Player`] plays; a `Recorder` stands between the session and its tracer, and writes a record
 //! before each call and one after it, with what came of it and what the session reported meanwhile.
 //!
 //! * `outcome`: results of calls in a form that can be compared. `settings`: limits and policies by name.
