@@ -65,15 +65,28 @@ impl Tcpdump {
 
     /// Ends the capture; the file.
     fn stop(mut self) -> PathBuf {
-        // What was sent a moment ago may still be on its way to the file.
-        std::thread::sleep(std::time::Duration::from_millis(500));
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        // What was sent a moment ago may still be on its way to the file, and an interrupt would leave it there.
         let mut said = String::new();
+        for _ in 0..300 {
+            self.signal("-USR1");
+            said.clear();
+            self.stderr.read_line(&mut said).unwrap();
+            let counts: Vec<u64> = said.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect();
+            if counts.len() >= 2 && counts[0] == counts[1] {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        self.signal("-INT");
         self.stderr.read_to_string(&mut said).unwrap();
         assert!(self.child.wait().unwrap().success(), "{said}");
         assert!(said.contains("\n0 packets dropped by kernel"), "the capture has holes:\n{said}");
         self.file.clone()
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 }
 
