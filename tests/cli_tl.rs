@@ -61,7 +61,7 @@ fn older_layers_are_listed_and_looked_into() {
     dir.tdl().args("tl show --layer 158 messages.sendMessage").ok().stdout_has("reply_to_msg_id").stdout_has("#1cc20387");
     dir.tdl().args("tl show messages.sendMessage").ok().stdout_has("InputReplyTo");
     dir.tdl().args("tl ls --layer 201 channels.createForumTopic").ok().stdout_has("channels.createForumTopic#f40c0224");
-    dir.tdl().args("tl ls --layer 200").code(1).error("layer 200 is not bundled: there are 158", "--layer");
+    dir.tdl().args("tl ls --layer 200").code(2).error("layer 200 is not bundled: there are 158", "--layer");
 }
 
 #[test]
