@@ -47,7 +47,7 @@ fn exchange(
             }
             // What was altered may be something that the client has to repeat.
             Err(_) if altered => return None,
-            Err(error) => panic!("the client keeps the rules: {error:?}"),
+            other => panic!("the client keeps the rules: {:?}", other.err()),
         };
         let mut answer = answer.to_vec();
         let genuine = answer.clone();
