@@ -116,8 +116,8 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, env = "TDL_DEVICE", value_name = "NAME", value_parser = tdl::client::DeviceProfile::BUILT_IN)]
     pub(crate) device: Option<String>,
 
-    /// The API layer to speak; one that is not bundled is refused with the list of those that are [default: what the namespace spoke last,
-    /// or what this program was built with]
+    /// The API layer to speak, and the one that `tdl tl` looks into; one that is not bundled is refused with the list of those that are
+    /// [default: what the namespace spoke last, or what this program was built with]
     #[arg(long, global = true, env = "TDL_LAYER", value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     pub(crate) layer: Option<i32>,
 

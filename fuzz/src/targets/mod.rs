@@ -19,8 +19,10 @@ pub mod rsa_pem;
 pub mod session_client;
 pub mod session_server;
 pub mod socks5;
+pub mod tl_json;
 pub mod tl_object;
 pub mod tl_schema;
+pub mod tl_translate;
 pub mod transport_decode;
 pub mod websocket;
 
@@ -71,8 +73,10 @@ targets! {
     session_client, 64;
     session_server, 64;
     socks5, 64;
+    tl_json, 64;
     tl_object, 64;
     tl_schema, 64;
+    tl_translate, 64;
     transport_decode, 64;
     websocket, 64;
 }

@@ -1,43 +1,17 @@
-//! `tdl tl`: the schema.
+//! `tdl tl ls`, `tdl tl show` and `tdl tl layers`: what a schema has.
 
-use std::{fs, path::PathBuf};
-
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tdl::tl::{
-    compiled_schema,
-    schema::{self, Definition, Kind, Schema},
+    layers::{self, bundled},
+    schema::{Definition, Kind, Schema},
 };
 
-use super::{
+use super::source::Source;
+use crate::cli::{
     context::Context,
     exit::{CliError, ExitCode},
 };
-
-/// The commands under `tdl tl`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum TlCommand {
-    /// List the definitions of the schema, one a line
-    #[command(after_help = "\
-Examples:
-  tdl tl ls                               everything
-  tdl tl ls auth.                         what has 'auth.' in its name
-  tdl tl ls --kind method messages.get")]
-    Ls(LsArgs),
-    /// Show what a name stands for: a method, a constructor, or a type with its constructors
-    #[command(after_help = "\
-Examples:
-  tdl tl show auth.sendCode
-  tdl tl show InputPeer
-  tdl tl show 0xa677244f")]
-    Show(ShowArgs),
-    /// Read a schema in any layout, check every id, and write the canonical form
-    #[command(after_help = "\
-Examples:
-  tdl tl import new.tl                    prints it
-  tdl tl import new.tl -o tl-schema/api.tl")]
-    Import(ImportArgs),
-}
 
 /// Which definitions to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -71,55 +45,39 @@ pub(crate) struct ShowArgs {
     source: Source,
 }
 
-/// The arguments of `tdl tl import`.
+/// The arguments of `tdl tl layers`: none.
 #[derive(Debug, Args)]
-pub(crate) struct ImportArgs {
-    /// The schema to read
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// Write here instead of to stdout
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-}
+pub(crate) struct LayersArgs {}
 
-/// Which schema to look into.
-#[derive(Debug, Args)]
-struct Source {
-    /// Look into this file instead of the schema that the program was built with
-    #[arg(long, value_name = "FILE")]
-    schema: Option<PathBuf>,
-}
-
-pub(crate) fn run(context: &Context, command: &TlCommand) -> Result<ExitCode, CliError> {
-    match command {
-        TlCommand::Ls(args) => args.source.with(|schema| ls(context, args, schema)),
-        TlCommand::Show(args) => args.source.with(|schema| show(context, args, schema)),
-        TlCommand::Import(args) => import(context, args),
-    }
-}
-
-impl Source {
-    fn with(&self, f: impl FnOnce(&Schema) -> Result<ExitCode, CliError>) -> Result<ExitCode, CliError> {
-        match &self.schema {
-            None => f(compiled_schema()),
-            Some(path) => {
-                let text = read(path)?;
-                f(&schema::parse(&text).map_err(|e| wrong(path, &e))?)
-            }
+/// `tdl tl layers`.
+pub(super) fn layers(context: &Context, _: &LayersArgs) -> Result<ExitCode, CliError> {
+    let mut rows = Vec::new();
+    for layer in bundled() {
+        let schema = layers::schema(*layer).map_err(|e| CliError::failed(e.to_string()))?;
+        let count = |kind| schema.definitions().iter().filter(|d| d.kind == kind).count();
+        let (constructors, methods) = (count(Kind::Constructor), count(Kind::Function));
+        match context.output.json {
+            true => context.output.json_line(&json!({ "layer": layer, "constructors": constructors, "methods": methods }))?,
+            false => rows.push(vec![layer.to_string(), constructors.to_string(), methods.to_string()]),
         }
     }
+    if !context.output.json {
+        context.output.table(&["layer", "constructors", "methods"], &rows)?;
+    }
+    Ok(ExitCode::Done)
 }
 
-fn read(path: &PathBuf) -> Result<String, CliError> {
-    fs::read_to_string(path)
-        .map_err(|e| CliError::failed(format!("{}: {e}", path.display())).advise("name a text file with a TL schema in it"))
+/// `tdl tl ls`.
+pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<ExitCode, CliError> {
+    args.source.with(context, |schema| list(context, args, schema))
 }
 
-fn wrong(path: &std::path::Path, error: &schema::ParseError) -> CliError {
-    CliError::failed(format!("{}: {error}", path.display())).advise("correct that line, or get the schema anew")
+/// `tdl tl show`.
+pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<ExitCode, CliError> {
+    args.source.with(context, |schema| explain(context, args, schema))
 }
 
-fn ls(context: &Context, args: &LsArgs, schema: &Schema) -> Result<ExitCode, CliError> {
+fn list(context: &Context, args: &LsArgs, schema: &Schema) -> Result<ExitCode, CliError> {
     let text = args.text.as_deref().unwrap_or_default().to_lowercase();
     let mut found: Vec<&Definition> = schema
         .definitions()
@@ -140,7 +98,7 @@ fn ls(context: &Context, args: &LsArgs, schema: &Schema) -> Result<ExitCode, Cli
     Ok(ExitCode::Done)
 }
 
-fn show(context: &Context, args: &ShowArgs, schema: &Schema) -> Result<ExitCode, CliError> {
+fn explain(context: &Context, args: &ShowArgs, schema: &Schema) -> Result<ExitCode, CliError> {
     for name in &args.names {
         let found = lookup(schema, name)?;
         if context.output.json {
@@ -213,20 +171,4 @@ fn to_json(definition: &Definition) -> Value {
         "result": definition.result.to_string(),
         "line": definition.to_string(),
     })
-}
-
-fn import(context: &Context, args: &ImportArgs) -> Result<ExitCode, CliError> {
-    let schema = schema::parse(&read(&args.file)?).map_err(|e| wrong(&args.file, &e))?;
-    let text = schema::canonical(&schema);
-    match &args.output {
-        None => context.output.raw(text.as_bytes())?,
-        Some(path) => fs::write(path, &text).map_err(|e| CliError::failed(format!("{}: {e}", path.display())))?,
-    }
-    let count = |kind| schema.definitions().iter().filter(|d| d.kind == kind).count();
-    let layer = schema.layer().map(|layer| format!("layer {layer}: ")).unwrap_or_default();
-    context.output.note(&format!("{layer}{} constructors, {} methods", count(Kind::Constructor), count(Kind::Function)));
-    for exception in schema::exceptions(&schema) {
-        context.output.note(&format!("id is not the CRC-32 of the definition: {exception}"));
-    }
-    Ok(ExitCode::Done)
 }

@@ -113,10 +113,10 @@ impl Encoder<'_, '_> {
 pub(super) fn flags_of(object: &Object<'_>, field: &str, stored: &Value<'_>) -> u32 {
     let mut set = 0u32;
     for (param, value) in object.definition.params.iter().zip(&object.values) {
-        if let Some(flag) = param.flag.as_ref().filter(|f| f.field == field) {
-            if *value != Value::Absent {
-                set |= 1 << flag.bit;
-            }
+        if let Some(flag) = param.flag.as_ref().filter(|f| f.field == field)
+            && *value != Value::Absent
+        {
+            set |= 1 << flag.bit;
         }
     }
     let unnamed = match stored {

@@ -116,8 +116,8 @@ impl Table {
                 continue;
             }
             let twin_lost = || {
-                let twins = definition.params.iter().zip(&before.values).filter(|(p, _)| p.flag == param.flag);
-                twins.into_iter().any(|(p, v)| self.may_fail(v) || listed.iter().any(|d| d.field.as_ref() == Some(&p.name)))
+                let mut twins = definition.params.iter().zip(&before.values).filter(|(p, _)| p.flag == param.flag);
+                twins.any(|(p, v)| self.may_fail(v) || listed.iter().any(|d| d.field.as_ref() == Some(&p.name)))
             };
             if param.flag.is_some() && *is == Value::Absent && twin_lost() {
                 continue;

@@ -67,12 +67,12 @@ impl Translator {
     }
 
     /// The layer that is translated from.
-    pub fn from_layer(&self) -> i32 {
+    pub fn source_layer(&self) -> i32 {
         self.pair.from
     }
 
     /// The layer that is translated to.
-    pub fn to_layer(&self) -> i32 {
+    pub fn target_layer(&self) -> i32 {
         self.pair.to
     }
 

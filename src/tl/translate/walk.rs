@@ -423,8 +423,8 @@ fn variables<'v>(pattern: &'v Pattern, object: &Object<'static>) -> Bindings<'v>
     while let Some(pattern) = open.pop() {
         match pattern {
             Pattern::Variable { name, .. } => {
-                let fields = object.definition.params.iter().zip(&object.values);
-                if let Some((param, value)) = fields.into_iter().find(|(p, v)| p.name == *name && **v != Value::Absent) {
+                let mut fields = object.definition.params.iter().zip(&object.values);
+                if let Some((param, value)) = fields.find(|(p, v)| p.name == *name && **v != Value::Absent) {
                     out.push((name.as_str(), param.ty.clone(), value.clone()));
                 }
             }
