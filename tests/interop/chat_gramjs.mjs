@@ -17,6 +17,7 @@ const { _serverKeys } = require('telegram/crypto/RSA.js')
 const { NewMessage } = require('telegram/events')
 const extensions = require('telegram/extensions')
 const network = require('telegram/network/connection')
+const { AbridgedPacketCodec } = require('telegram/network/connection/TCPAbridged.js')
 const { StringSession } = require('telegram/sessions')
 const { LAYER } = require('telegram/tl/AllTLObjects.js')
 const bigInt = require('big-integer')
@@ -49,6 +50,14 @@ for (const pem of cluster.rsa_public_keys) {
 const option = id => {
     const dc = cluster.dcs.find(dc => dc.id === id)
     return { id, ipAddress: dc.ip, port: dc.port }
+}
+
+/// The library's abridged codec takes whatever part of a frame has come for the whole of it. Here it waits for the rest; nothing else is mended.
+AbridgedPacketCodec.prototype.readPacket = async function (reader) {
+    const read = n => (reader.readExactly ? reader.readExactly(n) : reader.read(n))
+    let length = (await read(1))[0]
+    if (length >= 127) length = (await read(3)).readUIntLE(0, 3)
+    return read(length << 2)
 }
 
 /// The library dials port 80, whatever the session says; and the session cannot hold a port above 32767.
