@@ -20,8 +20,10 @@
 //! channels, bots, secret chats, passwords and temporary keys are not here: their methods are answered with a typed error and logged.
 
 pub mod cluster;
+pub mod control;
 pub mod dispatch;
 pub mod fault;
+pub mod faults;
 pub mod identity;
 mod image;
 pub mod layers;
@@ -35,5 +37,9 @@ pub mod state;
 mod tests;
 
 pub use cluster::{Cluster, Config, Dc};
+pub use control::{Command, Reply};
 pub use fault::Fault;
-pub use policy::Policy;
+pub use faults::{FaultEffect, FaultRule};
+pub use policy::{Disturbance, Policy};
+pub use services::Rules;
+pub use state::authorizations::Standing;

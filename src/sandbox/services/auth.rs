@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::view::View;
-use super::{Call, Effect, Origin};
+use super::{Call, Effect, Origin, authorizations, notices};
 use crate::fault::Fault;
 use crate::state::keys::{self, CODE_LIFETIME, EXPORT_LIFETIME, Exported};
 use crate::state::users::{self, Phone, User};
@@ -33,17 +33,23 @@ fn sent_code(call: &mut Call<'_>, phone: &Phone) -> Result<enums::auth::SentCode
         let _ = write!(hash, "{:08x}", call.rng.next_u32());
     }
     let (now, dc) = (call.now, call.dc);
-    let elsewhere = call.state.write(|tx| {
+    let known = call.state.write(|tx| {
         keys::add_code(tx, &hash, &phone.digits, dc, now)?;
         let user = users::by_phone(tx, &phone.digits)?;
         Ok::<_, Fault>(match user {
-            Some(user) => !keys::authorizations(tx, user.id)?.is_empty(),
-            None => false,
+            Some(user) if !keys::authorizations(tx, user.id)?.is_empty() => Some(user.id),
+            _ => None,
         })
     })?;
+    if let Some(user) = known {
+        notices::login_code(call, user, &phone.code)?;
+    }
     let length = CODE_LENGTH;
-    let r#type =
-        if elsewhere { types::auth::SentCodeTypeApp { length }.into() } else { types::auth::SentCodeTypeSms { length }.into() };
+    let r#type = if known.is_some() {
+        types::auth::SentCodeTypeApp { length }.into()
+    } else {
+        types::auth::SentCodeTypeSms { length }.into()
+    };
     Ok(types::auth::SentCode { r#type, phone_code_hash: hash.into(), next_type: None, timeout: None }.into())
 }
 
@@ -99,7 +105,10 @@ pub(crate) fn sign_in(call: &mut Call<'_>, req: f::SignIn) -> Result<enums::auth
         Ok::<_, Fault>(user)
     })?;
     match user {
-        Some(user) => authorization(call, &user),
+        Some(user) => {
+            authorizations::logged_in(call, &user, true)?;
+            authorization(call, &user)
+        }
         None => Ok(types::auth::AuthorizationSignUpRequired { terms_of_service: None }.into()),
     }
 }
@@ -123,6 +132,7 @@ pub(crate) fn sign_up(call: &mut Call<'_>, req: f::SignUp) -> Result<enums::auth
         keys::bind(tx, dc, key_id, id, None, now)?;
         users::by_id(tx, id)?.ok_or(Fault::UserIdInvalid)
     })?;
+    authorizations::logged_in(call, &user, true)?;
     authorization(call, &user)
 }
 
@@ -172,8 +182,13 @@ pub(crate) fn end(call: &mut Call<'_>, keys: &[(i32, i64)], revoked: bool) -> Re
         }
         Ok::<_, Fault>(())
     })?;
-    call.effects.extend(keys.iter().map(|&(dc, key_id)| Effect::LoggedOut { dc, key_id }));
+    logged_out(call, keys);
     Ok(())
+}
+
+/// Has the sessions of ended authorizations told nothing more.
+pub(crate) fn logged_out(call: &mut Call<'_>, keys: &[(i32, i64)]) {
+    call.effects.extend(keys.iter().map(|&(dc, key_id)| Effect::LoggedOut { dc, key_id }));
 }
 
 /// Forgets the key itself, and who is logged in with it: "Service Messages", Destroy Auth Key.
@@ -185,21 +200,6 @@ pub(crate) fn destroy_auth_key(call: &mut Call<'_>, _: DestroyAuthKey) -> Result
     } else {
         DestroyAuthKeyRes::DestroyAuthKeyNone
     })
-}
-
-/// Ends all authorizations but the caller's.
-pub(crate) fn reset_authorizations(call: &mut Call<'_>, _: f::ResetAuthorizations) -> Result<bool, Fault> {
-    let user = call.user_id()?;
-    let own = (call.auth.dc, call.auth.key_id);
-    let others: Vec<(i32, i64)> = call
-        .state
-        .read(|db| keys::authorizations(db, user))?
-        .iter()
-        .map(|a| (a.dc, a.key_id))
-        .filter(|key| *key != own)
-        .collect();
-    end(call, &others, true)?;
-    Ok(true)
 }
 
 pub(crate) fn export_authorization(

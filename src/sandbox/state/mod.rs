@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | opening, the schema, transactions, the secret |
 //! | `keys.rs` | the RSA key, auth keys with who is logged in and what device, login codes, exported authorizations |
+//! | `authorizations.rs` | what is said about authorizations, how long they last, whether an account may be used |
 //! | `binding.rs` | temporary keys and what they are bound to |
 //! | `users.rs` | accounts, contacts |
 //! | `messages.rs` | messages, dialogs, read marks |
@@ -23,6 +24,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use tdl_core::crypto::hash;
 
+pub(crate) mod authorizations;
 pub(crate) mod binding;
 pub(crate) mod files;
 pub(crate) mod journal;
@@ -183,6 +185,7 @@ impl State {
             SCHEMA_VERSION => {}
             found => return Err(Error::Version { found, known: SCHEMA_VERSION }),
         }
+        tx.execute_batch(authorizations::TABLES)?;
         let secret: Vec<u8> = tx.query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))?;
         let secret = <[u8; 32]>::try_from(secret.as_slice()).map_err(|_| Error::Damaged("secret"))?;
         tx.commit()?;
@@ -274,6 +277,15 @@ pub(crate) fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
         options.mode(0o600);
     }
     options.open(path)
+}
+
+/// Writes a file that only its owner may read, in one step: whoever reads it finds the old one or the new one.
+pub(crate) fn replace_private(dir: &Path, name: &str, text: &str) -> Result<(), Error> {
+    use std::io::Write as _;
+    let (path, draft) = (dir.join(name), dir.join(format!("{name}.new")));
+    let mut file = private_file(&draft).map_err(Error::io("making", &draft))?;
+    file.set_len(0).and_then(|()| writeln!(file, "{text}")).map_err(Error::io("writing", &draft))?;
+    std::fs::rename(&draft, &path).map_err(Error::io("writing", &path))
 }
 
 #[cfg(test)]
