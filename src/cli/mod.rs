@@ -44,6 +44,7 @@ mod progress;
 mod prompt;
 mod retry;
 mod sandbox;
+mod sandbox_control;
 mod select;
 mod session;
 mod settings;
