@@ -9,7 +9,7 @@
 //! | [`layers`] | from each client's layer to that of the services, and back |
 //! | `services/` | what the methods do, one file per area of the API |
 //! | [`cluster`] | several DCs on top of one state |
-//! | [`delivery`] | how login codes travel |
+//! | [`operator`] | accounts, bots and messages made from outside; [`delivery`]: how login codes travel |
 //! | [`identity`] | the certificate that the DCs show inside TLS |
 //! | [`mtproxy`] | a proxy in front of them, if a test wants one |
 //!
@@ -33,6 +33,7 @@ pub mod identity;
 mod image;
 pub mod layers;
 pub mod mtproxy;
+pub mod operator;
 pub mod policy;
 pub mod server;
 mod services;
