@@ -13,6 +13,7 @@ use super::{
     context::Context,
     exit::{CliError, ExitCode, chain},
     keylog,
+    sandbox_accounts::{self, MessageCommand, SeedCommand, UserCommand},
     sandbox_control::{self, AgeArgs, FaultCommand, StandingArgs},
 };
 
@@ -50,6 +51,15 @@ Examples:
         after_help = "Examples:\n  tdl sandbox standing --dir box 9996621234 banned\n  tdl sandbox standing --dir box 9996621234 good"
     )]
     Standing(StandingArgs),
+    /// Make accounts and bots, change how they log in, list them
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Write messages in somebody's name
+    #[command(subcommand)]
+    Message(MessageCommand),
+    /// Fill the cluster with something to look at
+    #[command(subcommand)]
+    Seed(SeedCommand),
 }
 
 /// The arguments of `tdl sandbox up`.
@@ -74,6 +84,9 @@ pub(crate) async fn run(context: &Context, command: SandboxCommand) -> Result<Ex
         SandboxCommand::Fault(command) => sandbox_control::fault(context, command).await,
         SandboxCommand::Age(args) => sandbox_control::age(context, args).await,
         SandboxCommand::Standing(args) => sandbox_control::standing(context, args).await,
+        SandboxCommand::User(command) => sandbox_accounts::user(context, command).await,
+        SandboxCommand::Message(command) => sandbox_accounts::message(context, command).await,
+        SandboxCommand::Seed(command) => sandbox_accounts::seed(context, command).await,
     }
 }
 

@@ -221,7 +221,8 @@ impl Cluster {
             bare.chain(wrapped).map(|port| tokio::spawn(server::serve(port, Arc::clone(&shared), stopped.clone()))).collect();
         let commands = control::Listener::open(&config.dir).await?;
         let control_shared = Arc::downgrade(&shared);
-        tasks.push(tokio::spawn(commands.serve(shared, stopped)));
+        tasks.push(tokio::spawn(commands.serve(Arc::clone(&shared), stopped.clone())));
+        tasks.push(tokio::spawn(server::tell::operators(shared, stopped)));
         let certificate = identity.certificate_pem().to_owned();
         let cluster = Self { dir: config.dir, dcs, public_key, certificate, stop, tasks, shared: control_shared, alive };
         cluster.write_file()?;

@@ -4,6 +4,7 @@ mod authorizations;
 mod faults;
 mod layers;
 mod routing;
+mod ways_in;
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};

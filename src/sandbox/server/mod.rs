@@ -35,6 +35,7 @@ mod http_tests;
 mod routing;
 pub mod sessions;
 mod socket;
+pub(crate) mod tell;
 mod turns;
 pub(crate) mod work;
 

@@ -70,6 +70,28 @@ pub(super) fn push(shared: &super::Shared<Services>, now: Now, user: i64, update
     }
 }
 
+/// Sends an update to that session of a key that was active last, whoever is logged in with it: what comes of a login token is told to a
+/// key that stands for nobody.
+pub(super) fn push_to_key(shared: &super::Shared<Services>, now: Now, (dc, key_id): (i32, i64), updates: &Bytes) {
+    let of_key = |slot: Arc<sessions::Slot<Services>>| {
+        let mark = {
+            let inner = slot.lock();
+            (slot.key.dc == dc && inner.calls.behind == key_id && inner.calls.mark > 0).then_some(inner.calls.mark)?
+        };
+        Some((mark, slot))
+    };
+    let Some((_, session)) = shared.sessions.all().into_iter().filter_map(of_key).max_by_key(|found| found.0) else { return };
+    match shared.state.auth(dc, key_id) {
+        Ok(auth) => {
+            let layer = auth.and_then(|auth| auth.layer).filter(|layer| layers::is_spoken(*layer)).unwrap_or(layers::OWN_LAYER);
+            if let Some(body) = layers::update(layer, updates.clone()) {
+                tell(&session, now, body);
+            }
+        }
+        Err(error) => tracing::error!(%error, "update not pushed"),
+    }
+}
+
 fn tell(session: &Arc<sessions::Slot<Services>>, now: Now, body: Bytes) {
     session.lock().push(now, body);
 }

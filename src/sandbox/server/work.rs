@@ -362,6 +362,7 @@ fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped
     for effect in effects {
         match effect {
             Effect::Push { user, updates } => routing::push(shared, now, user, &updates, Some(slot.key)),
+            Effect::TellKey { dc, key_id, updates } => routing::push_to_key(shared, now, (dc, key_id), &updates),
             Effect::LoggedOut { dc, key_id } => logged_out(shared, dc, key_id),
         }
     }
