@@ -11,6 +11,11 @@ pub mod crypto;
 #[doc(inline)]
 pub use tdl_tl as tl;
 
+#[cfg(feature = "archive")]
+pub mod seal;
+#[cfg(feature = "archive")]
+pub mod archive;
+
 pub mod trace;
 pub mod transport;
 
