@@ -224,7 +224,7 @@ impl Inner {
         // Asking without ever having logged in is no end of anything: a login may follow.
         let never = reason == Unauthorized::KeyUnregistered && !dc.state.is_authorized();
         if !elsewhere && !never {
-            self.shared.set_ended(Some(reason));
+            self.shared.set_ended(reason)?;
         }
         if dc.state.is_authorized() {
             dc.state.set_authorized(false)?;

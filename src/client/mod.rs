@@ -45,8 +45,8 @@ pub use handle::{Client, Media};
 pub use notice::Notice;
 pub use ordered::Ordered;
 pub use persistence::{
-    AccountRecord, AuthKey, DcAuth, Identity, MemoryPersistence, PeerKind, PeerRecord, Persistence, PersistenceError,
-    SaltRecord, TempAuth,
+    AccountRecord, AuthKey, BorrowedRecord, DcAuth, EndedRecord, Identity, MemoryPersistence, PeerKind, PeerRecord, Persistence,
+    PersistenceError, SaltRecord, TempAuth,
 };
 pub use probe::ping_key;
 pub use rpc_errors::{Explanation, explain};
