@@ -1,37 +1,32 @@
 //! `tdl`: a from-scratch MTProto client, as a library.
 //!
 //! The modules are floors: each may use those above it in this list and none below. Up to `mtproto` (and `sim`) nothing opens a socket,
-//! reads a clock or draws a random number by itself: bytes, clock readings and random sources are arguments.
+//! reads a clock or draws a random number by itself: bytes, clock readings and random sources are arguments. The floors up to `sandbox` are
+//! packages of their own, shown here under one name.
 
-pub mod check;
-pub mod clock;
-pub mod ids;
-
-pub mod crypto;
+#[doc(inline)]
+pub use tdl_core::{check, clock, crypto, ids, mtproto, trace, transport};
 #[doc(inline)]
 pub use tdl_tl as tl;
 
 #[cfg(feature = "archive")]
-pub mod seal;
-#[cfg(feature = "archive")]
-pub mod archive;
+#[doc(inline)]
+pub use tdl_seal as seal;
 
-pub mod trace;
-pub mod transport;
-
-pub mod mtproto;
-
-#[cfg(any(test, feature = "sim"))]
-pub mod sim;
+#[cfg(feature = "sim")]
+#[doc(inline)]
+pub use tdl_core::sim;
 
 #[cfg(feature = "net")]
-pub mod net;
+#[doc(inline)]
+pub use tdl_net as net;
 
 #[cfg(feature = "net")]
 pub mod client;
 
 #[cfg(feature = "sandbox")]
-pub mod sandbox;
+#[doc(inline)]
+pub use tdl_sandbox as sandbox;
 
 #[cfg(feature = "store")]
 pub mod store;

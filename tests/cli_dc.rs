@@ -30,7 +30,7 @@ use tdl::transport::{Codec, Detector, Frame};
 
 const NOW: Now = Now::new(Duration::from_secs(100), Duration::from_secs(1_700_000_000));
 static KEY: LazyLock<PrivateKey> =
-    LazyLock::new(|| PrivateKey::from_pem(include_str!("../src/mtproto/handshake/tests/server_key.pem")).expect("a key"));
+    LazyLock::new(|| PrivateKey::from_pem(include_str!("../src/core/mtproto/handshake/tests/server_key.pem")).expect("a key"));
 
 fn log_in(sandbox: &Sandbox, dir: &TestDir) {
     sandbox.tdl(dir).args("login -T code --phone 9996621234 --code 22222 --first-name Ada").ok();

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The library's own tests are compiled once, with the feature `mutations`, and run once for each check, with that check out of force:
-//! see `src/check.rs`. The last words are the table of checks and of the tests that missed them.
+//! see `src/core/check.rs`. The last words are the table of checks and of the tests that missed them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,58 +28,62 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The rules without an `if` of their own, by the file of their error and the error's variant. Each yields what the code goes on with:
 /// there is nothing to take away that would leave a program.
 const WITHOUT_AN_IF: &[(&str, &str, &str)] = &[
-    ("src/mtproto/plain.rs", "TooShort", "the header's bytes"),
-    ("src/mtproto/container.rs", "Truncated", "the bytes of the next message"),
-    ("src/mtproto/handshake/error.rs", "Plain", "the body of the frame, which plain.rs checks"),
-    ("src/mtproto/handshake/error.rs", "Decode", "the object"),
-    ("src/mtproto/handshake/error.rs", "RsaBlockLength", "the block, an array"),
-    ("src/mtproto/handshake/error.rs", "RsaPadInvalid", "the content, which rsa.rs checks"),
-    ("src/mtproto/handshake/error.rs", "BadGroup", "the group, which dh.rs checks"),
-    ("src/mtproto/handshake/error.rs", "BadPublicValue", "the public value, which dh.rs checks"),
-    ("src/transport/error.rs", "WrongSecret", "the kind of transport"),
-    ("src/mtproto/session/error.rs", "Gzip", "the unpacked object, which gzip.rs checks"),
-    ("src/mtproto/session/error.rs", "UnknownErrorCode", "what to do about the code"),
-    ("src/mtproto/handshake/error.rs", "DhParams", "no check: the server says so, and has proved that it is the server"),
-    ("src/mtproto/handshake/error.rs", "DhGen", "no check: the server says so, and has proved that it has the key"),
-    ("src/transport/fake_tls/error.rs", "Alert", "no check: it says what the wrong record is"),
-    ("src/transport/socks5.rs", "CredentialsWanted", "what to say next"),
-    ("src/transport/socks5.rs", "NoMethod", "what to say next"),
-    ("src/transport/socks5.rs", "MethodNotOffered", "what to say next"),
-    ("src/transport/socks5.rs", "UnknownAddressKind", "the address's length"),
-    ("src/transport/http_connect.rs", "WrongVersion", "what follows the version"),
-    ("src/transport/mtproxy.rs", "Empty", "the key, an array"),
-    ("src/transport/mtproxy.rs", "BadCharacter", "the character's value"),
-    ("src/transport/mtproxy.rs", "TooShort", "the key, an array"),
-    ("src/transport/mtproxy.rs", "UnknownPrefix", "what the secret demands"),
-    ("src/transport/mtproxy.rs", "PaddedLength", "the key, an array"),
-    ("src/transport/http/error.rs", "MalformedStart", "the words of the line"),
-    ("src/transport/http/error.rs", "WrongVersion", "the version"),
-    ("src/transport/http/error.rs", "LengthMissing", "the length"),
+    ("src/core/mtproto/plain.rs", "TooShort", "the header's bytes"),
+    ("src/core/mtproto/container.rs", "Truncated", "the bytes of the next message"),
+    ("src/core/mtproto/handshake/error.rs", "Plain", "the body of the frame, which plain.rs checks"),
+    ("src/core/mtproto/handshake/error.rs", "Decode", "the object"),
+    ("src/core/mtproto/handshake/error.rs", "RsaBlockLength", "the block, an array"),
+    ("src/core/mtproto/handshake/error.rs", "RsaPadInvalid", "the content, which rsa.rs checks"),
+    ("src/core/mtproto/handshake/error.rs", "BadGroup", "the group, which dh.rs checks"),
+    ("src/core/mtproto/handshake/error.rs", "BadPublicValue", "the public value, which dh.rs checks"),
+    ("src/core/crypto/srp.rs", "Group", "the group, which dh.rs checks"),
+    ("src/core/crypto/srp.rs", "PublicValue", "the public value, which dh.rs checks"),
+    ("src/core/crypto/srp.rs", "Randomness", "a secret whose public value may be sent"),
+    ("src/core/transport/error.rs", "WrongSecret", "the kind of transport"),
+    ("src/core/mtproto/session/error.rs", "Gzip", "the unpacked object, which gzip.rs checks"),
+    ("src/core/mtproto/session/error.rs", "UnknownErrorCode", "what to do about the code"),
+    ("src/core/mtproto/handshake/error.rs", "DhParams", "no check: the server says so, and has proved that it is the server"),
+    ("src/core/mtproto/handshake/error.rs", "DhGen", "no check: the server says so, and has proved that it has the key"),
+    ("src/core/transport/fake_tls/error.rs", "Alert", "no check: it says what the wrong record is"),
+    ("src/core/transport/socks5.rs", "CredentialsWanted", "what to say next"),
+    ("src/core/transport/socks5.rs", "NoMethod", "what to say next"),
+    ("src/core/transport/socks5.rs", "MethodNotOffered", "what to say next"),
+    ("src/core/transport/socks5.rs", "UnknownAddressKind", "the address's length"),
+    ("src/core/transport/http_connect.rs", "WrongVersion", "what follows the version"),
+    ("src/core/transport/mtproxy.rs", "Empty", "the key, an array"),
+    ("src/core/transport/mtproxy.rs", "BadCharacter", "the character's value"),
+    ("src/core/transport/mtproxy.rs", "TooShort", "the key, an array"),
+    ("src/core/transport/mtproxy.rs", "UnknownPrefix", "what the secret demands"),
+    ("src/core/transport/mtproxy.rs", "PaddedLength", "the key, an array"),
+    ("src/core/transport/http/error.rs", "MalformedStart", "the words of the line"),
+    ("src/core/transport/http/error.rs", "WrongVersion", "the version"),
+    ("src/core/transport/http/error.rs", "LengthMissing", "the length"),
 ];
 
 /// The error types whose variants must all be in one of the two lists: file, type, and the module whose checks refuse with them.
 const ERRORS: &[(&str, &str, &str)] = &[
-    ("src/mtproto/envelope/mod.rs", "EnvelopeError", "mtproto::envelope"),
-    ("src/mtproto/plain.rs", "Error", "mtproto::plain"),
-    ("src/mtproto/container.rs", "ContainerError", "mtproto::container"),
-    ("src/mtproto/gzip.rs", "GzipError", "mtproto::gzip"),
-    ("src/mtproto/handshake/error.rs", "PeerMisbehaved", "mtproto::handshake"),
-    ("src/mtproto/handshake/error.rs", "PeerIncompatible", "mtproto::handshake"),
-    ("src/mtproto/handshake/error.rs", "InvalidMessage", "mtproto::handshake"),
-    ("src/mtproto/handshake/error.rs", "Refused", "mtproto::handshake"),
-    ("src/mtproto/session/error.rs", "PeerMisbehaved", "mtproto::session"),
-    ("src/crypto/dh.rs", "DhError", "crypto::dh"),
-    ("src/transport/fake_tls/error.rs", "Error", "transport::fake_tls"),
-    ("src/transport/socks5.rs", "Error", "transport::socks5"),
-    ("src/transport/http_connect.rs", "Error", "transport::http_connect"),
-    ("src/transport/mtproxy.rs", "SecretError", "transport::mtproxy"),
-    ("src/transport/websocket/error.rs", "Error", "transport::websocket"),
+    ("src/core/mtproto/envelope/mod.rs", "EnvelopeError", "mtproto::envelope"),
+    ("src/core/mtproto/plain.rs", "Error", "mtproto::plain"),
+    ("src/core/mtproto/container.rs", "ContainerError", "mtproto::container"),
+    ("src/core/mtproto/gzip.rs", "GzipError", "mtproto::gzip"),
+    ("src/core/mtproto/handshake/error.rs", "PeerMisbehaved", "mtproto::handshake"),
+    ("src/core/mtproto/handshake/error.rs", "PeerIncompatible", "mtproto::handshake"),
+    ("src/core/mtproto/handshake/error.rs", "InvalidMessage", "mtproto::handshake"),
+    ("src/core/mtproto/handshake/error.rs", "Refused", "mtproto::handshake"),
+    ("src/core/mtproto/session/error.rs", "PeerMisbehaved", "mtproto::session"),
+    ("src/core/crypto/dh.rs", "DhError", "crypto::dh"),
+    ("src/core/crypto/srp.rs", "SrpError", "crypto::srp"),
+    ("src/core/transport/fake_tls/error.rs", "Error", "transport::fake_tls"),
+    ("src/core/transport/socks5.rs", "Error", "transport::socks5"),
+    ("src/core/transport/http_connect.rs", "Error", "transport::http_connect"),
+    ("src/core/transport/mtproxy.rs", "SecretError", "transport::mtproxy"),
+    ("src/core/transport/websocket/error.rs", "Error", "transport::websocket"),
 ];
 
 /// The same of the transports whose error types also have what callers do wrong: from the line on that says so.
 const FROM: &[(&str, &str, &str)] = &[
-    ("src/transport/error.rs", "// Broken by the peer.", "transport"),
-    ("src/transport/http/error.rs", "// The head, of either end's messages.", "transport::http::"),
+    ("src/core/transport/error.rs", "// Broken by the peer.", "transport"),
+    ("src/core/transport/http/error.rs", "// The head, of either end's messages.", "transport::http::"),
 ];
 
 fn source(path: &str) -> String {
@@ -123,14 +127,14 @@ fn every_rule_has_a_check_that_can_be_taken_away_or_needs_none() {
 /// Builds the library's tests and says where they are.
 fn build() -> PathBuf {
     let output = Command::new(env!("CARGO"))
-        .args(["test", "--locked", "--package", "tdl", "--no-default-features", "--features", "mutations", "--lib", "--no-run"])
+        .args(["test", "--locked", "--package", "tdl-core", "--features", "mutations", "--lib", "--no-run"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .output()
         .expect("cargo runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    let at = said.lines().find_map(|line| line.trim().strip_prefix("Executable unittests src/lib.rs (")?.strip_suffix(')'));
+    let at = said.lines().find_map(|line| line.trim().strip_prefix("Executable unittests lib.rs (")?.strip_suffix(')'));
     Path::new(env!("CARGO_MANIFEST_DIR")).join(at.unwrap_or_else(|| panic!("cargo names no executable: {said}")))
 }
 

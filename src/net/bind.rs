@@ -7,19 +7,19 @@ use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::crypto::keylog::KeyLogger;
-use crate::crypto::rsa::PublicKey;
-use crate::ids::{DcId, SessionId};
-use crate::mtproto::binding::{self, Binding};
-use crate::mtproto::handshake::client::{Config, Established};
-use crate::mtproto::handshake::{KeyKind, Mode};
-use crate::mtproto::rpc_error::RpcError;
-use crate::mtproto::session::{
+use tdl_core::crypto::keylog::KeyLogger;
+use tdl_core::crypto::rsa::PublicKey;
+use tdl_core::ids::{DcId, SessionId};
+use tdl_core::mtproto::binding::{self, Binding};
+use tdl_core::mtproto::handshake::client::{Config, Established};
+use tdl_core::mtproto::handshake::{KeyKind, Mode};
+use tdl_core::mtproto::rpc_error::RpcError;
+use tdl_core::mtproto::session::{
     ClientParams, Event as SessionEvent, Failure, FutureSalt, Reaction, RequestId, RequestOptions, Session,
 };
-use crate::tl::{Deserialize, Serialize, api};
-use crate::trace::{Event, Tracer};
-use crate::transport::{Frame, TransportError};
+use tdl_core::tl::{Deserialize, Serialize, api};
+use tdl_core::trace::{Event, Tracer};
+use tdl_core::transport::{Frame, TransportError};
 
 use super::clock::Clock;
 use super::error::ProtocolError;
@@ -145,7 +145,7 @@ async fn bind(
 
 /// Hands the request over: inside and outside it has the same identifier.
 fn ask(session: &mut Session, order: &Order, material: &TempMaterial, rng: &mut StdRng) -> Result<RequestId, BindError> {
-    let misuse = |error: crate::mtproto::session::ApiMisuse| BindError::Lost(error.to_string());
+    let misuse = |error: tdl_core::mtproto::session::ApiMisuse| BindError::Lost(error.to_string());
     let now = order.clock.now();
     let reserved = session.reserve(now).map_err(misuse)?;
     let binding = Binding {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use crate::clock::Now;
+use tdl_core::clock::Now;
 
 /// Reads both clocks of the machine. Cheap to copy; copies agree.
 ///

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::error::DialFailure;
 use super::race::DialMemory;
 pub use super::race::dial;
-use crate::transport::{Host, Target};
+use tdl_core::transport::{Host, Target};
 
 /// A byte stream in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -4,12 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::ids::DcId;
-use crate::mtproto::handshake;
-use crate::mtproto::rpc_error::RpcError;
-use crate::mtproto::session::{ApiMisuse, Failure, SessionError};
-use crate::tl;
-use crate::transport::{self, TransportError};
+use tdl_core::ids::DcId;
+use tdl_core::mtproto::handshake;
+use tdl_core::mtproto::rpc_error::RpcError;
+use tdl_core::mtproto::session::{ApiMisuse, Failure, SessionError};
+use tdl_core::tl;
+use tdl_core::transport::{self, TransportError};
 
 use super::host::HostError;
 use super::proxy::ProxyError;
@@ -150,7 +150,6 @@ pub enum ProtocolError {
 
 /// Why a request has no result.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum RequestError {
     /// The server answered with an error.
     #[error(transparent)]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use crate::mtproto::handshake::client::{ClientHandshake, Config, Established, Step};
-use crate::transport::{Frame, TransportError};
+use tdl_core::mtproto::handshake::client::{ClientHandshake, Config, Established, Step};
+use tdl_core::transport::{Frame, TransportError};
 
 use super::clock::Clock;
 use super::error::ProtocolError;

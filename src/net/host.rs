@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::mtproto::handshake::client::Established;
-use crate::mtproto::session::FutureSalt;
+use tdl_core::mtproto::handshake::client::Established;
+use tdl_core::mtproto::session::FutureSalt;
 
 use super::key::KeyMaterial;
 use super::temp::{KeyUse, TempMaterial};

@@ -17,11 +17,11 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::mtproto::envelope;
-use crate::mtproto::session::HttpWait;
-use crate::trace::{Event, Tracer};
-use crate::transport::Frame;
-use crate::transport::http::{Client, Error};
+use tdl_core::mtproto::envelope;
+use tdl_core::mtproto::session::HttpWait;
+use tdl_core::trace::{Event, Tracer};
+use tdl_core::transport::Frame;
+use tdl_core::transport::http::{Client, Error};
 
 use super::clock::Clock;
 use super::dial::Stream;
@@ -222,8 +222,8 @@ mod tests {
 
     use tokio::io::DuplexStream;
 
-    use crate::transport::TransportError;
-    use crate::transport::http::{PATH, Server};
+    use tdl_core::transport::TransportError;
+    use tdl_core::transport::http::{PATH, Server};
 
     use super::*;
 

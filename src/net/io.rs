@@ -6,8 +6,8 @@ use bytes::{Buf, BytesMut};
 use rand::Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use crate::trace::{Event, Tracer};
-use crate::transport::{Codec, Error, Frame, Options};
+use tdl_core::trace::{Event, Tracer};
+use tdl_core::transport::{Codec, Error, Frame, Options};
 
 use super::clock::Clock;
 use super::dial::Stream;
@@ -165,8 +165,8 @@ mod tests {
     use rand::rngs::StdRng;
     use tokio::io::AsyncWriteExt;
 
-    use crate::ids::DcId;
-    use crate::transport::Kind;
+    use tdl_core::ids::DcId;
+    use tdl_core::transport::Kind;
 
     use super::*;
 

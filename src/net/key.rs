@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::crypto::AuthKey;
-use crate::mtproto::session::FutureSalt;
+use tdl_core::crypto::AuthKey;
+use tdl_core::mtproto::session::FutureSalt;
 
 /// An auth key and what has to be known to use it at once.
 #[derive(Clone)]

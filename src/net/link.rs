@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::crypto::keylog::KeyLogger;
-use crate::crypto::rsa::PublicKey;
-use crate::ids::DcId;
-use crate::trace::Tracer;
-use crate::transport;
+use tdl_core::crypto::keylog::KeyLogger;
+use tdl_core::crypto::rsa::PublicKey;
+use tdl_core::ids::DcId;
+use tdl_core::trace::Tracer;
+use tdl_core::transport;
 
 use super::clock::Clock;
 use super::dial::Dialer;

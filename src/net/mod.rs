@@ -40,14 +40,14 @@ mod probe;
 mod proxy;
 mod race;
 mod temp;
-pub(crate) mod tls;
-pub(crate) mod websocket;
+pub mod tls;
+pub mod websocket;
 mod wire;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use dial::{DialFuture, Dialer, Stream, TcpDialer, dial};
-pub(crate) use driver::next_connection;
+pub use driver::next_connection;
 pub use error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
 pub use host::{Host, HostError, KeyVerdict, Status};
 pub use key::{KeyMaterial, KeySlot};

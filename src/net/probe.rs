@@ -8,13 +8,13 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::ids::SessionId;
-use crate::mtproto::handshake::client::{ClientHandshake, Config, Established};
-use crate::mtproto::handshake::watch::Watch;
-use crate::mtproto::handshake::{self, Mode};
-use crate::mtproto::session::{ClientParams, Event, FutureSalt, KeyDestruction, Reaction, Session};
-use crate::trace::{self, Tracer};
-use crate::transport::{Frame, TransportError};
+use tdl_core::ids::SessionId;
+use tdl_core::mtproto::handshake::client::{ClientHandshake, Config, Established};
+use tdl_core::mtproto::handshake::watch::Watch;
+use tdl_core::mtproto::handshake::{self, Mode};
+use tdl_core::mtproto::session::{ClientParams, Event, FutureSalt, KeyDestruction, Reaction, Session};
+use tdl_core::trace::{self, Tracer};
+use tdl_core::transport::{Frame, TransportError};
 
 use super::driver::{draw_session_id, next_connection, opening};
 use super::error::{DialFailure, ProtocolError};

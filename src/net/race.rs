@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::dial::{DialFuture, Dialer, Stream};
 use super::error::{DialError, DialFailure};
-use crate::transport::Target;
+use tdl_core::transport::Target;
 
 /// The head start of each address before the next one is tried as well. RFC 8305 ("Happy Eyeballs") recommends it: long enough for most
 /// round trips, too short for a person to notice.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::crypto::AuthKey;
-use crate::mtproto::session::FutureSalt;
+use tdl_core::crypto::AuthKey;
+use tdl_core::mtproto::session::FutureSalt;
 
 /// What a connection is for. Each kind has a temporary key of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

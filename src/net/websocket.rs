@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 use rand::rngs::StdRng;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::transport::websocket::{ClientHandshake, CloseCode, Codec, Error, Event, ServerHandshake};
+use tdl_core::transport::websocket::{ClientHandshake, CloseCode, Codec, Error, Event, ServerHandshake};
 
 /// Bytes of the stream in one message, at most.
 const MESSAGE: usize = 64 << 10;
@@ -21,7 +21,7 @@ const READ_CHUNK: usize = 64 << 10;
 
 /// Why there is no stream.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UpgradeError {
+pub enum UpgradeError {
     /// The connection ended, or was too slow.
     #[error("{0}")]
     Lost(String),
@@ -37,7 +37,7 @@ impl From<io::Error> for UpgradeError {
 }
 
 /// Asks a server for the upgrade. Not cancel safe: whoever stops it drops the stream.
-pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+pub async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     host: &str,
     path: &str,
@@ -58,8 +58,7 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Answers a client that asks for the upgrade; `input` is what it has said so far.
-#[cfg_attr(not(feature = "sandbox"), expect(dead_code, reason = "the server's side"))]
-pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     mut input: BytesMut,
     rng: StdRng,
@@ -81,7 +80,7 @@ pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// A byte stream inside a WebSocket. Reading also writes what is owed to the peer and what waits: whoever reads drives both.
-pub(crate) struct WebSocketStream<S> {
+pub struct WebSocketStream<S> {
     stream: S,
     codec: Codec,
     rng: StdRng,
@@ -189,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketStream<S> {
 mod tests {
     use rand::SeedableRng;
 
-    use crate::transport::websocket::PATH;
+    use tdl_core::transport::websocket::PATH;
 
     use super::*;
 

@@ -8,10 +8,10 @@ use bytes::BytesMut;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::clock::Now;
-use crate::mtproto::session::{HttpWait, Session};
-use crate::trace::Tracer;
-use crate::transport::{Carrier, Frame, Options, Target};
+use tdl_core::clock::Now;
+use tdl_core::mtproto::session::{HttpWait, Session};
+use tdl_core::trace::Tracer;
+use tdl_core::transport::{Carrier, Frame, Options, Target};
 
 use super::clock::Clock;
 use super::dial::Stream;

@@ -17,10 +17,10 @@ use super::server::work::Services;
 use super::server::{self, Port, Shared};
 use super::services::{DcInfo, Settings};
 use super::state::{self, State};
-use crate::crypto::keylog::KeyLogger;
-use crate::ids::DcId;
-use crate::tl::api::LAYER;
-use crate::trace::Tracer;
+use tdl_core::crypto::keylog::KeyLogger;
+use tdl_core::ids::DcId;
+use tdl_core::tl::api::LAYER;
+use tdl_core::trace::Tracer;
 
 /// The most DCs: a phone number names its home with one digit.
 pub const MAX_DCS: u8 = 9;

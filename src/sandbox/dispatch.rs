@@ -11,9 +11,9 @@ use super::layers;
 use super::policy::{CallInfo, Policy};
 use super::services::{self, Call};
 use super::state::keys::Device;
-use crate::tl::api::{enums, functions as f};
-use crate::tl::mtproto::functions::DestroyAuthKey;
-use crate::tl::{self, Deserialize, Identifiable, RawObject, RemoteCall, Serialize};
+use tdl_core::tl::api::{enums, functions as f};
+use tdl_core::tl::mtproto::functions::DestroyAuthKey;
+use tdl_core::tl::{self, Deserialize, Identifiable, RawObject, RemoteCall, Serialize};
 
 /// Wrappers around a method; nobody needs more than four.
 const MAX_WRAPPERS: usize = 8;
@@ -208,13 +208,13 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
 });
 
 /// Whether calls of a method may run side by side: those that move file contents, which wait for the disk.
-pub(crate) fn is_concurrent(method: u32) -> bool {
+pub fn is_concurrent(method: u32) -> bool {
     [f::upload::SaveFilePart::ID, f::upload::SaveBigFilePart::ID, f::upload::GetFile::ID, f::upload::GetFileHashes::ID]
         .contains(&method)
 }
 
 /// What may be called under a temporary key that is bound to none: the list of "Perfect Forward Secrecy", and the end of the key itself.
-pub(crate) const UNBOUND: [u32; 4] =
+pub const UNBOUND: [u32; 4] =
     [f::auth::BindTempAuthKey::ID, f::help::GetConfig::ID, f::help::GetNearestDc::ID, DestroyAuthKey::ID];
 
 /// Answers a call, in the layer that it came in.
@@ -306,7 +306,7 @@ fn note_client(call: &mut Call<'_>, request: &Unwrapped) -> Result<i32, Fault> {
 }
 
 /// An update that says only that there are updates, for a session that missed some.
-pub(crate) fn too_long() -> Bytes {
+pub fn too_long() -> Bytes {
     enums::Updates::TooLong.to_bytes()
 }
 

@@ -44,9 +44,8 @@ macro_rules! faults {
                 }
             }
 
-            /// The variants without a parameter, for the tests that walk the table.
-            #[cfg(test)]
-            pub(crate) fn plain() -> Vec<Self> {
+            /// The variants without a parameter.
+            pub fn plain() -> Vec<Self> {
                 vec![$(Self::$name,)*]
             }
         }

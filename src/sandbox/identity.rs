@@ -13,7 +13,7 @@ use tokio_rustls::rustls::{ServerConfig, crypto};
 
 use super::cluster::MAX_DCS;
 use super::state;
-use crate::net::tls::ALPN;
+use tdl_net::tls::ALPN;
 
 /// The file with the certificate and its private key, in PEM.
 const FILE: &str = "tls.pem";

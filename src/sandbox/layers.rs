@@ -7,9 +7,9 @@
 use bytes::Bytes;
 
 use super::fault::Fault;
-use crate::tl::dynamic;
-use crate::tl::translate::{Lack, TranslateError, Translator};
-use crate::tl::{self, layers};
+use tdl_core::tl::dynamic;
+use tdl_core::tl::translate::{Lack, TranslateError, Translator};
+use tdl_core::tl::{self, layers};
 
 /// The layer of the generated types, which the services speak.
 pub const OWN_LAYER: i32 = tl::api::LAYER;
@@ -89,8 +89,8 @@ pub(crate) fn update(layer: i32, body: Bytes) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use crate::tl::api::{enums, functions as f, types};
-    use crate::tl::{Deserialize as _, Identifiable, Serialize as _};
+    use tdl_core::tl::api::{enums, functions as f, types};
+    use tdl_core::tl::{Deserialize as _, Identifiable, Serialize as _};
 
     use super::*;
 

@@ -20,14 +20,14 @@
 //! channels, bots, secret chats, passwords and temporary keys are not here: their methods are answered with a typed error and logged.
 
 pub mod cluster;
-pub(crate) mod dispatch;
+pub mod dispatch;
 pub mod fault;
 pub mod identity;
 mod image;
 pub mod layers;
 pub mod mtproxy;
 pub mod policy;
-pub(crate) mod server;
+pub mod server;
 mod services;
 pub mod state;
 

@@ -15,10 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::cluster::Dc;
-use crate::net::{FakeTls, Stream};
-use crate::transport::fake_tls::{self, Replays};
-use crate::transport::mtproxy::{Disguise, Secret};
-use crate::transport::{Codec, Detector, Frame, Kind, Options};
+use tdl_core::transport::fake_tls::{self, Replays};
+use tdl_core::transport::mtproxy::{Disguise, Secret};
+use tdl_core::transport::{Codec, Detector, Frame, Kind, Options};
+use tdl_net::{FakeTls, Stream};
 
 /// How long a client may take to prove itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ enum Refused {
     #[error("fake TLS: {0}")]
     FakeTls(#[from] fake_tls::Error),
     #[error("transport: {0}")]
-    Transport(#[from] crate::transport::Error),
+    Transport(#[from] tdl_core::transport::Error),
     #[error("the secret demands padding, and the client came with {0}")]
     Unpadded(Kind),
     #[error("there is no DC {0} here")]
@@ -271,7 +271,7 @@ mod tests {
         let start = |kind, dc, secret: &str| {
             let secret: Secret = secret.parse().unwrap();
             let mut rng = StdRng::from_seed([1; 32]);
-            crate::transport::Obfuscated::client(kind, crate::ids::DcId(dc), secret.key(), &mut rng).unwrap().0
+            tdl_core::transport::Obfuscated::client(kind, tdl_core::ids::DcId(dc), secret.key(), &mut rng).unwrap().0
         };
         let (plain, padded) = ("00112233445566778899aabbccddeeff", "dd00112233445566778899aabbccddeeff");
         let other = "ff112233445566778899aabbccddeeff";

@@ -12,17 +12,17 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::{Cluster, Config, Dc};
-use crate::clock::Now;
-use crate::crypto::AuthKey;
-use crate::crypto::rsa::PublicKey;
-use crate::ids::{DcId, SessionId};
-use crate::mtproto::handshake::Mode;
-use crate::mtproto::handshake::client::{ClientHandshake, Config as HandshakeConfig, Step};
-use crate::mtproto::rpc_error::RpcError;
-use crate::mtproto::session::{ClientParams, Event, FutureSalt, RequestOptions, Session};
-use crate::tl::api::{enums, functions as f, types};
-use crate::tl::{Deserialize as _, RemoteCall, Serialize as _};
-use crate::transport::{Codec, Frame, Kind, Options, TransportError};
+use tdl_core::clock::Now;
+use tdl_core::crypto::AuthKey;
+use tdl_core::crypto::rsa::PublicKey;
+use tdl_core::ids::{DcId, SessionId};
+use tdl_core::mtproto::handshake::Mode;
+use tdl_core::mtproto::handshake::client::{ClientHandshake, Config as HandshakeConfig, Step};
+use tdl_core::mtproto::rpc_error::RpcError;
+use tdl_core::mtproto::session::{ClientParams, Event, FutureSalt, RequestOptions, Session};
+use tdl_core::tl::api::{enums, functions as f, types};
+use tdl_core::tl::{Deserialize as _, RemoteCall, Serialize as _};
+use tdl_core::transport::{Codec, Frame, Kind, Options, TransportError};
 
 /// A client made of the core and a blocking socket.
 struct Client {

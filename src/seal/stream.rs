@@ -27,7 +27,7 @@ use super::{
     kdf::{PARAMS_LEN, SALT_LEN, derive},
     value::TAG_LEN,
 };
-use crate::crypto::hmac::hmac_sha256;
+use tdl_core::crypto::hmac::hmac_sha256;
 
 /// Content of a full piece, in bytes.
 pub const CHUNK: usize = 64 * 1024;

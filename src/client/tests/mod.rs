@@ -25,7 +25,7 @@ use crate::transport::{self, TransportError};
 
 use api::functions::auth::{ExportAuthorization, ImportAuthorization};
 use api::functions::help::{GetConfig, GetNearestDc};
-use server::{Call, Reply, TestServer};
+use server::{Call, Reply, TestServer, Way};
 
 /// Answers what the tests ask: which DC is this, and export and import of a login.
 fn usual(call: &Call) -> Reply {
@@ -50,7 +50,7 @@ fn nearest(call: &Call) -> Reply {
 }
 
 async fn client_with(server: &Arc<TestServer>, store: &Arc<MemoryPersistence>, config: ClientConfig) -> Client {
-    let surroundings = Surroundings { dialer: Arc::new(Arc::clone(server)), clock: server.clock };
+    let surroundings = Surroundings { dialer: Arc::new(Way(Arc::clone(server))), clock: server.clock };
     let store: Arc<dyn Persistence> = Arc::clone(store) as _;
     Client::connect_through(config, store, Tracer::off(), surroundings).await.unwrap()
 }

@@ -104,7 +104,7 @@ struct State {
     most_outstanding: usize,
 }
 
-/// The server, and the [`Dialer`] that leads to it: port 4430 + n is DC n.
+/// The server. [`Way`] leads to it.
 pub(crate) struct TestServer {
     state: Mutex<State>,
     handler: Mutex<Handler>,
@@ -364,16 +364,19 @@ impl State {
     }
 }
 
-impl Dialer for Arc<TestServer> {
+/// The way to a server: port 4430 + n is DC n.
+pub(super) struct Way(pub(super) Arc<TestServer>);
+
+impl Dialer for Way {
     fn dial(&self, addr: SocketAddr) -> DialFuture<'_> {
         Box::pin(async move {
-            let mut state = self.state.lock().unwrap();
+            let mut state = self.0.state.lock().unwrap();
             state.dials += 1;
             if state.refuse_dials {
                 return Err(std::io::ErrorKind::ConnectionRefused.into());
             }
             let (ours, theirs) = tokio::io::duplex(1 << 20);
-            tokio::spawn(Self::clone(self).serve(i32::from(addr.port()) - 4430, theirs));
+            tokio::spawn(Arc::clone(&self.0).serve(i32::from(addr.port()) - 4430, theirs));
             Ok(Box::new(ours) as Box<dyn Stream>)
         })
     }

@@ -96,7 +96,13 @@ fn stored(state: &State, dc: i32, client: i64) -> Result<Option<KeyMaterial>, Er
 mod tests {
     use super::*;
     use crate::ids::Salt;
-    use crate::sandbox::state::tests::{NOW, open};
+    use rand::SeedableRng as _;
+
+    const NOW: i64 = 1_790_000_000;
+
+    fn open(dir: &std::path::Path) -> State {
+        State::open(dir, NOW, &mut rand::rngs::StdRng::from_seed([1; 32])).unwrap()
+    }
 
     fn made(byte: u8) -> Established {
         Established {

@@ -15,7 +15,7 @@ use crate::mtproto::handshake::{ClientHandshake, Mode, ServerHandshake, client, 
 
 const NOW: Now = Now::new(Duration::from_secs(100), Duration::from_secs(1_700_000_000));
 static KEY: LazyLock<PrivateKey> =
-    LazyLock::new(|| PrivateKey::from_pem(include_str!("../../mtproto/handshake/tests/server_key.pem")).unwrap());
+    LazyLock::new(|| PrivateKey::from_pem(include_str!("../../core/mtproto/handshake/tests/server_key.pem")).unwrap());
 
 /// Runs an exchange to its end, good or bad; `taken` makes the server want so many other keys.
 fn exchange(

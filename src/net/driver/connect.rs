@@ -8,20 +8,20 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::ids::SessionId;
-use crate::mtproto::handshake::Mode;
-use crate::mtproto::handshake::client::Config;
-use crate::mtproto::session::{ClientParams, Session};
-use crate::net::dial::dial;
-use crate::net::error::{DialError, NetError, ProtocolError, RequestError};
-use crate::net::exchange::{ExchangeError, exchange};
-use crate::net::host::{KeyVerdict, Status};
-use crate::net::key::KeyMaterial;
-use crate::net::link::LinkConfig;
-use crate::net::websocket::UpgradeError;
-use crate::net::wire::{Opening, Wire};
-use crate::trace::{ConnId, Event, Tracer};
-use crate::transport::{self, TransportError};
+use crate::dial::dial;
+use crate::error::{DialError, NetError, ProtocolError, RequestError};
+use crate::exchange::{ExchangeError, exchange};
+use crate::host::{KeyVerdict, Status};
+use crate::key::KeyMaterial;
+use crate::link::LinkConfig;
+use crate::websocket::UpgradeError;
+use crate::wire::{Opening, Wire};
+use tdl_core::ids::SessionId;
+use tdl_core::mtproto::handshake::Mode;
+use tdl_core::mtproto::handshake::client::Config;
+use tdl_core::mtproto::session::{ClientParams, Session};
+use tdl_core::trace::{ConnId, Event, Tracer};
+use tdl_core::transport::{self, TransportError};
 
 use super::{Driver, End, Outage, seed};
 
@@ -208,7 +208,7 @@ impl Driver {
 }
 
 /// How a fresh stream to an address is made to carry frames.
-pub(in crate::net) fn opening(config: &LinkConfig, addr: SocketAddr, tracer: Tracer) -> Opening {
+pub(crate) fn opening(config: &LinkConfig, addr: SocketAddr, tracer: Tracer) -> Opening {
     let (dialer, timeout) = (Arc::clone(&config.dialer), config.dial_timeout);
     Opening {
         carrier: config.carrier,
@@ -229,13 +229,13 @@ pub(in crate::net) fn opening(config: &LinkConfig, addr: SocketAddr, tracer: Tra
 }
 
 /// Connections of this process, in whatever role: the number that traces show.
-pub(crate) fn next_connection() -> ConnId {
+pub fn next_connection() -> ConnId {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     ConnId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Zero is no session: servers refuse it.
-pub(in crate::net) fn draw_session_id(rng: &mut StdRng) -> i64 {
+pub(crate) fn draw_session_id(rng: &mut StdRng) -> i64 {
     loop {
         let id = rng.next_u64().cast_signed();
         if id != 0 {

@@ -17,7 +17,7 @@ mod refusals;
 mod requests;
 mod sessions;
 
-pub(crate) use self::connect::next_connection;
+pub use self::connect::next_connection;
 pub(super) use self::connect::{draw_session_id, opening};
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -31,12 +31,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::clock::Now;
-use crate::mtproto::envelope;
-use crate::mtproto::rpc_error::RpcError;
-use crate::mtproto::session::{ApiMisuse, Event as SessionEvent, Reaction, RequestId, SessionError};
-use crate::trace::{Event, Tracer};
-use crate::transport::{Frame, TransportError, websocket};
+use tdl_core::clock::Now;
+use tdl_core::mtproto::envelope;
+use tdl_core::mtproto::rpc_error::RpcError;
+use tdl_core::mtproto::session::{ApiMisuse, Event as SessionEvent, Reaction, RequestId, SessionError};
+use tdl_core::trace::{Event, Tracer};
+use tdl_core::transport::{Frame, TransportError, websocket};
 
 use self::pfs::Renewal;
 use self::refusals::{FIRST_FLOOD_DELAY, LONGEST_FLOOD_DELAY};

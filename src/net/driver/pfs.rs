@@ -25,20 +25,20 @@ use rand::rngs::StdRng;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::clock::Now;
-use crate::ids::{DcId, SessionId};
-use crate::mtproto::rpc_error::RpcError;
-use crate::mtproto::session::{ClientParams, Session};
-use crate::net::bind::{self, BindError, Order};
-use crate::net::dial::dial;
-use crate::net::error::{ProtocolError, RequestError};
-use crate::net::host::Host;
-use crate::net::key::KeyMaterial;
-use crate::net::link::{LinkConfig, Outgoing, Pfs};
-use crate::net::temp::{KeyUse, TempMaterial};
-use crate::net::wire::Wire;
-use crate::trace::Event;
-use crate::transport;
+use crate::bind::{self, BindError, Order};
+use crate::dial::dial;
+use crate::error::{ProtocolError, RequestError};
+use crate::host::Host;
+use crate::key::KeyMaterial;
+use crate::link::{LinkConfig, Outgoing, Pfs};
+use crate::temp::{KeyUse, TempMaterial};
+use crate::wire::Wire;
+use tdl_core::clock::Now;
+use tdl_core::ids::{DcId, SessionId};
+use tdl_core::mtproto::rpc_error::RpcError;
+use tdl_core::mtproto::session::{ClientParams, Session};
+use tdl_core::trace::Event;
+use tdl_core::transport;
 
 use super::connect::opening;
 use super::requests::Pending;
@@ -100,7 +100,7 @@ fn number_of(key_use: KeyUse, wire_dc: DcId) -> DcId {
     }
 }
 
-fn order(config: &LinkConfig, pfs: &Pfs, perm: KeyMaterial, tracer: crate::trace::Tracer) -> Order {
+fn order(config: &LinkConfig, pfs: &Pfs, perm: KeyMaterial, tracer: tdl_core::trace::Tracer) -> Order {
     Order {
         perm,
         rsa_keys: Arc::clone(&config.rsa_keys),

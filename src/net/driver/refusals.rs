@@ -2,7 +2,7 @@
 //!
 //! | what comes | what follows |
 //! |---|---|
-//! | 404 under a session's key | the key's owner decides: see [`Host::key_unknown`](crate::net::Host::key_unknown) |
+//! | 404 under a session's key | the key's owner decides: see [`Host::key_unknown`](crate::Host::key_unknown) |
 //! | 404 during a key exchange, or an unknown code | another attempt, three in all |
 //! | 429 | a wait of seconds, which doubles from one to the next up to minutes, and which people are told of |
 //! | 444 | requests fail, and nothing is tried again before the next one: no attempt would end otherwise |
@@ -10,10 +10,10 @@
 
 use std::time::Duration;
 
-use crate::net::error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
-use crate::net::host::Status;
-use crate::trace::Event;
-use crate::transport::TransportError;
+use crate::error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
+use crate::host::Status;
+use tdl_core::trace::Event;
+use tdl_core::transport::TransportError;
 
 use super::connect::VIOLATIONS_TOLERATED;
 use super::{Driver, End};

@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
-use crate::mtproto::session::{RequestId, RequestOptions};
-use crate::net::error::RequestError;
-use crate::net::link::Outgoing;
-use crate::tl::Identifiable;
-use crate::trace::Event;
+use crate::error::RequestError;
+use crate::link::Outgoing;
+use tdl_core::mtproto::session::{RequestId, RequestOptions};
+use tdl_core::tl::Identifiable;
+use tdl_core::trace::Event;
 
 use super::sessions::Active;
 use super::{Driver, End};
@@ -60,7 +60,7 @@ impl Pending {
 
 /// Whether a method is answered with a part of a file: such requests do not share a container, or one would wait for the other's answer.
 fn has_long_answer(method: u32) -> bool {
-    use crate::tl::api::functions::upload;
+    use tdl_core::tl::api::functions::upload;
     matches!(method, upload::GetFile::ID | upload::GetCdnFile::ID | upload::GetWebFile::ID)
 }
 

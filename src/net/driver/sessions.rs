@@ -2,10 +2,10 @@
 //! their requests is answered. Nothing that is under way is moved from one to the other: what one session has sent, only that session can
 //! ask the server about.
 
-use crate::mtproto::session::{Event as SessionEvent, Failure, Session};
-use crate::net::error::RequestError;
-use crate::net::wire::Wire;
-use crate::trace::Event;
+use crate::error::RequestError;
+use crate::wire::Wire;
+use tdl_core::mtproto::session::{Event as SessionEvent, Failure, Session};
+use tdl_core::trace::Event;
 
 use super::{Driver, End};
 

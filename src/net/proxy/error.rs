@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use crate::net::tls::{TlsError, TlsRootError};
-use crate::transport::{self, fake_tls, http_connect, socks5};
+use crate::tls::{TlsError, TlsRootError};
+use tdl_core::transport::{self, fake_tls, http_connect, socks5};
 
 /// Why there is no connection through the proxy.
 #[derive(Debug, thiserror::Error)]

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::error::ProxyError;
 use super::tunnel::more;
-use crate::net::dial::Stream;
-use crate::transport::fake_tls::{Client, Records};
+use crate::dial::Stream;
+use tdl_core::transport::fake_tls::{Client, Records};
 
 /// What is read at once, at most.
 const READ_CHUNK: usize = 64 << 10;

@@ -31,10 +31,10 @@ use super::dial::{DialFuture, Dialer, Stream, resolve};
 use super::error::DialFailure;
 use super::race::{DialMemory, dial};
 use super::tls::TlsTrust;
-use crate::ids::DcId;
-use crate::transport::fake_tls::{self as tls, Shape};
-use crate::transport::mtproxy::Key;
-use crate::transport::{Host, Kind, Obfuscated, Proxy, Target};
+use tdl_core::ids::DcId;
+use tdl_core::transport::fake_tls::{self as tls, Shape};
+use tdl_core::transport::mtproxy::Key;
+use tdl_core::transport::{Host, Kind, Obfuscated, Proxy, Target};
 
 /// How long one address of the proxy's may take to connect. The caller's limit on the whole is shorter or longer as it likes.
 const REACH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -112,7 +112,7 @@ impl ProxyDialer {
     }
 
     /// A dialer whose streams carry plain envelopes of `kind` to `dc`, through whichever proxy this is. See
-    /// [`Obfuscated::client`](crate::transport::Obfuscated::client) about the DC's number.
+    /// [`Obfuscated::client`](tdl_core::transport::Obfuscated::client) about the DC's number.
     pub fn for_dc(self: &Arc<Self>, kind: Kind, dc: DcId) -> Arc<dyn Dialer> {
         Arc::new(ForDc { proxy: Arc::clone(self), kind, dc })
     }

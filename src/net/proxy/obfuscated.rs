@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::net::dial::Stream;
-use crate::transport::{Kind, Obfuscated};
+use crate::dial::Stream;
+use tdl_core::transport::{Kind, Obfuscated};
 
 /// Bytes waiting to be written beyond which no further ones are taken.
 const WRITE_LIMIT: usize = 64 << 10;

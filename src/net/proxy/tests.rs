@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::transport::fake_tls::{Replays, Server};
-use crate::transport::{fake_tls as tls, http_connect, socks5};
+use tdl_core::transport::fake_tls::{Replays, Server};
+use tdl_core::transport::{fake_tls as tls, http_connect, socks5};
 
 /// Hands the other end of each connection to the test, with the address that was dialled.
 struct Doors(mpsc::UnboundedSender<(SocketAddr, DuplexStream)>);
@@ -331,7 +331,7 @@ async fn a_broken_record_ends_the_stream_behind_what_was_good() {
 /// Row: A.1 "MTProxy plain / dd / ee fake-TLS"
 #[tokio::test]
 async fn through_an_mtproxy_the_dc_is_named_and_frames_go_both_ways() {
-    use crate::transport::{Codec, Detector, Frame, Options};
+    use tdl_core::transport::{Codec, Detector, Frame, Options};
 
     for (prefix, kind) in [("", Kind::Abridged), ("", Kind::Intermediate), ("dd", Kind::PaddedIntermediate)] {
         let (dialer, mut doors) = dialer(&format!("mtproxy://{prefix}000102030405060708090a0b0c0d0e0f@127.0.0.1:9"));
@@ -384,11 +384,10 @@ async fn through_an_mtproxy_the_dc_is_named_and_frames_go_both_ways() {
     }
 }
 
-#[cfg(feature = "sandbox")]
 mod inside_tls {
     use super::*;
-    use crate::net::tls::tests::server;
-    use crate::net::tls::{ALPN, TlsError, TlsTrust};
+    use crate::tls::tests::server;
+    use crate::tls::{ALPN, TlsError, TlsTrust};
 
     /// Row: A.1 "SOCKS5 / HTTP proxy"
     #[tokio::test]
@@ -407,7 +406,7 @@ mod inside_tls {
             assert_eq!(found, request, "{}", String::from_utf8_lossy(&found));
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
             stream.flush().await.unwrap();
-            crate::net::tls::TlsStream::new(stream)
+            crate::tls::TlsStream::new(stream)
         };
         let (ours, theirs) = tokio::join!(dialer.dial(dc()), proxy);
         works(ours.unwrap(), theirs).await;

@@ -4,11 +4,11 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::error::ProxyError;
-use crate::net::dial::Stream;
-use crate::transport::Target;
-use crate::transport::http_connect::HttpConnect;
-use crate::transport::proxy::Credentials;
-use crate::transport::socks5::{Socks5, Step};
+use crate::dial::Stream;
+use tdl_core::transport::Target;
+use tdl_core::transport::http_connect::HttpConnect;
+use tdl_core::transport::proxy::Credentials;
+use tdl_core::transport::socks5::{Socks5, Step};
 
 /// Has a SOCKS5 proxy lead on to `target`. Afterwards the stream is the tunnel.
 pub(super) async fn socks5(

@@ -14,8 +14,7 @@ mod error;
 mod stream;
 // The certificates of the tests are made by what makes the cluster's.
 #[cfg(test)]
-#[cfg(feature = "sandbox")]
-pub(in crate::net) mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -28,15 +27,15 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 pub use error::{TlsError, TlsRootError};
-pub(crate) use stream::TlsStream;
+pub use stream::TlsStream;
 
 use super::dial::{DialFuture, Dialer, Stream, dial, resolve};
 use super::error::DialFailure;
 use super::race::DialMemory;
-use crate::transport::{Host, Target};
+use tdl_core::transport::{Host, Target};
 
 /// What both sides say they speak inside (RFC 7301).
-pub(crate) const ALPN: &[u8] = b"http/1.1";
+pub const ALPN: &[u8] = b"http/1.1";
 
 /// How long one address of a name may take to connect. The caller's limit on the whole is shorter or longer as it likes.
 const REACH_TIMEOUT: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A TLS connection after its handshake, of either end. Reading also writes what is held back: whoever reads drives both.
-pub(crate) struct TlsStream<T> {
+pub struct TlsStream<T> {
     stream: T,
     /// Whether something was written that may be held back.
     unflushed: bool,
@@ -15,7 +15,7 @@ pub(crate) struct TlsStream<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
     /// Over a library's stream.
-    pub(crate) fn new(stream: T) -> Self {
+    pub fn new(stream: T) -> Self {
         Self { stream, unflushed: false }
     }
 }

@@ -12,10 +12,10 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::*;
-use crate::net::dial::TcpDialer;
+use crate::dial::TcpDialer;
 
 /// A server whose certificate stands for itself, and the certificate.
-pub(in crate::net) fn server(change: impl FnOnce(&mut CertificateParams), alpn: &[u8]) -> (TlsAcceptor, String) {
+pub(crate) fn server(change: impl FnOnce(&mut CertificateParams), alpn: &[u8]) -> (TlsAcceptor, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     change(&mut params);

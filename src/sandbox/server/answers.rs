@@ -7,14 +7,14 @@ use bytes::Bytes;
 
 use super::Shared;
 use super::sessions::{Inner, SessionKey, Slot};
-use crate::ids::{DcId, MsgId};
-use crate::mtproto::session::KeyDestruction;
-use crate::sandbox::state;
+use crate::state;
+use tdl_core::ids::{DcId, MsgId};
+use tdl_core::mtproto::session::KeyDestruction;
 
 /// Answers the calls of all sessions of one server.
 ///
 /// Its functions are called from the tasks that serve sockets, some of them under the session's lock: they must be short.
-pub(crate) trait Answers: Sized + Send + Sync + 'static {
+pub trait Answers: Sized + Send + Sync + 'static {
     /// What is kept beside each session.
     type Calls: Send;
 

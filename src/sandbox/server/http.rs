@@ -11,9 +11,9 @@ use super::answers::Answers;
 use super::connection::{Closed, Connection, Handled, IDLE, IDLE_AT_FIRST, MAX_UNWRITTEN, READ};
 use super::sessions::Slot;
 use super::turns::Turn;
-use crate::mtproto::handshake::error::Error;
-use crate::transport::TransportError;
-use crate::transport::http::Server;
+use tdl_core::mtproto::handshake::error::Error;
+use tdl_core::transport::TransportError;
+use tdl_core::transport::http::Server;
 
 /// Requests on one connection that may wait for their answers. What comes behind them is not read.
 const MAX_PIPELINED: usize = 32;

@@ -8,21 +8,20 @@ use bytes::BytesMut;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::client::LayerPlan;
-use crate::clock::Now;
-use crate::crypto::AuthKey;
-use crate::crypto::rsa::PublicKey;
-use crate::ids::{DcId, SessionId};
-use crate::mtproto::envelope;
-use crate::mtproto::handshake::Mode;
-use crate::mtproto::handshake::client::{ClientHandshake, Config as HandshakeConfig, Established, Step};
-use crate::mtproto::session::{ClientParams, Event, FutureSalt, HttpWait, RequestOptions, Session};
-use crate::sandbox::{Cluster, Config, Dc};
-use crate::tl::Serialize as _;
-use crate::tl::api::functions as f;
-use crate::trace::Tracer;
-use crate::transport::http::{Client, PATH};
-use crate::transport::{Codec, Frame, Kind, Options, TransportError, websocket};
+use crate::{Cluster, Config, Dc};
+use tdl_core::clock::Now;
+use tdl_core::crypto::AuthKey;
+use tdl_core::crypto::rsa::PublicKey;
+use tdl_core::ids::{DcId, SessionId};
+use tdl_core::mtproto::envelope;
+use tdl_core::mtproto::handshake::Mode;
+use tdl_core::mtproto::handshake::client::{ClientHandshake, Config as HandshakeConfig, Established, Step};
+use tdl_core::mtproto::session::{ClientParams, Event, FutureSalt, HttpWait, RequestOptions, Session};
+use tdl_core::tl::Serialize as _;
+use tdl_core::tl::api::functions as f;
+use tdl_core::trace::Tracer;
+use tdl_core::transport::http::{Client, PATH};
+use tdl_core::transport::{Codec, Frame, Kind, Options, TransportError, websocket};
 
 /// A connection, by hand.
 struct Wire {
@@ -114,7 +113,7 @@ fn introduced<X>(query: X) -> f::InvokeWithLayer<f::InitConnection<X>> {
         params: None,
         query,
     };
-    f::InvokeWithLayer { layer: LayerPlan::COMPILED.layer, query }
+    f::InvokeWithLayer { layer: tdl_core::tl::api::LAYER, query }
 }
 
 /// Runs blocking code beside a cluster.

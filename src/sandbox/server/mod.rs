@@ -17,20 +17,19 @@ use tokio_rustls::TlsAcceptor;
 
 use self::answers::Answers;
 use super::state::State;
-use crate::clock::Now;
-use crate::crypto::keylog::KeyLogger;
-use crate::crypto::rsa::PrivateKey;
-use crate::ids::DcId;
-use crate::mtproto::handshake::server::Config as HandshakeConfig;
-use crate::net;
-use crate::trace::Tracer;
+use tdl_core::clock::Now;
+use tdl_core::crypto::keylog::KeyLogger;
+use tdl_core::crypto::rsa::PrivateKey;
+use tdl_core::ids::DcId;
+use tdl_core::mtproto::handshake::server::Config as HandshakeConfig;
+use tdl_core::trace::Tracer;
 
-pub(crate) mod answers;
+pub mod answers;
 pub(crate) mod connection;
 mod http;
 #[cfg(test)]
 mod http_tests;
-pub(crate) mod sessions;
+pub mod sessions;
 mod socket;
 mod turns;
 pub(crate) mod work;
@@ -39,12 +38,16 @@ pub(crate) mod work;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What all DCs of a cluster share.
-pub(crate) struct Shared<A: Answers> {
-    pub(crate) state: State,
-    pub(crate) answers: A,
+pub struct Shared<A: Answers> {
+    /// What the cluster remembers.
+    pub state: State,
+    /// Whoever answers.
+    pub answers: A,
     pub(crate) keys: Arc<[PrivateKey]>,
-    pub(crate) sessions: sessions::Registry<A>,
-    pub(crate) tracer: Tracer,
+    /// Every session.
+    pub sessions: sessions::Registry<A>,
+    /// Where events go.
+    pub tracer: Tracer,
     pub(crate) key_log: KeyLogger,
     /// Goes away with the last user of the state, be it a task or a thread: then the cluster has stopped.
     _alive: mpsc::Sender<()>,
@@ -52,7 +55,8 @@ pub(crate) struct Shared<A: Answers> {
 }
 
 impl<A: Answers> Shared<A> {
-    pub(crate) fn new(
+    /// As its parts say; `alive` is dropped when the last user of the state has gone.
+    pub fn new(
         state: State,
         answers: A,
         keys: Arc<[PrivateKey]>,
@@ -65,7 +69,7 @@ impl<A: Answers> Shared<A> {
     }
 
     /// Both clocks, now.
-    pub(crate) fn now(&self) -> Now {
+    pub fn now(&self) -> Now {
         Now::new(self.start.elapsed(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
     }
 
@@ -81,15 +85,17 @@ impl<A: Answers> Shared<A> {
 }
 
 /// One port of a DC.
-pub(crate) struct Port {
-    pub(crate) listener: TcpListener,
-    pub(crate) dc: DcId,
+pub struct Port {
+    /// Where clients are accepted.
+    pub listener: TcpListener,
+    /// The DC behind it.
+    pub dc: DcId,
     /// What agrees on TLS, at a port that speaks it.
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub tls: Option<TlsAcceptor>,
 }
 
 /// Serves one port until `stop` says so, then waits for its connections to end.
-pub(crate) async fn serve<A: Answers>(port: Port, shared: Arc<Shared<A>>, stop: watch::Receiver<bool>) {
+pub async fn serve<A: Answers>(port: Port, shared: Arc<Shared<A>>, stop: watch::Receiver<bool>) {
     let Port { listener, dc, tls } = port;
     let mut connections = JoinSet::new();
     let mut stopped = stop.clone();
@@ -126,7 +132,7 @@ fn accept<A: Answers>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%dc, %peer, %error, "no-delay not set");
     }
-    let id = net::next_connection();
+    let id = tdl_net::next_connection();
     let mut stop = stop.clone();
     let connection = connection::Connection::new(Arc::clone(shared), id, dc, peer);
     connections.spawn(async move {

@@ -10,11 +10,11 @@ use tokio::sync::Notify;
 
 use super::answers::Answers;
 use super::turns::{Turn, Turns};
-use crate::clock::Now;
-use crate::ids::{MsgId, SessionId};
-use crate::mtproto::session::{ApiMisuse, Session};
-use crate::sandbox::dispatch;
-use crate::trace::ConnId;
+use crate::dispatch;
+use tdl_core::clock::Now;
+use tdl_core::ids::{MsgId, SessionId};
+use tdl_core::mtproto::session::{ApiMisuse, Session};
+use tdl_core::trace::ConnId;
 
 /// How long a session without a connection is remembered.
 const KEEP: Duration = Duration::from_secs(900);
@@ -23,15 +23,19 @@ const REPLAYABLE: Duration = Duration::from_secs(330);
 
 /// Which session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SessionKey {
-    pub(crate) dc: i32,
-    pub(crate) key_id: i64,
-    pub(crate) session: SessionId,
+pub struct SessionKey {
+    /// The data centre.
+    pub dc: i32,
+    /// The auth key.
+    pub key_id: i64,
+    /// The session.
+    pub session: SessionId,
 }
 
 /// A session and what the server keeps beside it.
-pub(crate) struct Slot<A: Answers> {
-    pub(crate) key: SessionKey,
+pub struct Slot<A: Answers> {
+    /// Which session it is.
+    pub key: SessionKey,
     inner: Mutex<Inner<A>>,
 }
 
@@ -45,7 +49,7 @@ enum Owner {
 
 /// Why a session's connection is closed from this side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dismissal {
+pub enum Dismissal {
     /// Whoever answers wants it so.
     Wanted,
     /// Its key is known no more: the client is told.
@@ -53,18 +57,18 @@ pub(crate) enum Dismissal {
 }
 
 /// The part of a slot that changes.
-pub(crate) struct Inner<A: Answers> {
+pub struct Inner<A: Answers> {
     pub(crate) session: Session,
     /// The connection or connections that the session's messages come from and go to.
     owner: Option<Owner>,
     /// What whoever answers keeps beside it.
-    pub(crate) calls: A::Calls,
+    pub calls: A::Calls,
     /// Updates were not pushed while nobody was connected.
     missed: bool,
     /// Why the connection is to be closed, if it is.
     dismissed: Option<Dismissal>,
     /// Bytes of answers that are not on their way yet: nobody reads them, or not fast enough.
-    pub(crate) unsent: usize,
+    pub unsent: usize,
     /// When the connection went away.
     left_at: Duration,
     /// How far the salts reach that the session knows.
@@ -73,18 +77,18 @@ pub(crate) struct Inner<A: Answers> {
 
 impl<A: Answers> Inner<A> {
     /// Answers a call with a serialized result, packed if `compress` and that is shorter.
-    pub(crate) fn answer(&mut self, now: Now, msg_id: MsgId, body: Bytes, compress: bool) -> Result<(), ApiMisuse> {
+    pub fn answer(&mut self, now: Now, msg_id: MsgId, body: Bytes, compress: bool) -> Result<(), ApiMisuse> {
         self.unsent = self.unsent.saturating_add(body.len());
         self.session.respond(now, msg_id, body, compress)
     }
 
     /// Answers a call with an error.
-    pub(crate) fn refuse(&mut self, now: Now, msg_id: MsgId, code: i32, text: &str) -> Result<(), ApiMisuse> {
+    pub fn refuse(&mut self, now: Now, msg_id: MsgId, code: i32, text: &str) -> Result<(), ApiMisuse> {
         self.session.respond_error(now, msg_id, code, text)
     }
 
     /// Has the connection closed, as soon as its task looks; none if there is none.
-    pub(crate) fn dismiss(&mut self, why: Dismissal) {
+    pub fn dismiss(&mut self, why: Dismissal) {
         self.dismissed = self.owner.is_some().then_some(why);
         self.wake();
     }
@@ -95,7 +99,7 @@ impl<A: Answers> Inner<A> {
     }
 
     /// Wakes the connection's task: there is something to send.
-    pub(crate) fn wake(&self) {
+    pub fn wake(&self) {
         match &self.owner {
             Some(Owner::Stream(_, notify)) => notify.notify_one(),
             Some(Owner::Http(turns)) => turns.wake(),
@@ -113,7 +117,7 @@ impl<A: Answers> Inner<A> {
     }
 
     /// A connection of the session's, if it has one.
-    pub(crate) fn conn(&self) -> Option<ConnId> {
+    pub fn conn(&self) -> Option<ConnId> {
         match &self.owner {
             Some(Owner::Stream(conn, _)) => Some(*conn),
             Some(Owner::Http(turns)) => turns.conn(),
@@ -167,7 +171,7 @@ impl<A: Answers> Inner<A> {
     }
 
     /// Sends an update; later, that there was one, if nobody is connected.
-    pub(crate) fn push(&mut self, now: Now, body: Bytes) {
+    pub fn push(&mut self, now: Now, body: Bytes) {
         if self.owner.is_none() {
             self.missed = true;
             return;
@@ -181,7 +185,8 @@ impl<A: Answers> Inner<A> {
 }
 
 impl<A: Answers> Slot<A> {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner<A>> {
+    /// What it holds, until the guard goes.
+    pub fn lock(&self) -> MutexGuard<'_, Inner<A>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -223,7 +228,7 @@ impl<A: Answers> Slot<A> {
 }
 
 /// All sessions of a server.
-pub(crate) struct Registry<A: Answers> {
+pub struct Registry<A: Answers> {
     slots: Mutex<HashMap<SessionKey, Arc<Slot<A>>>>,
     /// Sessions that were destroyed, and when: what was written in one of them may come again, and must not be executed again.
     destroyed: Mutex<HashMap<SessionKey, Duration>>,
@@ -280,12 +285,12 @@ impl<A: Answers> Registry<A> {
     }
 
     /// Every session that is known.
-    pub(crate) fn all(&self) -> Vec<Arc<Slot<A>>> {
+    pub fn all(&self) -> Vec<Arc<Slot<A>>> {
         self.lock().values().cloned().collect()
     }
 
     /// Forgets sessions that nobody came back to.
-    pub(crate) fn sweep(&self, now: Now) {
+    pub fn sweep(&self, now: Now) {
         forget_left(&mut self.lock(), now);
     }
 }
@@ -300,9 +305,9 @@ fn forget_left<A: Answers>(slots: &mut HashMap<SessionKey, Arc<Slot<A>>>, now: N
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::AuthKey;
-    use crate::mtproto::session::ServerParams;
-    use crate::sandbox::server::work::Services;
+    use crate::server::work::Services;
+    use tdl_core::crypto::AuthKey;
+    use tdl_core::mtproto::session::ServerParams;
 
     #[test]
     fn a_destroyed_session_is_not_made_anew_for_a_copy_of_its_frames() {

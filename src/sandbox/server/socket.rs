@@ -10,7 +10,7 @@ use tokio_rustls::server::TlsStream as Accepted;
 
 use super::answers::Answers;
 use super::connection::{Closed, Connection};
-use crate::net::tls::TlsStream;
+use tdl_net::tls::TlsStream;
 
 /// How long a client may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(30);

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::mtproto::session::HttpWait;
-use crate::trace::ConnId;
+use tdl_core::mtproto::session::HttpWait;
+use tdl_core::trace::ConnId;
 
 /// The longest that a request is held back, whatever the client says.
 const LONGEST: Duration = Duration::from_secs(60);

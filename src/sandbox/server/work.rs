@@ -11,15 +11,15 @@ use bytes::Bytes;
 
 use super::answers::Answers;
 use super::sessions::{self, SessionKey};
-use crate::clock::Now;
-use crate::ids::{DcId, MsgId};
-use crate::mtproto::session::KeyDestruction;
-use crate::sandbox::dispatch::{self, Unwrapped};
-use crate::sandbox::fault::Fault;
-use crate::sandbox::layers;
-use crate::sandbox::policy::Policy;
-use crate::sandbox::services::{Call, Effect, Origin, Settings};
-use crate::sandbox::state::{self, keys};
+use crate::dispatch::{self, Unwrapped};
+use crate::fault::Fault;
+use crate::layers;
+use crate::policy::Policy;
+use crate::services::{Call, Effect, Origin, Settings};
+use crate::state::{self, keys};
+use tdl_core::clock::Now;
+use tdl_core::ids::{DcId, MsgId};
+use tdl_core::mtproto::session::KeyDestruction;
 
 /// Calls with file contents that run side by side for one session.
 const SIDE_BY_SIDE: usize = 4;

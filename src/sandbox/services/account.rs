@@ -2,11 +2,11 @@
 
 use super::view::View;
 use super::{Call, auth, unix32};
-use crate::sandbox::fault::Fault;
-use crate::sandbox::state::keys::{self, Auth};
-use crate::sandbox::state::users;
-use crate::tl::api::functions::account as f;
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use crate::state::keys::{self, Auth};
+use crate::state::users;
+use tdl_core::tl::api::functions::account as f;
+use tdl_core::tl::api::{enums, types};
 
 /// How long a client that says it is online is believed.
 const ONLINE_SECONDS: i64 = 300;

@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 
 use super::view::View;
 use super::{Call, Effect, Origin};
-use crate::ids::DcId;
-use crate::mtproto::binding::Binding;
-use crate::sandbox::fault::Fault;
-use crate::sandbox::state::keys::{self, CODE_LIFETIME, EXPORT_LIFETIME, Exported};
-use crate::sandbox::state::users::{self, Phone, User};
-use crate::tl::api::functions::auth as f;
-use crate::tl::api::{enums, types};
-use crate::tl::mtproto::enums::DestroyAuthKeyRes;
-use crate::tl::mtproto::functions::DestroyAuthKey;
+use crate::fault::Fault;
+use crate::state::keys::{self, CODE_LIFETIME, EXPORT_LIFETIME, Exported};
+use crate::state::users::{self, Phone, User};
+use tdl_core::ids::DcId;
+use tdl_core::mtproto::binding::Binding;
+use tdl_core::tl::api::functions::auth as f;
+use tdl_core::tl::api::{enums, types};
+use tdl_core::tl::mtproto::enums::DestroyAuthKeyRes;
+use tdl_core::tl::mtproto::functions::DestroyAuthKey;
 
 /// Digits in a login code.
 const CODE_LENGTH: i32 = 5;

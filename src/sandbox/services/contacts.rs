@@ -2,10 +2,10 @@
 
 use super::Call;
 use super::view::{View, peer};
-use crate::sandbox::fault::Fault;
-use crate::sandbox::state::users::{self, Phone, User};
-use crate::tl::api::functions::contacts as f;
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use crate::state::users::{self, Phone, User};
+use tdl_core::tl::api::functions::contacts as f;
+use tdl_core::tl::api::{enums, types};
 
 fn resolved(call: &Call<'_>, viewer: i64, user: &User) -> Result<enums::contacts::ResolvedPeer, Fault> {
     let (state, now) = (call.state, call.now);

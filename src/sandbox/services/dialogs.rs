@@ -2,11 +2,11 @@
 
 use super::view::View;
 use super::{Call, input_peer};
-use crate::sandbox::fault::Fault;
-use crate::sandbox::state::messages::{self, Dialog, Message};
-use crate::sandbox::state::users;
-use crate::tl::api::functions::messages as f;
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use crate::state::messages::{self, Dialog, Message};
+use crate::state::users;
+use tdl_core::tl::api::functions::messages as f;
+use tdl_core::tl::api::{enums, types};
 
 /// The most chats that one answer holds.
 const MAX_DIALOGS: usize = 100;

@@ -1,9 +1,9 @@
 //! `help.*`: what a client asks the cluster about itself.
 
 use super::Call;
-use crate::sandbox::fault::Fault;
-use crate::tl::api::functions::help as f;
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use tdl_core::tl::api::functions::help as f;
+use tdl_core::tl::api::{enums, types};
 
 /// Seconds for which the configuration may be kept.
 const CONFIG_LIFETIME: i32 = 3600;

@@ -2,11 +2,11 @@
 
 use super::view::View;
 use super::{Call, input_peer};
-use crate::sandbox::fault::Fault;
-use crate::sandbox::state::journal::Event;
-use crate::sandbox::state::messages::{self, Filter, MAX_PAGE, MediaKind, Message, Window};
-use crate::tl::api::functions::messages as f;
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use crate::state::journal::Event;
+use crate::state::messages::{self, Filter, MAX_PAGE, MediaKind, Message, Window};
+use tdl_core::tl::api::functions::messages as f;
+use tdl_core::tl::api::{enums, types};
 
 /// Answers with a page: the short form if it is everything there is.
 fn page(

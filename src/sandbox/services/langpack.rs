@@ -1,10 +1,10 @@
 //! `langpack.*`: the cluster has one language, with no strings of its own, so that clients fall back to what they bring along.
 
 use super::Call;
-use crate::sandbox::fault::Fault;
-use crate::tl::Str;
-use crate::tl::api::functions::langpack as f;
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use tdl_core::tl::Str;
+use tdl_core::tl::api::functions::langpack as f;
+use tdl_core::tl::api::{enums, types};
 
 const LANG_CODE: &str = "en";
 const VERSION: i32 = 1;

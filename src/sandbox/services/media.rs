@@ -7,13 +7,13 @@ use md5::{Digest as _, Md5};
 use super::upload::{is_part_size, max_parts, upload_key};
 use super::view::{FileKind, View, check_file_reference, file_access_hash};
 use super::{Call, input_peer};
-use crate::sandbox::fault::Fault;
-use crate::sandbox::image;
-use crate::sandbox::state::files::{self, Blob, Document, MAX_PART, Photo, Thumb};
-use crate::sandbox::state::messages::{Media, MediaKind};
-use crate::tl::Serialize as _;
-use crate::tl::api::functions::messages as f;
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use crate::image;
+use crate::state::files::{self, Blob, Document, MAX_PART, Photo, Thumb};
+use crate::state::messages::{Media, MediaKind};
+use tdl_core::tl::Serialize as _;
+use tdl_core::tl::api::functions::messages as f;
+use tdl_core::tl::api::{enums, types};
 
 /// The largest file that may be uploaded without `saveBigFilePart`, and the largest photo.
 const SMALL_FILE: i64 = 10 * 1024 * 1024;

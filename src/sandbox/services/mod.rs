@@ -9,9 +9,9 @@ use super::fault::Fault;
 use super::state::State;
 use super::state::keys::Auth;
 use super::state::users::{self, User};
-use crate::ids::{MsgId, SessionId};
-use crate::tl::api::enums;
-use crate::tl::{Deserialize, Serialize};
+use tdl_core::ids::{MsgId, SessionId};
+use tdl_core::tl::api::enums;
+use tdl_core::tl::{Deserialize, Serialize};
 
 pub(crate) mod account;
 pub(crate) mod auth;

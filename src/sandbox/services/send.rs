@@ -2,12 +2,12 @@
 
 use super::view::View;
 use super::{Call, help, input_peer, input_user, media};
-use crate::sandbox::fault::Fault;
-use crate::sandbox::state::State;
-use crate::sandbox::state::messages::{self, Draft, Forward, Sent};
-use crate::tl::Serialize as _;
-use crate::tl::api::functions::messages as f;
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use crate::state::State;
+use crate::state::messages::{self, Draft, Forward, Sent};
+use tdl_core::tl::Serialize as _;
+use tdl_core::tl::api::functions::messages as f;
+use tdl_core::tl::api::{enums, types};
 
 /// Items of an album.
 const ALBUM_MAX: usize = 10;

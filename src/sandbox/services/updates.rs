@@ -2,11 +2,11 @@
 
 use super::view::View;
 use super::{Call, unix32};
-use crate::sandbox::fault::Fault;
-use crate::sandbox::state::journal::{self, Entry};
-use crate::sandbox::state::messages;
-use crate::tl::api::functions::updates as f;
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use crate::state::journal::{self, Entry};
+use crate::state::messages;
+use tdl_core::tl::api::functions::updates as f;
+use tdl_core::tl::api::{enums, types};
 
 /// Events of one `updates.difference`; what is beyond comes in slices.
 const SLICE: usize = 100;

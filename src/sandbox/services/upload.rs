@@ -2,12 +2,12 @@
 
 use super::view::{FileKind, check_file_reference, file_access_hash, photo_size_type};
 use super::{Call, help};
-use crate::crypto::hash;
-use crate::sandbox::fault::Fault;
-use crate::sandbox::image::Format;
-use crate::sandbox::state::files::{self, Blob, MAX_PART, UploadKey};
-use crate::tl::api::functions::upload as f;
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use crate::image::Format;
+use crate::state::files::{self, Blob, MAX_PART, UploadKey};
+use tdl_core::crypto::hash;
+use tdl_core::tl::api::functions::upload as f;
+use tdl_core::tl::api::{enums, types};
 
 /// The longest range of one `upload.getFile`, and the block that a range must not leave.
 const BLOCK: i64 = 1024 * 1024;

@@ -2,9 +2,9 @@
 
 use super::view::View;
 use super::{Call, input_user};
-use crate::sandbox::fault::Fault;
-use crate::tl::api::functions::users as f;
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use tdl_core::tl::api::functions::users as f;
+use tdl_core::tl::api::{enums, types};
 
 /// Those that exist and whose access hash is right; the others are left out, as the real servers do.
 pub(crate) fn users(call: &mut Call<'_>, req: f::GetUsers) -> Result<Vec<enums::User>, Fault> {

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use rusqlite::Connection;
 
 use super::{Settings, stored, unix32, user_access_hash};
-use crate::sandbox::fault::Fault;
-use crate::sandbox::state::State;
-use crate::sandbox::state::files::{self, Document, Photo};
-use crate::sandbox::state::journal::{Entry, Event};
-use crate::sandbox::state::messages::{self, Dialog, Media, MediaKind, Message};
-use crate::sandbox::state::users::{self, User};
-use crate::tl::api::{enums, types};
+use crate::fault::Fault;
+use crate::state::State;
+use crate::state::files::{self, Document, Photo};
+use crate::state::journal::{Entry, Event};
+use crate::state::messages::{self, Dialog, Media, MediaKind, Message};
+use crate::state::users::{self, User};
+use tdl_core::tl::api::{enums, types};
 
 /// Everything that a view depends on besides the row.
 #[derive(Clone, Copy)]
@@ -79,7 +79,7 @@ pub(crate) fn peer(user: i64) -> enums::Peer {
     types::PeerUser { user_id: user }.into()
 }
 
-fn text(value: &str) -> Option<crate::tl::Str> {
+fn text(value: &str) -> Option<tdl_core::tl::Str> {
     (!value.is_empty()).then(|| value.into())
 }
 
@@ -172,7 +172,7 @@ impl View<'_> {
 
     /// A message's media.
     pub(crate) fn media(&self, media: &Media) -> Result<enums::MessageMedia, Fault> {
-        let missing = || Fault::Internal(crate::sandbox::state::Error::Damaged("message's media"));
+        let missing = || Fault::Internal(crate::state::Error::Damaged("message's media"));
         Ok(match media.kind {
             MediaKind::None => enums::MessageMedia::Empty,
             MediaKind::Photo => {

@@ -9,10 +9,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::keys::Auth;
 use super::{Error, State, keys};
-use crate::crypto::AuthKey;
-use crate::ids::DcId;
-use crate::mtproto::binding::{self, Binding};
-use crate::sandbox::fault::Fault;
+use crate::fault::Fault;
+use tdl_core::crypto::AuthKey;
+use tdl_core::ids::DcId;
+use tdl_core::mtproto::binding::{self, Binding};
 
 /// Temporary keys that are bound to one permanent key at the same time.
 pub(crate) const MAX_BOUND: i64 = 16;
@@ -29,7 +29,7 @@ impl State {
     }
 
     /// What a key stands for: of a temporary one that is bound, what the permanent key does.
-    pub(crate) fn auth_behind(&self, dc: i32, key_id: i64) -> Result<Option<Auth>, Error> {
+    pub fn auth_behind(&self, dc: i32, key_id: i64) -> Result<Option<Auth>, Error> {
         self.read(|db| {
             let Some(own) = keys::auth(db, dc, key_id)? else { return Ok(None) };
             match own.bound_to {
@@ -40,7 +40,7 @@ impl State {
     }
 
     /// Binds a temporary key, if the message that asks for it is in order.
-    pub(crate) fn bind_temp_key(&self, dc: DcId, expected: &Binding, message: &[u8], now: i64) -> Result<(), Fault> {
+    pub fn bind_temp_key(&self, dc: DcId, expected: &Binding, message: &[u8], now: i64) -> Result<(), Fault> {
         let (temp, perm) = (expected.temp_auth_key_id, expected.perm_auth_key_id);
         let own = self.auth(dc.0, temp)?.ok_or(Fault::AuthKeyUnregistered)?;
         let Some(ends) = own.expires else { return Err(Fault::TempAuthKeyEmpty) };
@@ -89,7 +89,7 @@ impl State {
     }
 
     /// Another number whenever a key may have been forgotten before its time.
-    pub(crate) fn key_losses(&self) -> u64 {
+    pub fn key_losses(&self) -> u64 {
         self.key_losses.load(Ordering::Acquire)
     }
 }

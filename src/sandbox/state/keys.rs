@@ -4,9 +4,9 @@ use rand::Rng;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Error, State, binding};
-use crate::crypto::AuthKey;
-use crate::crypto::rsa::PrivateKey;
-use crate::ids::{DcId, Salt};
+use tdl_core::crypto::AuthKey;
+use tdl_core::crypto::rsa::PrivateKey;
+use tdl_core::ids::{DcId, Salt};
 
 /// How long a login code may be used.
 pub(crate) const CODE_LIFETIME: i64 = 300;
@@ -33,11 +33,11 @@ pub(crate) struct Device {
 
 /// What the cluster knows about one auth key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Auth {
+pub struct Auth {
     /// The DC that the key belongs to.
     pub(crate) dc: i32,
     /// The key's id.
-    pub(crate) key_id: i64,
+    pub key_id: i64,
     /// The account that is logged in with it.
     pub(crate) user: Option<i64>,
     /// The DC and key that the authorization was imported from.
@@ -50,7 +50,7 @@ pub(crate) struct Auth {
     pub(crate) active_at: i64,
     pub(crate) ip: String,
     /// The key lasts until then: a temporary one, which stands for nobody as long as it is bound to none.
-    pub(crate) expires: Option<i64>,
+    pub expires: Option<i64>,
     /// The permanent key that a temporary one is bound to.
     pub(crate) bound_to: Option<i64>,
     /// The layer of the last `invokeWithLayer`.
@@ -119,7 +119,7 @@ pub(crate) struct SaltPeriod {
 
 impl State {
     /// The cluster's RSA key: made once, then always the same.
-    pub(crate) fn rsa_key(&self, rng: &mut dyn Rng) -> Result<PrivateKey, Error> {
+    pub fn rsa_key(&self, rng: &mut dyn Rng) -> Result<PrivateKey, Error> {
         if let Some(pem) = self.meta("rsa_key")? {
             let pem = zeroize::Zeroizing::new(String::from_utf8(pem).map_err(|_| Error::Damaged("RSA key"))?);
             return PrivateKey::from_pem(&pem).map_err(|_| Error::Damaged("RSA key"));
@@ -130,7 +130,7 @@ impl State {
     }
 
     /// Keeps a new auth key; a temporary one until it `expires`.
-    pub(crate) fn add_auth_key(
+    pub fn add_auth_key(
         &self,
         dc: DcId,
         key: &AuthKey,
@@ -149,7 +149,7 @@ impl State {
     }
 
     /// The auth key with an id, if this DC has it and it has not expired.
-    pub(crate) fn auth_key(&self, dc: DcId, id: i64, now: i64) -> Result<Option<AuthKey>, Error> {
+    pub fn auth_key(&self, dc: DcId, id: i64, now: i64) -> Result<Option<AuthKey>, Error> {
         let bytes: Option<Vec<u8>> = self.read(|db| {
             db.query_row(
                 "SELECT key FROM auth_keys WHERE dc = ?1 AND id = ?2 AND (expires IS NULL OR expires > ?3)",
@@ -164,7 +164,7 @@ impl State {
     }
 
     /// Forgets an auth key, and the temporary ones that are bound to it: `destroy_auth_key`.
-    pub(crate) fn remove_auth_key(&self, dc: DcId, id: i64) -> Result<bool, Error> {
+    pub fn remove_auth_key(&self, dc: DcId, id: i64) -> Result<bool, Error> {
         let removed = self.write(|tx| {
             binding::remove_bound(tx, dc.0, id)?;
             Ok::<_, Error>(tx.execute("DELETE FROM auth_keys WHERE dc = ?1 AND id = ?2", params![dc.0, id])? > 0)

@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rand::Rng;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::crypto::hash;
+use tdl_core::crypto::hash;
 
 pub(crate) mod binding;
 pub(crate) mod files;
@@ -128,7 +128,7 @@ impl Error {
 }
 
 /// The cluster's state, open.
-pub(crate) struct State {
+pub struct State {
     db: Mutex<Connection>,
     dir: PathBuf,
     secret: [u8; 32],
@@ -146,7 +146,7 @@ impl fmt::Debug for State {
 
 impl State {
     /// Opens the state in `dir`, which is made if it is not there. One process at a time.
-    pub(crate) fn open(dir: &Path, now: i64, rng: &mut dyn Rng) -> Result<Self, Error> {
+    pub fn open(dir: &Path, now: i64, rng: &mut dyn Rng) -> Result<Self, Error> {
         make_private_dir(dir)?;
         for sub in [files::PARTS_DIR, files::BLOBS_DIR] {
             make_private_dir(&dir.join(sub))?;
@@ -209,7 +209,7 @@ impl State {
     }
 
     /// Runs `f` in a transaction that is committed if it succeeds and undone if it does not.
-    pub(crate) fn write<T, E: From<rusqlite::Error>>(&self, f: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
+    pub fn write<T, E: From<rusqlite::Error>>(&self, f: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
         let mut db = self.lock();
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let out = f(&tx)?;
@@ -218,7 +218,7 @@ impl State {
     }
 
     /// Runs `f` on the database without changing it.
-    pub(crate) fn read<T, E: From<rusqlite::Error>>(&self, f: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+    pub fn read<T, E: From<rusqlite::Error>>(&self, f: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
         f(&self.lock())
     }
 
@@ -235,12 +235,12 @@ impl State {
     }
 
     /// A value kept by name.
-    pub(crate) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         self.read(|db| Ok(db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()?))
     }
 
     /// Keeps a value by name.
-    pub(crate) fn set_meta(&self, name: &str, value: &[u8]) -> Result<(), Error> {
+    pub fn set_meta(&self, name: &str, value: &[u8]) -> Result<(), Error> {
         self.write(|tx| {
             tx.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", params![name, value])?;
             Ok(())

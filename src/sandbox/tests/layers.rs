@@ -1,8 +1,8 @@
 //! Each session in its own layer, over the wire: what comes in is read with the tables of that layer alone.
 
 use super::*;
-use crate::tl::dynamic::{self, Value};
-use crate::tl::{RawObject, layers};
+use tdl_core::tl::dynamic::{self, Value};
+use tdl_core::tl::{RawObject, layers};
 
 impl Client {
     /// Another session of the same key, beside this one.

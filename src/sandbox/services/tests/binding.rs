@@ -1,9 +1,9 @@
 //! `auth.bindTempAuthKey`, and what a bound key stands for.
 
 use super::*;
-use crate::mtproto::binding::{self, Binding};
-use crate::sandbox::state::binding::MAX_BOUND;
-use crate::tl::mtproto::functions::DestroyAuthKey;
+use crate::state::binding::MAX_BOUND;
+use tdl_core::mtproto::binding::{self, Binding};
+use tdl_core::tl::mtproto::functions::DestroyAuthKey;
 
 /// The bytes of the key that [`World::key_until`] makes as its n-th.
 fn bytes(number: u8) -> AuthKey {
@@ -150,7 +150,7 @@ fn logging_out_and_destroying_take_the_temporary_keys_along() {
 
     let temp = world.key_until(1, Some(world.now + 3600));
     bind(&mut world, temp, perm);
-    world.call_raw(temp, crate::tl::Serialize::to_bytes(&DestroyAuthKey)).unwrap();
+    world.call_raw(temp, tdl_core::tl::Serialize::to_bytes(&DestroyAuthKey)).unwrap();
     for key in [temp, perm] {
         assert!(world.state.auth_key(DcId(1), key.id, world.now).unwrap().is_none());
     }

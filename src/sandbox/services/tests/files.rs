@@ -4,9 +4,9 @@ use bytes::Bytes;
 use md5::{Digest as _, Md5};
 
 use super::{Key, World};
-use crate::sandbox::image::tests::png;
-use crate::sandbox::state::files::MAX_PART;
-use crate::tl::api::{enums, functions as f, types};
+use crate::image::tests::png;
+use crate::state::files::MAX_PART;
+use tdl_core::tl::api::{enums, functions as f, types};
 
 const PART: usize = MAX_PART as usize;
 
@@ -93,7 +93,7 @@ fn a_file_comes_back_as_it_was_sent() {
     let hashes = world.call(key, f::upload::GetFileHashes { location: location(&d).into(), offset: 5000 }).unwrap();
     let [enums::FileHash::Hash(first), .., enums::FileHash::Hash(last)] = hashes.as_slice() else { panic!("hashes") };
     assert_eq!((first.offset, first.limit, last.offset, last.limit), (0, 131_072, 524_288, 1000));
-    assert_eq!(first.hash, crate::crypto::hash::sha256(&[&content[..131_072]]).as_slice());
+    assert_eq!(first.hash, tdl_core::crypto::hash::sha256(&[&content[..131_072]]).as_slice());
     // The upload is a file now: it can be used again without being sent again.
     let again = made(&mut world, key, document(small_file(1, 2, "")));
     assert_eq!(bytes_of(world.call(key, range(location(&again), 524_288, 4096)).unwrap()), content[524_288..]);

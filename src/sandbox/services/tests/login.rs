@@ -1,12 +1,12 @@
 //! Introductions, codes, signing in and up, leaving, and carrying an authorization around.
 
 use super::{World, introduced};
-use crate::sandbox::services::Effect;
-use crate::sandbox::state::keys::{CODE_LIFETIME, EXPORT_LIFETIME};
-use crate::tl::api::{enums, functions as f, types};
-use crate::tl::mtproto::enums::DestroyAuthKeyRes;
-use crate::tl::mtproto::functions::DestroyAuthKey;
-use crate::tl::{Identifiable as _, Serialize as _};
+use crate::services::Effect;
+use crate::state::keys::{CODE_LIFETIME, EXPORT_LIFETIME};
+use tdl_core::tl::api::{enums, functions as f, types};
+use tdl_core::tl::mtproto::enums::DestroyAuthKeyRes;
+use tdl_core::tl::mtproto::functions::DestroyAuthKey;
+use tdl_core::tl::{Identifiable as _, Serialize as _};
 
 fn sign_in(phone: &str, hash: &str, code: Option<&str>) -> f::auth::SignIn {
     f::auth::SignIn {

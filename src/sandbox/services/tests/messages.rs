@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Key, World};
-use crate::tl::api::{enums, functions as f, types};
+use tdl_core::tl::api::{enums, functions as f, types};
 
 fn text(peer: enums::InputPeer, message: &str, random_id: i64) -> f::messages::SendMessage {
     f::messages::SendMessage { peer, message: message.into(), random_id, ..f::messages::SendMessage::default() }

@@ -6,15 +6,15 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 
 use super::{Call, DcInfo, Effect, Origin, Settings};
-use crate::crypto::AuthKey;
-use crate::ids::{DcId, MsgId, Salt, SessionId};
-use crate::sandbox::dispatch;
-use crate::sandbox::fault::Fault;
-use crate::sandbox::policy::{CallInfo, Open, Policy};
-use crate::sandbox::state::State;
-use crate::sandbox::state::tests::{NOW, open, rng};
-use crate::tl::api::{enums, functions as f, types};
-use crate::tl::{Deserialize, RemoteCall};
+use crate::dispatch;
+use crate::fault::Fault;
+use crate::policy::{CallInfo, Open, Policy};
+use crate::state::State;
+use crate::state::tests::{NOW, open, rng};
+use tdl_core::crypto::AuthKey;
+use tdl_core::ids::{DcId, MsgId, Salt, SessionId};
+use tdl_core::tl::api::{enums, functions as f, types};
+use tdl_core::tl::{Deserialize, RemoteCall};
 
 mod binding;
 mod files;

@@ -10,15 +10,15 @@ use crate::clock::Now;
 use crate::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
 
 /// `help.getConfig`.
-pub(crate) const GET_CONFIG: u32 = 0xc4f9_186b;
+pub const GET_CONFIG: u32 = 0xc4f9_186b;
 
 /// An event on connection 1 to DC 2.
-pub(crate) fn record(event: Event) -> Record {
+pub fn record(event: Event) -> Record {
     Record { at: Duration::from_micros(1_700_000_000_123_456), conn: ConnId(1), dc: DcId(2), role: Role::Client, event }
 }
 
 /// The events.
-pub(crate) fn all() -> Vec<Event> {
+pub fn all() -> Vec<Event> {
     let (msg_id, ids) = (MsgId(0x6553_f100_8000_0004), vec![MsgId(1), MsgId(5), MsgId(9), MsgId(13)]);
     let error = Some((400, "PEER_ID_INVALID".to_owned()));
     let salt = Salt(0x1122_3344_5566_7788);

@@ -15,7 +15,6 @@ use super::{Error, KeyKind, Message};
 
 /// Something that happened in a key exchange. Each note marks the end of what it tells of.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub enum Note<'a> {
     /// A message of ours is ready to be sent.
     Sent {
@@ -68,7 +67,6 @@ pub enum Note<'a> {
 
 /// What was computed.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub enum Computed<'a> {
     /// `pq` was split into its factors, the smaller first.
     Factors {

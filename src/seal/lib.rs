@@ -7,11 +7,13 @@
 //! | `lock` | a random data key, wrapped under a passphrase: the passphrase can be changed without touching what is sealed |
 //! | `value` | single values under a data key, each bound to its place |
 //! | `stream` | long streams in pieces, where a missing end is noticed |
+//! | `archive` | what a backup looks like in bytes: records in such a stream |
 //!
 //! All of it is XChaCha20-Poly1305 with 192-bit nonces drawn at random. Two things are told apart wherever they can be: a passphrase that is
 //! wrong, and data that is damaged. For that, what has to be believed before the passphrase is known carries a checksum without a key. It
 //! proves nothing against somebody who changes it on purpose; then the passphrase appears to be wrong.
 
+pub mod archive;
 mod kdf;
 mod lock;
 mod passphrase;

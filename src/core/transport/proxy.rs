@@ -43,7 +43,6 @@ pub struct Credentials {
 
 /// A proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Proxy {
     /// SOCKS5 (RFC 1928).
     Socks5 {

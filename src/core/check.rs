@@ -119,6 +119,10 @@ checks! {
     DhPublicLeast, "PublicTooSmall", "crypto::dh";
     DhPublicMost, "PublicTooLarge", "crypto::dh";
 
+    SrpScrambler, "ScramblerZero", "crypto::srp";
+    SrpUnblinded, "Unblinded", "crypto::srp";
+    SrpProof, "ProofMismatch", "crypto::srp";
+
     SessionOurs, "WrongSession", "mtproto::session";
     Parity, "WrongParity", "mtproto::session";
     ParityInside, "WrongParity", "mtproto::session";

@@ -8,7 +8,7 @@ use super::{
     ArchiveError, Cell, MAGIC, MAX_CELL, MAX_NAME, Record, Table, WHAT,
     record::{Column, Order},
 };
-use crate::seal::{KdfLimits, Passphrase, SealedReader, Unopened};
+use crate::{KdfLimits, Passphrase, SealedReader, Unopened};
 
 /// Bytes taken at a time, whatever length is claimed: memory grows with what is there, not with what is said to be.
 const STEP: usize = 64 * 1024;

@@ -5,6 +5,7 @@
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Limb, NonZero, Odd};
+use zeroize::Zeroizing;
 
 /// A small number, `bits` bits wide.
 pub(super) fn small(value: u64, bits: u32) -> BoxedUint {
@@ -18,7 +19,7 @@ pub(super) fn from_be(bytes: &[u8], bits: u32) -> Option<BoxedUint> {
 
 /// Writes a number as exactly `N` big-endian bytes, with leading zeros. The number has to be `8 * N` bits wide.
 pub(super) fn to_be<const N: usize>(number: &BoxedUint) -> [u8; N] {
-    let bytes = zeroize::Zeroizing::new(number.to_be_bytes());
+    let bytes = Zeroizing::new(number.to_be_bytes());
     let mut out = [0; N];
     out.copy_from_slice(&bytes);
     out
@@ -48,7 +49,26 @@ impl Modulus {
 
     /// `base` to the power `exponent`, in a time that depends on the widths of the numbers only. `base` has the modulus' width.
     pub(super) fn pow(&self, base: &BoxedUint, exponent: &BoxedUint) -> BoxedUint {
-        BoxedMontyForm::new(base.clone(), &self.0).pow(exponent).retrieve()
+        Zeroizing::new(self.form(base).pow(exponent)).retrieve()
+    }
+
+    /// The product of two numbers below the modulus, both of its width, in a time that does not depend on them.
+    pub(super) fn mul(&self, a: &BoxedUint, b: &BoxedUint) -> BoxedUint {
+        self.form(a).mul(&self.form(b)).retrieve()
+    }
+
+    /// The sum of two numbers below the modulus, both of its width, in a time that does not depend on them.
+    pub(super) fn add(&self, a: &BoxedUint, b: &BoxedUint) -> BoxedUint {
+        self.form(a).add(&self.form(b)).retrieve()
+    }
+
+    /// The difference of two numbers below the modulus, both of its width, in a time that does not depend on them.
+    pub(super) fn sub(&self, a: &BoxedUint, b: &BoxedUint) -> BoxedUint {
+        self.form(a).sub(&self.form(b)).retrieve()
+    }
+
+    fn form(&self, number: &BoxedUint) -> Zeroizing<BoxedMontyForm> {
+        Zeroizing::new(BoxedMontyForm::new(number.clone(), &self.0))
     }
 
     /// `base` to the power of a public exponent, whose length may show in the time taken.

@@ -9,7 +9,7 @@ use super::{
     ArchiveError, Cell, MAGIC, MAX_CELL, MAX_NAME, Record,
     record::{Column, Order},
 };
-use crate::seal::{Protection, SealError, SealedWriter};
+use crate::{Protection, SealError, SealedWriter};
 
 /// Writes a backup, record by record.
 pub struct ArchiveWriter<W: Write> {

@@ -16,8 +16,8 @@ pub mod collect;
 pub mod counters;
 pub mod event;
 pub mod layers;
-#[cfg(test)]
-pub(crate) mod samples;
+#[cfg(any(test, feature = "testing"))]
+pub mod samples;
 
 use std::fmt;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use super::super::{ArchiveWriter, Record as R};
 use super::*;
-use crate::seal::{KdfParams, Protection, SealError, SealedWriter};
+use crate::{KdfParams, Protection, SealError, SealedWriter};
 
 fn word() -> Passphrase {
     Passphrase::new("open".to_owned()).unwrap()

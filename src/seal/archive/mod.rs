@@ -1,4 +1,4 @@
-//! What a backup looks like in bytes: records in a sealed stream ([`crate::seal`]). Nothing of files or databases.
+//! What a backup looks like in bytes: records in a sealed stream (the rest of this package). Nothing of files or databases.
 //!
 //! ```text
 //! 1 Manifest    made at i64, by text, namespaces u32
@@ -23,7 +23,7 @@ pub use reader::ArchiveReader;
 pub use record::{Cell, Column, MAX_CELL, MAX_NAME, Record, Table};
 pub use writer::ArchiveWriter;
 
-use crate::seal::SealError;
+use crate::SealError;
 
 /// What the stream of a backup begins with.
 pub const MAGIC: &[u8; 8] = b"tdl.bkp\n";

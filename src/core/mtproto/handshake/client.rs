@@ -58,7 +58,6 @@ impl<'a> Config<'a> {
 
 /// A key that both sides have.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Established {
     /// The key.
     pub auth_key: AuthKey,

@@ -54,7 +54,7 @@ impl Sample {
 /// The samples, newest layout of the page first.
 pub(super) fn samples() -> Vec<Sample> {
     let mut out: Vec<Sample> = Vec::new();
-    for line in include_str!("../../tests/vectors/samples-auth_key.txt").lines() {
+    for line in include_str!("../../../tests/vectors/samples-auth_key.txt").lines() {
         if let Some(name) = line.strip_prefix('[') {
             out.push(Sample { name: name.trim_end_matches(']').into(), values: Vec::new() });
         } else if let Some((key, value)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {

@@ -44,7 +44,7 @@ pub mod params;
 pub mod recording;
 pub mod salts;
 mod server;
-pub(crate) mod service;
+pub mod service;
 mod sorted;
 #[cfg(test)]
 mod tests;

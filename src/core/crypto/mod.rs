@@ -10,6 +10,8 @@
 //! | [`keylog`] | who is told of auth keys, if anybody asked to be |
 //! | [`rsa`] | the server's keys: PEM, fingerprints, `RSA_PAD` in both directions |
 //! | [`dh`] | Diffie–Hellman over a checked group |
+//! | [`srp`] | the proof that somebody knows an account's password, both sides of it |
+//! | [`pbkdf2`] | PBKDF2 and HMAC with SHA-512, for passwords |
 //! | [`pq`] | the factorisation that the key exchange asks of a client |
 //!
 //! # What is constant in time
@@ -20,7 +22,7 @@
 //!
 //! # What is wiped
 //!
-//! [`AuthKey`], [`kdf::AesKeyIv`], [`rsa::PrivateKey`] and the key schedules inside the ciphers are zeroed when dropped. None of
+//! [`AuthKey`], [`kdf::AesKeyIv`], [`rsa::PrivateKey`], [`srp::Verifier`], what SRP computes on its way and the key schedules inside the ciphers are zeroed when dropped. None of
 //! them prints its contents through `Debug`.
 
 pub mod aes;
@@ -29,8 +31,10 @@ pub mod hash;
 pub mod hmac;
 pub mod kdf;
 pub mod keylog;
+pub mod pbkdf2;
 pub mod pq;
 pub mod rsa;
+pub mod srp;
 
 mod auth_key;
 mod bigint;

@@ -20,10 +20,13 @@ use crate::{
 };
 
 /// Constructors, by their names in the schema.
-pub(crate) mod ids {
-    pub(crate) const RPC_RESULT: u32 = 0xf35c_6d01;
-    pub(crate) const RPC_ERROR: u32 = 0x2144_ca19;
-    pub(crate) const RPC_DROP_ANSWER: u32 = 0x58e4_a740;
+pub mod ids {
+    /// `rpc_result`.
+    pub const RPC_RESULT: u32 = 0xf35c_6d01;
+    /// `rpc_error`.
+    pub const RPC_ERROR: u32 = 0x2144_ca19;
+    /// `rpc_drop_answer`.
+    pub const RPC_DROP_ANSWER: u32 = 0x58e4_a740;
     pub(crate) const RPC_ANSWER_UNKNOWN: u32 = 0x5e2a_d36e;
     pub(crate) const RPC_ANSWER_DROPPED_RUNNING: u32 = 0xcd78_e586;
     pub(crate) const RPC_ANSWER_DROPPED: u32 = 0xa43a_d8b7;
@@ -38,7 +41,8 @@ pub(crate) mod ids {
     pub(crate) const NEW_SESSION_CREATED: u32 = 0x9ec2_0908;
     pub(crate) const MSG_COPY: u32 = 0xe060_46b2;
     pub(crate) const HTTP_WAIT: u32 = 0x9299_359f;
-    pub(crate) const MSGS_ACK: u32 = 0x62d6_b459;
+    /// `destroy_auth_key`.
+    pub const MSGS_ACK: u32 = 0x62d6_b459;
     pub(crate) const BAD_MSG_NOTIFICATION: u32 = 0xa7ef_f811;
     pub(crate) const BAD_SERVER_SALT: u32 = 0xedab_447b;
     pub(crate) const MSGS_STATE_REQ: u32 = 0xda69_fb52;
@@ -48,7 +52,8 @@ pub(crate) mod ids {
     pub(crate) const MSG_NEW_DETAILED_INFO: u32 = 0x809d_b6df;
     pub(crate) const MSG_RESEND_REQ: u32 = 0x7d86_1a08;
     pub(crate) const MSG_RESEND_ANS_REQ: u32 = 0x8610_baeb;
-    pub(crate) const DESTROY_AUTH_KEY: u32 = 0xd143_5160;
+    /// `destroy_auth_key`.
+    pub const DESTROY_AUTH_KEY: u32 = 0xd143_5160;
     pub(crate) const DESTROY_AUTH_KEY_OK: u32 = 0xf660_e1d4;
     pub(crate) const DESTROY_AUTH_KEY_NONE: u32 = 0x0a9f_2259;
     pub(crate) const DESTROY_AUTH_KEY_FAIL: u32 = 0xea10_9b13;
@@ -60,37 +65,131 @@ use ids::*;
 
 /// A service message that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Service {
+pub enum Service {
+    /// `msg_container`; only recognised.
     Container,
+    /// `gzip_packed`, still packed.
     Gzip(Bytes),
+    /// `msg_copy`, and the message inside.
     Copy(container::Message),
-    RpcResult { req: MsgId, result: Bytes },
-    DropAnswer { req: MsgId },
-    GetFutureSalts { num: i32 },
-    FutureSalts { req: MsgId, salts: Vec<FutureSalt> },
-    Ping { ping_id: i64, disconnect_delay: Option<i32> },
-    Pong { msg_id: MsgId, ping_id: i64 },
-    DestroySession { session_id: SessionId },
-    SessionDestroyed { session_id: SessionId, existed: bool },
+    /// `rpc_result`: the answer to the message `req`, unread.
+    RpcResult {
+        /// The request's msg_id.
+        req: MsgId,
+        /// The answer.
+        result: Bytes,
+    },
+    /// `rpc_drop_answer`.
+    DropAnswer {
+        /// The request's msg_id.
+        req: MsgId,
+    },
+    /// `get_future_salts`.
+    GetFutureSalts {
+        /// How many.
+        num: i32,
+    },
+    /// `future_salts`.
+    FutureSalts {
+        /// The request's msg_id.
+        req: MsgId,
+        /// The salts, at most 8192.
+        salts: Vec<FutureSalt>,
+    },
+    /// `ping` and `ping_delay_disconnect`.
+    Ping {
+        /// What the answer repeats.
+        ping_id: i64,
+        /// Seconds until the server is to close the connection, if it is.
+        disconnect_delay: Option<i32>,
+    },
+    /// `pong`.
+    Pong {
+        /// The ping's msg_id.
+        msg_id: MsgId,
+        /// What the ping said.
+        ping_id: i64,
+    },
+    /// `destroy_session`.
+    DestroySession {
+        /// Which one.
+        session_id: SessionId,
+    },
+    /// `destroy_session_ok` and `destroy_session_none`.
+    SessionDestroyed {
+        /// Which one.
+        session_id: SessionId,
+        /// Whether there was such a session.
+        existed: bool,
+    },
+    /// `destroy_auth_key`.
     DestroyAuthKey,
+    /// The three answers to it.
     KeyDestroyed(KeyDestruction),
-    NewSession { first_msg_id: MsgId, unique_id: i64, salt: Salt },
+    /// `new_session_created`.
+    NewSession {
+        /// The first message that the server has of it.
+        first_msg_id: MsgId,
+        /// Tells one such event from another.
+        unique_id: i64,
+        /// The salt to use.
+        salt: Salt,
+    },
+    /// `http_wait`.
     HttpWait(HttpWait),
+    /// `msgs_ack`.
     Acks(IdList),
-    BadMsg { about: MsgId, code: i32 },
-    BadSalt { about: MsgId, code: i32, salt: Salt },
+    /// `bad_msg_notification`.
+    BadMsg {
+        /// Which message.
+        about: MsgId,
+        /// What is wrong with it.
+        code: i32,
+    },
+    /// `bad_server_salt`.
+    BadSalt {
+        /// Which message.
+        about: MsgId,
+        /// What is wrong with it.
+        code: i32,
+        /// The salt to use.
+        salt: Salt,
+    },
+    /// `msgs_state_req`, at most 8192 messages.
     StateReq(Vec<MsgId>),
-    StateInfo { req: MsgId, info: Bytes },
-    AllInfo { about: Vec<MsgId>, info: Bytes },
-    DetailedInfo { about: Option<MsgId>, answer: MsgId },
+    /// `msgs_state_info`.
+    StateInfo {
+        /// The request's msg_id.
+        req: MsgId,
+        /// A byte for each message asked about.
+        info: Bytes,
+    },
+    /// `msgs_all_info`.
+    AllInfo {
+        /// The messages, at most 8192.
+        about: Vec<MsgId>,
+        /// A byte for each.
+        info: Bytes,
+    },
+    /// `msg_detailed_info` and `msg_new_detailed_info`.
+    DetailedInfo {
+        /// The request's msg_id, if it answers one.
+        about: Option<MsgId>,
+        /// The answer's.
+        answer: MsgId,
+    },
+    /// `msg_resend_req`.
     ResendReq(Vec<MsgId>),
+    /// `msg_resend_ans_req`.
     ResendAnswersReq(Vec<MsgId>),
 }
 
 /// What does not parse.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ReadError {
+pub enum ReadError {
+    /// Bytes that are no such object.
     Wire(wire::Error),
+    /// A list of more than 8192 identifiers.
     TooManyIds(usize),
 }
 
@@ -110,7 +209,7 @@ impl From<wire::Error> for ReadError {
 }
 
 /// Reads a service message; `None` if the body is something else. Containers are only recognised.
-pub(crate) fn read(body: &Bytes) -> Result<Option<Service>, ReadError> {
+pub fn read(body: &Bytes) -> Result<Option<Service>, ReadError> {
     let id = constructor(body);
     if id == container::ID {
         return Ok(Some(Service::Container));
@@ -181,10 +280,11 @@ pub(crate) fn read(body: &Bytes) -> Result<Option<Service>, ReadError> {
 
 /// A list of identifiers as it came: a slice of the frame. Acknowledgements come all the time, and are worth no allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IdList(Bytes);
+pub struct IdList(Bytes);
 
 impl IdList {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = MsgId> + '_ {
+    /// The identifiers, in the list's order.
+    pub fn iter(&self) -> impl Iterator<Item = MsgId> + '_ {
         self.0.as_chunks::<8>().0.iter().map(|bytes| MsgId(i64::from_le_bytes(*bytes)))
     }
 }

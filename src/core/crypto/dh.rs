@@ -16,7 +16,8 @@ use crate::check::{self, Check};
 /// The length of a group's prime and of everything computed in it, in bytes.
 pub const LEN: usize = 256;
 
-const BITS: u32 = 2048;
+/// The width of the numbers of a group.
+pub(super) const BITS: u32 = 2048;
 
 /// The prime that Telegram's servers have sent since 2013, printed in every version of "Creating an Authorization Key (Samples)". The
 /// guidelines let a client embed it and save itself the primality tests.
@@ -168,6 +169,11 @@ impl Group {
         let peer = BoxedUint::from_be_slice_truncated(&peer.0, BITS);
         let shared = Zeroizing::new(self.power(&peer, secret));
         AuthKey::from_boxed(Box::new(bigint::to_be(&shared)))
+    }
+
+    /// The prime, prepared for arithmetic.
+    pub(super) fn modulus(&self) -> &Modulus {
+        &self.modulus
     }
 
     fn power(&self, base: &BoxedUint, secret: &[u8; LEN]) -> BoxedUint {
