@@ -65,6 +65,9 @@ pub(crate) async fn run(context: &Context, args: LoginArgs) -> Result<ExitCode, 
     }
     let namespace = context.create_namespace()?;
     let client = context.connect(&namespace).await?;
+    if let Some(ended) = client.start_over().await? {
+        context.output.note(&format!("the login that was here has ended: {}; logging in anew", ended.reason));
+    }
     let request = LoginRequest { phone: args.phone, force: args.force, now: unix_now() };
     let mut prompts =
         Prompts { code: args.code, first_name: args.first_name, last_name: args.last_name, output: context.output.clone() };

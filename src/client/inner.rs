@@ -391,7 +391,7 @@ pub(super) fn prelude(config: &ClientConfig) -> Prelude {
         lang_pack: device.lang_pack.as_str().into(),
         lang_code: device.lang_code.as_str().into(),
         proxy: client_proxy(config),
-        params: None,
+        params: device.tl_params(),
         query: nothing.clone(),
     };
     Prelude {

@@ -131,15 +131,6 @@ pub struct EndedRecord {
     pub at: i64,
 }
 
-/// That the key is another program's, which goes on using it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BorrowedRecord {
-    /// Whose key it is, for people: the program and where it was found.
-    pub from: String,
-    /// Since when it is used here, in local Unix time.
-    pub since: i64,
-}
-
 /// What kind of peer a [`PeerRecord`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PeerKind {
@@ -246,12 +237,6 @@ pub trait Persistence: Send + Sync {
     /// Removes the record of an authorization's end: a login has replaced it.
     fn clear_ended(&self) -> Result<(), PersistenceError>;
 
-    /// Whose key it is, where it is not our own.
-    fn borrowed(&self) -> Result<Option<BorrowedRecord>, PersistenceError>;
-
-    /// Stores whose key it is; `None`: our own.
-    fn save_borrowed(&self, borrowed: Option<&BorrowedRecord>) -> Result<(), PersistenceError>;
-
     /// Stores peers, each replacing the record of the same kind and id.
     fn save_peers(&self, peers: &[PeerRecord]) -> Result<(), PersistenceError>;
 
@@ -271,7 +256,7 @@ pub trait Persistence: Send + Sync {
     /// is not lost.
     fn save_update_state(&self, state: Option<&UpdateState>) -> Result<(), PersistenceError>;
 
-    /// Removes everything: keys, home DC, identity, account, peers, how far updates have been followed, how it ended and whose it was.
+    /// Removes everything: keys, home DC, identity, account, peers, how far updates have been followed and how it ended.
     fn forget_all(&self) -> Result<(), PersistenceError>;
 }
 
@@ -289,7 +274,6 @@ struct Memory {
     identity: Option<Identity>,
     account: Option<AccountRecord>,
     ended: Option<EndedRecord>,
-    borrowed: Option<BorrowedRecord>,
     peers: HashMap<(PeerKind, i64), PeerRecord>,
     updates: Option<UpdateState>,
 }
@@ -428,15 +412,6 @@ impl Persistence for MemoryPersistence {
 
     fn clear_ended(&self) -> Result<(), PersistenceError> {
         self.lock().ended = None;
-        Ok(())
-    }
-
-    fn borrowed(&self) -> Result<Option<BorrowedRecord>, PersistenceError> {
-        Ok(self.lock().borrowed.clone())
-    }
-
-    fn save_borrowed(&self, borrowed: Option<&BorrowedRecord>) -> Result<(), PersistenceError> {
-        self.lock().borrowed = borrowed.cloned();
         Ok(())
     }
 
