@@ -6,8 +6,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::FalseyValueP
 use tdl::{client::PfsPolicy, store::NamespaceName, trace::LayerSet};
 
 use super::{
-    backup, bridge, call, chat, completion, dc, demo, device, dl, duration, login, logout, ns, sandbox, session, tl, trace, trace_command, up,
-    watch, whoami,
+    backup, bridge, call, chat, completion, dc, demo, device, dl, duration, login, logout, ns, sandbox, session, tl, trace,
+    trace_command, up, watch, whoami,
 };
 
 const AFTER_HELP: &str = "\

@@ -126,7 +126,9 @@ pub(crate) fn backup(context: &Context, args: &BackupArgs) -> Result<ExitCode, C
     let to = args.dst.clone().unwrap_or_else(|| PathBuf::from(Local::now().format("%Y-%m-%d-%H_%M_%S.backup.tdl").to_string()));
     let found = if args.plain { None } else { context.settings.passphrase.get()? };
     let passphrase = match found {
-        None if !args.plain && passphrase::can_ask() => passphrase::ask("Passphrase for the backup (Enter alone: none):", true)?,
+        None if !args.plain && passphrase::can_ask() => {
+            passphrase::ask("Passphrase for the backup (Enter alone: none):", true)?
+        }
         other => other,
     };
     let encrypted = passphrase.is_some();
@@ -165,14 +167,13 @@ pub(crate) fn recover(context: &Context, args: &RecoverArgs) -> Result<ExitCode,
     let file = fs::File::open(path).map_err(|e| {
         CliError::failed(format!("{}: {e}", path.display())).advise("-f names the file that `tdl backup` wrote")
     })?;
-    let head = ArchiveReader::head(BufReader::new(file))
-        .map_err(|source| StoreError::BadBackup { path: path.clone(), source })?;
+    let head =
+        ArchiveReader::head(BufReader::new(file)).map_err(|source| StoreError::BadBackup { path: path.clone(), source })?;
     let passphrase = match head.is_encrypted() {
         true => Some(context.settings.passphrase.get_or_ask(&format!("Passphrase of {}:", path.display()))?),
         false => None,
     };
-    let arrived =
-        context.home.recover(head, path, passphrase.as_ref(), &args.names, args.overwrite, unix_now())?;
+    let arrived = context.home.recover(head, path, passphrase.as_ref(), &args.names, args.overwrite, unix_now())?;
     tell(context, &arrived, &context.home, true)?;
     Ok(ExitCode::Done)
 }
@@ -182,7 +183,9 @@ pub(crate) fn migrate(context: &Context, args: &MigrateArgs) -> Result<ExitCode,
     let names = chosen(context, &args.names)?;
     let same = fs::canonicalize(&to).ok().is_some_and(|there| fs::canonicalize(context.home.root()).ok() == Some(there));
     if same {
-        return Err(CliError::usage(format!("{} is the home that they are in", to.display())).advise("--to names another directory"));
+        return Err(
+            CliError::usage(format!("{} is the home that they are in", to.display())).advise("--to names another directory")
+        );
     }
     let mode = if args.moving { MigrateMode::Move } else { MigrateMode::Copy };
     if args.moving && !args.yes {
@@ -241,14 +244,17 @@ fn destination(text: &str) -> Result<PathBuf, CliError> {
         match part.split_once('=') {
             Some(("type", value)) => kind = Some(value),
             Some(("path", value)) if !value.is_empty() => path = Some(PathBuf::from(value)),
-            _ => return Err(CliError::usage(format!("--to: '{part}' is neither type=... nor path=...")).advise("write --to DIR")),
+            _ => {
+                return Err(
+                    CliError::usage(format!("--to: '{part}' is neither type=... nor path=...")).advise("write --to DIR")
+                );
+            }
         }
     }
     match (kind, path) {
         (None | Some("sqlite"), Some(path)) => Ok(path),
-        (Some(kind), _) if kind != "sqlite" => {
-            Err(CliError::usage(format!("--to: there is no storage of the type '{kind}'")).advise("namespaces are SQLite files: write --to DIR"))
-        }
+        (Some(kind), _) if kind != "sqlite" => Err(CliError::usage(format!("--to: there is no storage of the type '{kind}'"))
+            .advise("namespaces are SQLite files: write --to DIR")),
         _ => Err(CliError::usage("--to: path=DIR is missing").advise("write --to DIR")),
     }
 }
@@ -269,9 +275,9 @@ fn copy_config(from: &Path, to: &Path) -> Result<bool, CliError> {
     if !from.is_file() || to.exists() {
         return Ok(false);
     }
-    fs::copy(&from, &to)
-        .map(|_| true)
-        .map_err(|e| CliError::failed(format!("{}: {e}", to.display())).advise("the namespaces are there; copy config.toml by hand"))
+    fs::copy(&from, &to).map(|_| true).map_err(|e| {
+        CliError::failed(format!("{}: {e}", to.display())).advise("the namespaces are there; copy config.toml by hand")
+    })
 }
 
 #[cfg(test)]

@@ -8,9 +8,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use tdl::{
-    client::{
-        Client, ClientConfig, DcTable, Identity, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust,
-    },
+    client::{Client, ClientConfig, DcTable, Identity, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust},
     ids::DcId,
     store::{Error as StoreError, Home, Namespace},
     tl::layers::bundled,
@@ -21,8 +19,9 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     args::TransportKind,
+    device,
     exit::CliError,
-    device, keylog,
+    keylog,
     output::Output,
     passphrase,
     settings::{Cluster, Settings},

@@ -112,11 +112,14 @@ impl SetArgs {
             }
         }
         if let Some(text) = &self.params {
-            let value: Value = serde_json::from_str(text)
-                .map_err(|e| CliError::usage(format!("--params is not JSON: {e}")).advise("write it like '{\"tz_offset\": 3600}'"))?;
+            let value: Value = serde_json::from_str(text).map_err(|e| {
+                CliError::usage(format!("--params is not JSON: {e}")).advise("write it like '{\"tz_offset\": 3600}'")
+            })?;
             profile.params = Some(value).filter(|value| !value.is_null());
         }
-        profile.check().map_err(|e| CliError::usage(e.to_string()).advise("`tdl device set --help` shows what a profile has"))?;
+        profile
+            .check()
+            .map_err(|e| CliError::usage(e.to_string()).advise("`tdl device set --help` shows what a profile has"))?;
         Ok(profile)
     }
 }

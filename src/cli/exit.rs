@@ -115,9 +115,8 @@ impl CliError {
 
     /// The authorization of a namespace has ended: what the server said, when, and what can be done.
     pub(crate) fn ended(namespace: impl fmt::Display, ended: &EndedRecord) -> Self {
-        let when = chrono::DateTime::from_timestamp(ended.at, 0).map_or_else(String::new, |at| {
-            format!(" since {}", at.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M"))
-        });
+        let when = chrono::DateTime::from_timestamp(ended.at, 0)
+            .map_or_else(String::new, |at| format!(" since {}", at.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M")));
         Self::new(ExitCode::NotLoggedIn, format!("namespace '{namespace}' is not logged in any more{when}: {}", ended.reason))
             .advise(after_the_end(ended.reason))
     }

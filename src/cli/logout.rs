@@ -35,7 +35,8 @@ async fn end_all_others(context: &Context) -> Result<ExitCode, CliError> {
     let result = client.invoke(&functions::auth::ResetAuthorizations {}).await;
     client.close().await;
     if !result? {
-        return Err(CliError::failed("the server did not end the other authorizations").advise("try again, or end them in an official app"));
+        return Err(CliError::failed("the server did not end the other authorizations")
+            .advise("try again, or end them in an official app"));
     }
     match context.output.json {
         true => context.output.document(&json!({ "namespace": namespace.name().as_str(), "others": "ended" }))?,

@@ -42,7 +42,9 @@ impl PassphraseSource {
         match std::env::var(self.variable).map(Zeroizing::new) {
             Ok(text) if !text.is_empty() => Passphrase::new(text).map(Some).map_err(|e| wrong(self.variable, &e)),
             Ok(_) | Err(std::env::VarError::NotPresent) => Ok(None),
-            Err(std::env::VarError::NotUnicode(_)) => Err(CliError::usage(format!("{} is not UTF-8", self.variable)).advise(HELP)),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                Err(CliError::usage(format!("{} is not UTF-8", self.variable)).advise(HELP))
+            }
         }
     }
 
@@ -107,7 +109,8 @@ pub(crate) fn ask(question: &str, twice: bool) -> Result<Option<Passphrase>, Cli
 fn from_file(path: &Path) -> Result<Passphrase, CliError> {
     let shown = path.display().to_string();
     let unreadable = |e: &dyn std::fmt::Display| {
-        CliError::usage(format!("--passphrase-file {shown}: {e}")).advise("name a file that you can read and whose first line is the passphrase")
+        CliError::usage(format!("--passphrase-file {shown}: {e}"))
+            .advise("name a file that you can read and whose first line is the passphrase")
     };
     let file = fs::File::open(path).map_err(|e| unreadable(&e))?;
     let mut text = Zeroizing::new(String::new());
@@ -118,7 +121,8 @@ fn from_file(path: &Path) -> Result<Passphrase, CliError> {
 fn from_command(command: &str) -> Result<Passphrase, CliError> {
     let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
     let failed = |what: String| {
-        CliError::failed(format!("--passphrase-command: {what}")).advise("run the command by itself: its first line is to be the passphrase")
+        CliError::failed(format!("--passphrase-command: {what}"))
+            .advise("run the command by itself: its first line is to be the passphrase")
     };
     // What it has to say, and to ask, goes to the person; what it prints comes here.
     let mut child = Command::new(shell)

@@ -60,7 +60,12 @@ pub(crate) fn run(context: &Context) -> Result<ExitCode, CliError> {
     }
 }
 
-fn document(context: &Context, namespace: &Namespace, keys: &[Key], temporary: Option<&[TempAuth]>) -> Result<ExitCode, CliError> {
+fn document(
+    context: &Context,
+    namespace: &Namespace,
+    keys: &[Key],
+    temporary: Option<&[TempAuth]>,
+) -> Result<ExitCode, CliError> {
     let (account, identity, home_dc) = (namespace.account()?, namespace.identity()?, namespace.home_dc()?);
     let used = device::in_use(context.settings.device.as_deref(), Some(namespace))?;
     let updates = namespace.update_state()?;

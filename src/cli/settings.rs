@@ -250,11 +250,7 @@ impl Settings {
             trace,
             trace_file: args.trace_file.or(from_file!(trace_file)),
             trace_secrets: secrets.shown(),
-            passphrase: PassphraseSource {
-                file: passphrase_file,
-                command: passphrase_command,
-                variable: "TDL_PASSPHRASE",
-            },
+            passphrase: PassphraseSource { file: passphrase_file, command: passphrase_command, variable: "TDL_PASSPHRASE" },
             keylog: args.keylog,
             json: args.json || from_file!(json).unwrap_or(false),
             progress,

@@ -54,7 +54,11 @@ pub enum DeviceProfileError {
         field: &'static str,
     },
     /// The parameters are too many or nested too deeply.
-    #[error("the parameters are larger than {} bytes or nested more than {} deep", DeviceProfile::MAX_PARAMS, DeviceProfile::MAX_DEPTH)]
+    #[error(
+        "the parameters are larger than {} bytes or nested more than {} deep",
+        DeviceProfile::MAX_PARAMS,
+        DeviceProfile::MAX_DEPTH
+    )]
     Params,
 }
 

@@ -59,7 +59,8 @@ impl KdfParams {
     }
 
     pub(super) fn from_bytes(bytes: [u8; PARAMS_LEN]) -> Self {
-        let [memory_kib, passes, lanes] = std::array::from_fn(|at| bytes.as_chunks::<4>().0.get(at).map_or(0, |n| u32::from_le_bytes(*n)));
+        let [memory_kib, passes, lanes] =
+            std::array::from_fn(|at| bytes.as_chunks::<4>().0.get(at).map_or(0, |n| u32::from_le_bytes(*n)));
         Self { memory_kib, passes, lanes }
     }
 }
@@ -110,7 +111,9 @@ mod tests {
     fn the_library_computes_the_published_value() {
         let params = Params::new(1 << 16, 2, 1, Some(32)).unwrap();
         let mut out = [0; 32];
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(b"password", b"somesalt", &mut out).unwrap();
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into(b"password", b"somesalt", &mut out)
+            .unwrap();
         assert_eq!(hex::encode(out), "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7");
     }
 
@@ -134,9 +137,16 @@ mod tests {
     #[test]
     fn parameters_out_of_bounds_are_refused_before_any_memory_is_taken() {
         let limits = KdfLimits { memory_kib: 1024, work_kib: 2048 };
-        for (memory_kib, passes, lanes) in
-            [(1025, 1, 1), (1024, 3, 1), (7, 1, 1), (1024, 0, 1), (1024, 1, 0), (1024, 1, 17), (8, 1, 2), (u32::MAX, u32::MAX, 1)]
-        {
+        for (memory_kib, passes, lanes) in [
+            (1025, 1, 1),
+            (1024, 3, 1),
+            (7, 1, 1),
+            (1024, 0, 1),
+            (1024, 1, 0),
+            (1024, 1, 17),
+            (8, 1, 2),
+            (u32::MAX, u32::MAX, 1),
+        ] {
             let params = KdfParams { memory_kib, passes, lanes };
             let result = derive(&Passphrase::new("x".to_owned()).unwrap(), &[0; 16], params, limits);
             assert!(matches!(result, Err(SealError::KdfOutOfBounds { .. })), "{params:?}");

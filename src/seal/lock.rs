@@ -51,7 +51,13 @@ impl Lock {
     /// # Errors
     ///
     /// As [`Self::make`].
-    pub fn rewrap(&self, rng: &mut impl Rng, key: &DataKey, passphrase: &Passphrase, params: KdfParams) -> Result<Self, SealError> {
+    pub fn rewrap(
+        &self,
+        rng: &mut impl Rng,
+        key: &DataKey,
+        passphrase: &Passphrase,
+        params: KdfParams,
+    ) -> Result<Self, SealError> {
         Self::wrap(rng, self.owner, key, passphrase, params)
     }
 

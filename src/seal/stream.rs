@@ -151,7 +151,11 @@ impl<W: Write> SealedWriter<W> {
             cipher(keys)
         });
         to.write_all(&head)?;
-        Ok(Self { to, pieces: Pieces { cipher, prefix, head: hash, number: 0 }, content: Zeroizing::new(Vec::with_capacity(CHUNK + TAG_LEN)) })
+        Ok(Self {
+            to,
+            pieces: Pieces { cipher, prefix, head: hash, number: 0 },
+            content: Zeroizing::new(Vec::with_capacity(CHUNK + TAG_LEN)),
+        })
     }
 
     /// Writes the last piece.
@@ -264,7 +268,15 @@ impl<R: Read> Unopened<R> {
             pieces.cipher = Some(cipher(&keys));
             pieces.prefix = sealed.prefix;
         }
-        Ok(SealedReader { from: self.from, pieces, ahead: Vec::new(), content: Zeroizing::default(), at: 0, ended: false, failed: false })
+        Ok(SealedReader {
+            from: self.from,
+            pieces,
+            ahead: Vec::new(),
+            content: Zeroizing::default(),
+            at: 0,
+            ended: false,
+            failed: false,
+        })
     }
 }
 
@@ -455,7 +467,9 @@ mod tests {
             let join = |parts: &[&[u8]]| parts.concat();
             let (h, a, b, c) = (&bytes[..head], &bytes[piece(0)], &bytes[piece(1)], &bytes[piece(2)]);
             assert_eq!(opened(&join(&[h, a, b, c])).unwrap(), content);
-            for wrong in [join(&[h, b, a, c]), join(&[h, a, c]), join(&[h, a, a, b, c]), join(&[h, c]), join(&[h, a, b, c, b"x"])] {
+            for wrong in
+                [join(&[h, b, a, c]), join(&[h, a, c]), join(&[h, a, a, b, c]), join(&[h, c]), join(&[h, a, b, c, b"x"])]
+            {
                 assert!(matches!(opened(&wrong), Err(SealError::PieceNotAuthentic { .. })));
             }
             if let Protection::Passphrase { .. } = protection {
@@ -474,7 +488,8 @@ mod tests {
                 changed[at] ^= 1 << (at % 8);
                 assert!(opened(&changed).is_err(), "byte {at}");
             }
-            let other = |text| Unopened::read(&bytes[..], MAGIC, "a test").unwrap().open(Some(&word(text)), KdfLimits::default());
+            let other =
+                |text| Unopened::read(&bytes[..], MAGIC, "a test").unwrap().open(Some(&word(text)), KdfLimits::default());
             assert_eq!(other("shut").is_ok(), matches!(protection, Protection::None));
         }
         let bytes = sealed(&both()[1], b"short", 5);

@@ -89,8 +89,7 @@ impl Home {
         let path = &unfinished.path;
         let failed = |error: ArchiveError| archive_error(path, error);
         let mut rng = rand::make_rng::<StdRng>();
-        let mut archive =
-            ArchiveWriter::new(BufWriter::new(&unfinished.file), protection, &mut rng).map_err(failed)?;
+        let mut archive = ArchiveWriter::new(BufWriter::new(&unfinished.file), protection, &mut rng).map_err(failed)?;
         let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
         let by = concat!("tdl ", env!("CARGO_PKG_VERSION")).to_owned();
         archive.write(&Record::Manifest { made_at: now, by, namespaces: count }).map_err(failed)?;
@@ -127,9 +126,10 @@ fn write_rows<W: std::io::Write>(c: &Connection, archive: &mut ArchiveWriter<W>)
             let mut cells = Vec::with_capacity(columns.len());
             for (at, (name, column)) in columns.iter().enumerate() {
                 let value = row.get_ref(at)?;
-                cells.push(cell(*column, value).ok_or_else(|| {
-                    rusqlite::Error::InvalidColumnType(at, (*name).to_owned(), value.data_type())
-                })?);
+                cells.push(
+                    cell(*column, value)
+                        .ok_or_else(|| rusqlite::Error::InvalidColumnType(at, (*name).to_owned(), value.data_type()))?,
+                );
             }
             archive.write(&Record::Row { table, cells })?;
             rows += 1;

@@ -38,7 +38,8 @@ impl From<&DeviceProfile> for DeviceJson {
 
 impl From<DeviceJson> for DeviceProfile {
     fn from(json: DeviceJson) -> Self {
-        let DeviceJson { name, device_model, system_version, app_version, system_lang_code, lang_pack, lang_code, params } = json;
+        let DeviceJson { name, device_model, system_version, app_version, system_lang_code, lang_pack, lang_code, params } =
+            json;
         Self { name, device_model, system_version, app_version, system_lang_code, lang_pack, lang_code, params }
     }
 }
@@ -159,7 +160,10 @@ mod tests {
         open().save_device(&profile("another")).expect("saved");
         open().choose_device("lab").expect("chosen");
         assert_eq!(open().devices().expect("read"), [profile("another"), changed.clone()]);
-        assert_eq!((open().device("lab").expect("there"), open().chosen_device().expect("read").as_deref()), (changed, Some("lab")));
+        assert_eq!(
+            (open().device("lab").expect("there"), open().chosen_device().expect("read").as_deref()),
+            (changed, Some("lab"))
+        );
         open().forget_all().expect("forgotten");
         assert_eq!(open().devices().expect("read").len(), 2, "they are the user's, not the authorization's");
         assert!(open().remove_device("lab").expect("removed") && !open().remove_device("lab").expect("nothing there"));

@@ -25,7 +25,8 @@ pub(super) fn save_ended(namespace: &Namespace, ended: &EndedRecord) -> Result<(
     let json = EndedJson { reason: ended.reason.code().to_owned(), at: ended.at };
     let text = serde_json::to_string(&json).expect("plain values have a JSON form");
     // The first word stands: what comes after it is that the ended login does not work.
-    namespace.write(Durability::Full, |t| t.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?1, ?2)", [ENDED, &text]))?;
+    namespace
+        .write(Durability::Full, |t| t.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?1, ?2)", [ENDED, &text]))?;
     Ok(())
 }
 

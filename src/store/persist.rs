@@ -6,8 +6,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     client::{
-        AccountRecord, AuthKey, DcAuth, EndedRecord, Identity, KeyUse, PeerKind, PeerRecord, Persistence,
-        PersistenceError, SaltRecord, TempAuth, UpdateState,
+        AccountRecord, AuthKey, DcAuth, EndedRecord, Identity, KeyUse, PeerKind, PeerRecord, Persistence, PersistenceError,
+        SaltRecord, TempAuth, UpdateState,
     },
     ids::{DcId, Salt},
 };

@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::{
     client::{
-        AuthKey, DcAuth, EndedRecord, KeyUse, PeerKind, PeerRecord, Persistence, SaltRecord, TempAuth, Unauthorized, UpdateState,
+        AuthKey, DcAuth, EndedRecord, KeyUse, PeerKind, PeerRecord, Persistence, SaltRecord, TempAuth, Unauthorized,
+        UpdateState,
     },
     ids::{DcId, Salt},
     seal::{
@@ -88,7 +89,9 @@ fn fill(home: &Home, of: &str, key: u8) {
 
 fn assert_filled(home: &Home, of: &str, key: u8) {
     let ns = home.open_existing(&name(of), NOW + 5).expect("opened");
-    assert!(ns.dc_auth(DcId(2)).expect("read").is_some_and(|found| found.auth_key == auth(2, key).auth_key && found.authorized));
+    assert!(
+        ns.dc_auth(DcId(2)).expect("read").is_some_and(|found| found.auth_key == auth(2, key).auth_key && found.authorized)
+    );
     assert_eq!(ns.peers().expect("read"), (0..300).map(peer).collect::<Vec<_>>());
     assert_eq!(ns.update_state().expect("read").map(|state| state.pts), Some(5));
     assert_eq!(ns.ended().expect("read").map(|ended| ended.at), Some(4));
@@ -97,7 +100,13 @@ fn assert_filled(home: &Home, of: &str, key: u8) {
     ns.check().expect("sound");
 }
 
-fn recover(home: &Home, from: &Path, passphrase: Option<&Passphrase>, only: &[&str], overwrite: bool) -> Result<Vec<Arrived>, Error> {
+fn recover(
+    home: &Home,
+    from: &Path,
+    passphrase: Option<&Passphrase>,
+    only: &[&str],
+    overwrite: bool,
+) -> Result<Vec<Arrived>, Error> {
     let head = ArchiveReader::head(fs::File::open(from).expect("there"))
         .map_err(|source| Error::BadBackup { path: from.to_path_buf(), source })?;
     let only: Vec<NamespaceName> = only.iter().map(|text| name(text)).collect();
@@ -210,7 +219,10 @@ fn a_damaged_cut_off_or_foreign_backup_changes_nothing() {
             changed[at] ^= 0x40;
             assert!(matches!(attempt(&changed), Error::BadBackup { .. } | Error::BackupLocked { .. }), "changed at {at}");
         }
-        assert!(matches!(attempt(b"PK\x03\x04"), Error::BadBackup { source: ArchiveError::Seal(SealError::NotOurs { .. }), .. }));
+        assert!(matches!(
+            attempt(b"PK\x03\x04"),
+            Error::BadBackup { source: ArchiveError::Seal(SealError::NotOurs { .. }), .. }
+        ));
         fs::write(&file, &bytes).expect("written");
         if matches!(protection, Protection::Passphrase { .. }) {
             for (wrong, what) in [(Some(word("shut")), "wrong"), (None, "no passphrase")] {
@@ -218,7 +230,9 @@ fn a_damaged_cut_off_or_foreign_backup_changes_nothing() {
                 assert!(matches!(&error, Error::BackupLocked { .. }) && error.to_string().contains(what), "{error}");
             }
         }
-        assert!(matches!(recover(&two, &file, Some(&passphrase), &["a", "c"], true), Err(Error::NotInBackup { name, .. }) if name == "c"));
+        assert!(
+            matches!(recover(&two, &file, Some(&passphrase), &["a", "c"], true), Err(Error::NotInBackup { name, .. }) if name == "c")
+        );
         assert_eq!(state(two.root()), before);
         let arrived = recover(&two, &file, Some(&passphrase), &["b"], false).expect("only the one");
         assert_eq!((arrived.len(), two.list().expect("listed").len()), (1, 2));
@@ -313,10 +327,15 @@ fn a_backup_is_one_moment_of_what_somebody_writes() {
         one.backup(&[name("a")], &file, &Protection::None, false, NOW).expect("written");
         recover(&two, &file, None, &[], true).expect("recovered");
         let peers = two.open(&name("a"), NOW).expect("opened").peers().expect("read");
-        let titles: std::collections::BTreeSet<_> = peers.iter().take(50).enumerate().map(|(id, peer)| {
-            // Before the first round they are what they were.
-            if peer.title == format!("Ä {id}") { "none".to_owned() } else { peer.title.clone() }
-        }).collect();
+        let titles: std::collections::BTreeSet<_> = peers
+            .iter()
+            .take(50)
+            .enumerate()
+            .map(|(id, peer)| {
+                // Before the first round they are what they were.
+                if peer.title == format!("Ä {id}") { "none".to_owned() } else { peer.title.clone() }
+            })
+            .collect();
         assert_eq!(titles.len(), 1, "{titles:?}");
     }
     ended.store(true, Ordering::Release);
@@ -380,5 +399,8 @@ fn a_full_disk_or_a_locked_database_is_said_plainly_and_loses_nothing() {
     assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 3, "home, backup and directory");
     let mut blocked = fs::File::create(two.root()).expect("a file where the home should be");
     blocked.write_all(b"x").expect("written");
-    assert!(matches!(recover(&two, &dir.path().join("x.backup"), None, &[], false), Err(Error::Io { .. } | Error::ReadOnly { .. })));
+    assert!(matches!(
+        recover(&two, &dir.path().join("x.backup"), None, &[], false),
+        Err(Error::Io { .. } | Error::ReadOnly { .. })
+    ));
 }

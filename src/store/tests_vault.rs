@@ -103,7 +103,10 @@ fn a_namespace_is_encrypted_with_all_that_is_in_it_and_nothing_stays_in_the_clea
     assert!(ns.save_salts(DcId(2), auth(2, 1).auth_key.id(), &[], 0).is_err());
     assert_eq!(ns.home_dc().expect("read"), Some(DcId(2)), "what is no secret can be read");
     let heads = ns.key_heads().expect("read");
-    assert_eq!(heads.iter().map(|h| (h.dc, h.key_id)).collect::<Vec<_>>(), [2, 4].map(|dc| (dc, auth(dc, dc as u8 / 2).auth_key.id())));
+    assert_eq!(
+        heads.iter().map(|h| (h.dc, h.key_id)).collect::<Vec<_>>(),
+        [2, 4].map(|dc| (dc, auth(dc, dc as u8 / 2).auth_key.id()))
+    );
 
     assert!(matches!(ns.unlock(&word("shut")), Err(Error::WrongPassphrase { .. })));
     ns.unlock(&word("open")).expect("unlocked");
@@ -127,7 +130,10 @@ fn a_namespace_is_encrypted_with_all_that_is_in_it_and_nothing_stays_in_the_clea
     assert!(matches!(home.decrypt(&name("a"), &word("shut"), NOW), Err(Error::WrongPassphrase { .. })));
     home.decrypt(&name("a"), &word("open"), NOW).expect("decrypted");
     let ns = home.open(&name("a"), NOW).expect("opened");
-    assert_eq!((ns.encryption(), ns.dc_auths().expect("read").len(), ns.temp_auths().expect("read").len()), (Encryption::None, 3, 2));
+    assert_eq!(
+        (ns.encryption(), ns.dc_auths().expect("read").len(), ns.temp_auths().expect("read").len()),
+        (Encryption::None, 3, 2)
+    );
     drop(ns);
     assert!(matches!(home.decrypt(&name("a"), &word("open"), NOW), Err(Error::NotEncrypted { .. })));
 }
@@ -142,8 +148,12 @@ fn the_passphrase_is_changed_without_touching_what_is_sealed() {
     home.encrypt(&name("a"), &word("one"), KdfParams::LEAST, NOW).expect("encrypted");
     let ns = home.open(&name("a"), NOW).expect("opened");
     let stored = |ns: &Namespace| -> (Vec<u8>, Vec<u8>) {
-        ns.read(|c| c.query_row("SELECT (SELECT record FROM seal), auth_key FROM dc_auth WHERE dc = 2", [], |r| Ok((r.get(0)?, r.get(1)?))))
-            .expect("read")
+        ns.read(|c| {
+            c.query_row("SELECT (SELECT record FROM seal), auth_key FROM dc_auth WHERE dc = 2", [], |r| {
+                Ok((r.get(0)?, r.get(1)?))
+            })
+        })
+        .expect("read")
     };
     let (old_lock, value) = stored(&ns);
     assert!(matches!(ns.change_passphrase(&word("two"), &word("x"), KdfParams::LEAST), Err(Error::WrongPassphrase { .. })));

@@ -200,7 +200,15 @@ pub(super) struct Order {
 
 impl Order {
     pub(super) fn new() -> Self {
-        Self { last: "nothing", inside: false, ended: false, stated: 0, namespaces: 0, rows: 0, names: std::collections::BTreeSet::new() }
+        Self {
+            last: "nothing",
+            inside: false,
+            ended: false,
+            stated: 0,
+            namespaces: 0,
+            rows: 0,
+            names: std::collections::BTreeSet::new(),
+        }
     }
 
     pub(super) fn ended(&self) -> bool {

@@ -115,7 +115,10 @@ fn the_order_and_the_counts_are_kept_by_both_sides() {
         refused(&[manifest(2), begin("a"), R::EndOf { rows: 0 }, R::End { namespaces: 1 }]),
         ArchiveError::WrongCount { what: "namespaces", stated: 2, found: 1 }
     ));
-    assert!(matches!(refused(&[manifest(0), begin("a")]), ArchiveError::WrongCount { what: "namespaces", stated: 0, found: 1 }));
+    assert!(matches!(
+        refused(&[manifest(0), begin("a")]),
+        ArchiveError::WrongCount { what: "namespaces", stated: 0, found: 1 }
+    ));
     assert!(matches!(
         refused(&[manifest(2), begin("a"), R::EndOf { rows: 0 }, begin("a")]),
         ArchiveError::TwiceTheName { name } if name == "a"
