@@ -132,12 +132,9 @@ fn print(context: &Context, namespace: &Namespace, keys: &[Key], temporary: Opti
     pairs.push(("home DC", home_dc.map_or_else(dash, |dc| dc.to_string())));
     let used = device::in_use(context.settings.device.as_deref(), Some(namespace))?;
     if let Some(i) = namespace.identity()? {
-        let text = |d: &tdl::client::DeviceProfile| {
-            printable(&format!("{}: {}, {}, {}", d.name, d.device_model, d.system_version, d.app_version))
-        };
-        pairs.push(("device", text(&i.device)));
+        pairs.push(("device", printable(&i.device.to_string())));
         if used != i.device {
-            pairs.push(("device, next", text(&used)));
+            pairs.push(("device, next", printable(&used.to_string())));
         }
         pairs.push(("language", printable(&format!("{}, system {}", i.device.lang_code, i.device.system_lang_code))));
         pairs.push(("layer", i.layer.to_string()));

@@ -137,6 +137,13 @@ impl DeviceProfile {
     }
 }
 
+/// For the trace and for people: the name, and what is said under it.
+impl std::fmt::Display for DeviceProfile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}, {}, {}", self.name, self.device_model, self.system_version, self.app_version)
+    }
+}
+
 impl Default for DeviceProfile {
     fn default() -> Self {
         Self::built_in("tdl").expect("`tdl` is a built-in profile")

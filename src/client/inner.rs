@@ -399,7 +399,7 @@ pub(super) fn prelude(config: &ClientConfig) -> Prelude {
         every: api::functions::InvokeWithoutUpdates { query: nothing }.to_bytes(),
         hello: api::functions::updates::GetState.to_bytes(),
         layer: config.layer.layer,
-        device: device.name.clone(),
+        device: device.to_string(),
     }
 }
 
