@@ -23,7 +23,7 @@ use super::{
 
 /// What is to be said of keys that are in two places.
 const TWO_PLACES: &str = "Telegram ends a login whose key is used from two places at once. Use one of the two from here on: on the other, \
-                          `tdl logout --local-only` forgets the key without ending the login, and `tdl login --force` gets one of its own";
+                          `tdl logout --local-only` forgets the key without ending the login; `tdl login` then gets one of its own";
 
 /// The arguments of `tdl backup`.
 #[derive(Debug, Args)]

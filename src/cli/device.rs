@@ -8,7 +8,7 @@ use tdl::{
 };
 
 use super::{
-    context::Context,
+    context::{Context, unix_now},
     exit::{CliError, ExitCode},
     output::printable,
 };
@@ -200,7 +200,8 @@ fn show(context: &Context, name: Option<&str>) -> Result<ExitCode, CliError> {
 }
 
 fn set(context: &Context, args: &SetArgs) -> Result<ExitCode, CliError> {
-    let namespace = context.create_namespace()?;
+    // No key is needed for it, and so no passphrase.
+    let namespace = context.home.open(&context.settings.ns, unix_now())?;
     let told = namespace.identity()?.map(|identity| identity.device);
     if !args.changes_nothing() {
         let base = namespace.devices()?.into_iter().find(|profile| profile.name == args.name).unwrap_or_default();
@@ -226,7 +227,7 @@ fn set(context: &Context, args: &SetArgs) -> Result<ExitCode, CliError> {
 }
 
 fn rm(context: &Context, name: &str) -> Result<ExitCode, CliError> {
-    let namespace = context.open_namespace()?;
+    let namespace = context.namespace_if_any()?.ok_or_else(|| CliError::not_logged_in(&context.settings.ns))?;
     if DeviceProfile::built_in(name).is_some() {
         return Err(CliError::usage(format!("'{name}' is built in")).advise("`tdl device ls` lists the profiles there are"));
     }
@@ -261,7 +262,7 @@ fn pairs(profile: &DeviceProfile) -> Vec<(&'static str, String)> {
         ("app", printable(&profile.app_version)),
         ("system language", printable(&profile.system_lang_code)),
         ("language", printable(&profile.lang_code)),
-        ("language pack", printable(&profile.lang_pack)),
+        ("language pack", if profile.lang_pack.is_empty() { "-".to_owned() } else { printable(&profile.lang_pack) }),
         ("params", profile.params.as_ref().map_or_else(|| "-".to_owned(), |params| printable(&params.to_string()))),
     ]
 }

@@ -261,13 +261,16 @@ mod tests {
         use api::enums::Jsonvalue as J;
         let profile = DeviceProfile { params: Some(json!({"tz_offset": 3600, "flags": [true, null, "x"]})), ..own() };
         let Some(J::JsonObject(object)) = profile.tl_params() else { panic!("an object") };
-        let fields: Vec<(String, &J)> = object
-            .value
-            .iter()
-            .map(|api::enums::JsonobjectValue::JsonObjectValue(field)| (field.key.to_string(), &field.value))
-            .collect();
-        assert!(matches!(&fields[..], [(flags, J::JsonArray(list)), (offset, J::JsonNumber(number))]
-            if flags == "flags" && offset == "tz_offset" && list.value.len() == 3 && number.value == 3600.0));
+        let field = |name: &str| {
+            let mut fields = object.value.iter().map(|api::enums::JsonobjectValue::JsonObjectValue(field)| field);
+            fields.find(|field| field.key == name).map(|field| &field.value)
+        };
+        assert_eq!(object.value.len(), 2);
+        assert!(matches!(field("tz_offset"), Some(J::JsonNumber(number)) if number.value == 3600.0));
+        let Some(J::JsonArray(flags)) = field("flags") else { panic!("an array") };
+        assert!(
+            matches!(&flags.value[..], [J::JsonBool(yes), J::JsonNull, J::JsonString(text)] if yes.value && text.value == "x")
+        );
         assert!(own().tl_params().is_none());
     }
 }

@@ -83,12 +83,12 @@ impl Home {
             while let Some(record) = archive.read().map_err(failed)? {
                 let Record::Row { table, cells } = record else { break };
                 if let Some(writer) = &writer {
-                    writer.insert(table, &cells).map_err(|error| bad_content(path, &name, &error))?;
+                    writer.insert(table, &cells).map_err(|error| bad_content(path, &name, error))?;
                 }
             }
             if let Some(writer) = writer {
-                let namespace = writer.finish()?;
-                inspect(&namespace).map_err(|error| bad_content(path, &name, &error))?;
+                let looked = writer.finish().and_then(|namespace| inspect(&namespace).map(|()| namespace));
+                let namespace = looked.map_err(|error| bad_content(path, &name, error))?;
                 namespace.into_single_file()?;
                 staged.push(name);
             }
@@ -197,9 +197,16 @@ impl Home {
 }
 
 /// Why what a backup holds makes no namespace, in its own words.
-fn bad_content(path: &Path, name: &NamespaceName, error: &dyn std::error::Error) -> Error {
+fn bad_content(path: &Path, name: &NamespaceName, error: Error) -> Error {
+    // The disk is to blame, not the backup.
+    if matches!(
+        error,
+        Error::DiskFull { .. } | Error::Disk { .. } | Error::ReadOnly { .. } | Error::Io { .. } | Error::Locked { .. }
+    ) {
+        return error;
+    }
     let mut detail = error.to_string();
-    let mut source = error.source();
+    let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
         detail = format!("{detail}: {cause}");
         source = cause.source();

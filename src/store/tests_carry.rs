@@ -84,7 +84,7 @@ fn fill(home: &Home, of: &str, key: u8) {
     ns.save_peers(&(0..300).map(peer).collect::<Vec<_>>()).expect("saved");
     ns.save_update_state(Some(&UpdateState { pts: 5, ..UpdateState::default() })).expect("saved");
     ns.save_ended(&EndedRecord { reason: Unauthorized::SessionRevoked, at: 4 }).expect("saved");
-    ns.begin_job(JobKind::Upload, &[key; 32], &json!({"path": "x"}), &PartSet::new(99), NOW).expect("saved");
+    ns.begin_job(JobKind::Upload, &[key + 100; 32], &json!({"path": "x"}), &PartSet::new(99), NOW).expect("saved");
 }
 
 fn assert_filled(home: &Home, of: &str, key: u8) {
@@ -95,7 +95,7 @@ fn assert_filled(home: &Home, of: &str, key: u8) {
     assert_eq!(ns.peers().expect("read"), (0..300).map(peer).collect::<Vec<_>>());
     assert_eq!(ns.update_state().expect("read").map(|state| state.pts), Some(5));
     assert_eq!(ns.ended().expect("read").map(|ended| ended.at), Some(4));
-    assert_eq!(ns.find_job(JobKind::Upload, &[key; 32]).expect("read").map(|job| job.state), Some(json!({"path": "x"})));
+    assert_eq!(ns.find_job(JobKind::Upload, &[key + 100; 32]).expect("read").map(|job| job.state), Some(json!({"path": "x"})));
     assert_eq!((ns.created_at().expect("read"), ns.cluster().expect("read")), (NOW, Some("here".into())));
     ns.check().expect("sound");
 }

@@ -204,7 +204,7 @@ fn rows_cannot_be_changed_exchanged_or_brought_from_elsewhere() {
     broken("UPDATE dc_auth SET salts = auth_key WHERE dc = 4", &keys);
     broken("UPDATE dc_auth SET salts = x''", &keys);
     broken("UPDATE dc_auth SET auth_key = zeroblob(256) WHERE dc = 4", &keys);
-    broken("UPDATE dc_auth SET auth_key = substr(auth_key, 1, 296) || x'00' WHERE dc = 4", &keys);
+    broken("UPDATE dc_auth SET auth_key = CAST(substr(auth_key, 1, 296) || x'00' AS BLOB) WHERE dc = 4", &keys);
     broken("UPDATE temp_auth SET auth_key = (SELECT auth_key FROM dc_auth WHERE dc = 2)", &temporary);
     broken("UPDATE temp_auth SET key_use = 1", &temporary);
     broken("UPDATE temp_auth SET salts = (SELECT salts FROM dc_auth WHERE dc = 2)", &temporary);
@@ -215,7 +215,7 @@ fn a_damaged_lock_is_told_from_a_wrong_passphrase() {
     let (_dir, home) = home();
     drop(filled(&home));
     home.encrypt(&name("a"), &word("open"), KdfParams::LEAST, NOW).expect("encrypted");
-    outside(&home, "UPDATE seal SET record = substr(record, 1, 50) || x'5a' || substr(record, 52)");
+    outside(&home, "UPDATE seal SET record = CAST(substr(record, 1, 50) || x'5a' || substr(record, 52) AS BLOB)");
     assert!(matches!(home.open(&name("a"), NOW), Err(Error::BadSeal { source: SealError::HeadDamaged, .. })));
     outside(&home, "UPDATE seal SET record = x'00'");
     let error = home.open(&name("a"), NOW).expect_err("damaged");
