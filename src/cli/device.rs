@@ -202,6 +202,14 @@ fn show(context: &Context, name: Option<&str>) -> Result<ExitCode, CliError> {
 fn set(context: &Context, args: &SetArgs) -> Result<ExitCode, CliError> {
     // No key is needed for it, and so no passphrase.
     let namespace = context.home.open(&context.settings.ns, unix_now())?;
+    if let Some(borrowed) = namespace.borrowed()? {
+        let program = printable(&borrowed.program);
+        return Err(CliError::failed(format!(
+            "namespace '{}' lives on the key of {program}: its device is kept",
+            namespace.name()
+        ))
+        .advise("get a key of your own first: `tdl session isolate`"));
+    }
     let told = namespace.identity()?.map(|identity| identity.device);
     if !args.changes_nothing() {
         let base = namespace.devices()?.into_iter().find(|profile| profile.name == args.name).unwrap_or_default();

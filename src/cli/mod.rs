@@ -37,6 +37,7 @@ mod duration;
 mod exit;
 mod expr;
 mod failure;
+mod isolate;
 mod keylog;
 mod login;
 mod logout;
@@ -177,7 +178,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Backup(args) => backup::backup(context, &args),
         Command::Recover(args) => backup::recover(context, &args),
         Command::Migrate(args) => backup::migrate(context, &args),
-        Command::Session(command) => session::run(context, command),
+        Command::Session(command) => session::run(context, command).await,
         Command::Sandbox(command) => sandbox::run(context, command).await,
         Command::Bridge(args) => bridge::run(context, args).await,
         Command::Tl(command) => tl::run(context, &command),

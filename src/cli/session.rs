@@ -5,6 +5,7 @@ use clap::Subcommand;
 use super::{
     context::Context,
     exit::{CliError, ExitCode},
+    isolate::{self, IsolateArgs},
     session_info,
 };
 
@@ -14,10 +15,13 @@ pub(crate) enum SessionCommand {
     /// Show what this namespace holds: account, data centres, key ids, salts, device, updates. Never a key, and nothing is asked of the server
     #[command(after_help = "Examples:\n  tdl session info\n  tdl session info -n work --json")]
     Info,
+    /// Replace a borrowed key by one of our own, without logging the other program out
+    Isolate(IsolateArgs),
 }
 
-pub(crate) fn run(context: &Context, command: SessionCommand) -> Result<ExitCode, CliError> {
+pub(crate) async fn run(context: &Context, command: SessionCommand) -> Result<ExitCode, CliError> {
     match command {
         SessionCommand::Info => session_info::run(context),
+        SessionCommand::Isolate(args) => isolate::run(context, args).await,
     }
 }

@@ -86,6 +86,12 @@ fn document(
             "bot": a.is_bot,
             "logged_in_at": a.logged_in_at,
         })),
+        "borrowed": namespace.borrowed()?.map(|b| json!({
+            "program": b.program,
+            "path": b.path.as_ref().map(|path| path.display().to_string()),
+            "introduces": b.introduces,
+            "since": b.since,
+        })),
         "home_dc": home_dc.map(|dc| dc.0),
         "identity": identity.as_ref().map(|i| json!({
             "api_id": i.api_id,
@@ -127,6 +133,9 @@ fn print(context: &Context, namespace: &Namespace, keys: &[Key], temporary: Opti
             pairs.push(("phone", a.phone.clone().unwrap_or_else(dash)));
             pairs.push(("logged in", age(a.logged_in_at)));
         }
+    }
+    if let Some(b) = namespace.borrowed()? {
+        pairs.push(("key of", format!("{}, borrowed {}", printable(&b.program), age(b.since))));
     }
     let home_dc = namespace.home_dc()?.map(|dc| dc.0);
     pairs.push(("home DC", home_dc.map_or_else(dash, |dc| dc.to_string())));

@@ -23,6 +23,7 @@
 //! Calls block for as long as the disk takes. They are short; nothing here waits for the network.
 
 mod backup;
+mod borrowed;
 mod carry;
 mod device;
 mod ended;
@@ -41,6 +42,7 @@ mod update_state;
 mod vault;
 
 pub use backup::BackedUp;
+pub use borrowed::Borrowed;
 pub use carry::{Arrived, MigrateMode};
 pub use error::Error;
 pub use home::{Home, Removed};
