@@ -48,6 +48,7 @@ mod progress;
 mod prompt;
 mod retry;
 mod sandbox;
+mod sandbox_accounts;
 mod select;
 mod session;
 mod session_info;
