@@ -45,6 +45,7 @@ mod retry;
 mod sandbox;
 mod select;
 mod session;
+mod session_export;
 mod settings;
 mod signals;
 mod template;
@@ -168,7 +169,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Watch(args) => watch::run(context, args).await,
         Command::Demo(args) => demo::run(context, args).await,
         Command::Ns(command) => ns::run(context, command),
-        Command::Session(command) => session::run(context, command),
+        Command::Session(command) => session::run(context, command).await,
         Command::Sandbox(command) => sandbox::run(context, command).await,
         Command::Bridge(args) => bridge::run(context, args).await,
         Command::Tl(command) => tl::run(context, &command),

@@ -8,6 +8,7 @@ use super::{
     context::{Context, unix_now},
     exit::{CliError, ExitCode},
     output::printable,
+    session_export::{self, ExportArgs},
 };
 
 /// The commands under `tdl session`.
@@ -16,11 +17,14 @@ pub(crate) enum SessionCommand {
     /// Show what this namespace holds: account, data centres, key ids, salts. Never a key, and nothing is asked of the server
     #[command(after_help = "Examples:\n  tdl session info\n  tdl session info -n work --json")]
     Info,
+    /// Write this namespace's session in the format of another program
+    Export(ExportArgs),
 }
 
-pub(crate) fn run(context: &Context, command: SessionCommand) -> Result<ExitCode, CliError> {
+pub(crate) async fn run(context: &Context, command: SessionCommand) -> Result<ExitCode, CliError> {
     match command {
         SessionCommand::Info => info(context),
+        SessionCommand::Export(args) => session_export::run(context, args).await,
     }
 }
 
