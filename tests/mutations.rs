@@ -9,12 +9,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tdl::check::Check;
 
@@ -138,7 +140,7 @@ fn build() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(at.unwrap_or_else(|| panic!("cargo names no executable: {said}")))
 }
 
-/// Runs the tests of `module` without `check` (with all, for `""`). The tests that failed, or `None` if the run did not end.
+/// Runs the tests of `module` without `check` (with all, for `""`), until one fails. Its name if one did, or `None` if the run did not end.
 fn run(tests: &Path, module: &str, check: &str, skip: &[&str]) -> Option<Vec<String>> {
     let mut command = Command::new(tests);
     command.arg(module).env("TDL_WITHOUT_CHECK", check).env("RUST_BACKTRACE", "0");
@@ -146,26 +148,34 @@ fn run(tests: &Path, module: &str, check: &str, skip: &[&str]) -> Option<Vec<Str
         command.args(["--skip", slow]);
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the tests run");
-    let stdout = child.stdout.take().expect("piped");
-    let reader = thread::spawn(move || std::io::read_to_string(stdout).unwrap_or_default());
-    let began = Instant::now();
-    let status = loop {
-        match child.try_wait().expect("a child can be waited for") {
-            Some(status) => break status,
-            None if began.elapsed() > PATIENCE => {
-                child.kill().expect("a child can be killed");
-                child.wait().expect("a killed child ends");
-                return None;
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    // One is enough: what the others would have said costs minutes over all checks.
+    let (tell, told) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        let mut said = Vec::new();
+        while let Some(Ok(line)) = lines.next() {
+            let failed = line.strip_prefix("test ").and_then(|line| line.split_once(" ... FAILED"));
+            if let Some((name, _)) = failed {
+                let _ = tell.send(name.to_owned());
             }
-            None => thread::sleep(Duration::from_millis(20)),
+            said.push(line);
         }
-    };
+        said.join("\n")
+    });
+    let outcome = told.recv_timeout(PATIENCE);
+    if outcome.is_ok() || outcome == Err(RecvTimeoutError::Timeout) {
+        child.kill().expect("a child can be killed");
+    }
+    let status = child.wait().expect("a child ends");
     let said = reader.join().expect("reading does not panic");
-    let failed = |line: &str| Some(line.strip_prefix("test ")?.split_once(" ... FAILED")?.0.to_owned());
-    let failed: Vec<String> = said.lines().filter_map(failed).collect();
-    assert_eq!(status.success(), failed.is_empty(), "without {check}: {said}");
-    assert!(said.contains("test result:"), "without {check}: {said}");
-    Some(failed)
+    match outcome {
+        Ok(failed) => Some(vec![failed]),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => {
+            assert!(status.success() && said.contains("test result: ok"), "without {check}: {said}");
+            Some(Vec::new())
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use crate::{
     client::{AccountRecord, Client, InvokeError},
+    ids::DcId,
     tl::RemoteCall,
 };
 
@@ -29,6 +30,20 @@ pub trait Api {
     /// The store's.
     fn is_authorized(&self) -> Result<bool, InvokeError>;
 
+    /// Whether there is a key for the account's home. Before a login there is one only if an earlier login got as far as that.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    fn has_key(&self) -> Result<bool, InvokeError>;
+
+    /// Moves the account's home, as a login token demands ("Login via QR code", `auth.loginTokenMigrateTo`).
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    fn set_home(&self, dc: DcId) -> Result<(), InvokeError>;
+
     /// Brings the record of the account up to date, without any other effect.
     ///
     /// # Errors
@@ -45,6 +60,12 @@ pub trait Api {
 
     /// Forgets keys, account and peers.
     fn forget(&self) -> impl Future<Output = Result<(), InvokeError>>;
+
+    /// Random bytes from which a secret may be made.
+    fn random_seed(&self) -> [u8; 32];
+
+    /// Unix time in seconds by the server's clock, as far as it is known.
+    fn server_time(&self) -> i64;
 }
 
 impl Api for Client {
@@ -64,6 +85,14 @@ impl Api for Client {
         self.is_authorized()
     }
 
+    fn has_key(&self) -> Result<bool, InvokeError> {
+        Ok(self.store().dc_auth(self.home_dc())?.is_some())
+    }
+
+    fn set_home(&self, dc: DcId) -> Result<(), InvokeError> {
+        Ok(self.set_home_dc(dc)?)
+    }
+
     fn save_account(&self, account: &AccountRecord) -> Result<(), InvokeError> {
         Ok(self.store().save_account(account)?)
     }
@@ -74,5 +103,13 @@ impl Api for Client {
 
     fn forget(&self) -> impl Future<Output = Result<(), InvokeError>> {
         self.forget()
+    }
+
+    fn random_seed(&self) -> [u8; 32] {
+        self.random_seed()
+    }
+
+    fn server_time(&self) -> i64 {
+        self.server_time()
     }
 }

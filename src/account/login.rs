@@ -1,42 +1,18 @@
-//! The login with a phone number and a code ("User Authorization").
-//!
-//! ```text
-//! auth.sendCode ─▶ auth.sentCode ─▶ auth.signIn ─▶ auth.authorization
-//!       │                │               ├─▶ auth.authorizationSignUpRequired ─▶ auth.signUp ─▶ auth.authorization
-//!       │                │               ├─▶ PHONE_CODE_INVALID ─▶ ask again, a few times
-//!       │                │               └─▶ SESSION_PASSWORD_NEEDED ─▶ refused: not supported yet
-//!       │                └─▶ auth.resendCode, when asked for
-//!       └─▶ auth.sentCodeSuccess: logged in at once
-//! ```
+//! What all ways of logging in have in common: the questions, the request, how it ends well, and what is done before anything is asked.
 
 use std::future::Future;
 
+use zeroize::Zeroizing;
+
 use crate::{
-    client::InvokeError,
-    tl::{
-        Str,
-        api::{
-            enums::{self, auth::SentCode},
-            functions, types,
-        },
-    },
+    client::{InvokeError, Unauthorized},
+    tl::api::enums,
 };
 
 use super::{
-    Api, CodeSent, Delivery, Error, Me,
-    me::digits,
-    redact_phone,
+    Api, CodeSent, Error, Me,
     session::{ask, keep_record, logout},
 };
-
-/// How many codes may be typed before the login fails. The server's own limit is higher; a typo or two is human.
-pub const MAX_CODE_ATTEMPTS: u32 = 3;
-
-/// How often the code may be asked for in another way.
-pub const MAX_RESENDS: u32 = 3;
-
-/// The longest first or last name, in characters.
-const MAX_NAME: usize = 64;
 
 /// What somebody answers when asked for the code.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,6 +21,15 @@ pub enum CodeAnswer {
     Code(String),
     /// It does not arrive: send it another way.
     Resend,
+    /// It does not arrive, and there is no other way: tell Telegram so (`auth.reportMissingCode`), and ask again.
+    Missing {
+        /// The network code (MNC) of the phone's operator, empty if it is not known.
+        mnc: String,
+    },
+    /// The email address cannot be read any more: take it away from the account (`auth.resetLoginEmail`).
+    ResetEmail,
+    /// Withdraw the code and end the login.
+    Cancel,
 }
 
 /// The name of a new account.
@@ -56,10 +41,23 @@ pub struct Name {
     pub last: String,
 }
 
+/// The password of two-step verification is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordAsked {
+    /// The hint that the account's owner has left.
+    pub hint: Option<String>,
+    /// How many wrong ones were given before.
+    pub wrong: u32,
+    /// Whether the account has a recovery email.
+    pub recovery: bool,
+    /// When the password is reset, if that was asked for: Unix time.
+    pub reset_at: Option<i64>,
+}
+
 /// Why a question was not answered: whatever the source of answers says.
 pub type PromptError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where phone number, code and name come from: a person at a terminal, flags, a test.
+/// Where phone number, code, password and name come from: a person at a terminal, flags, a test.
 ///
 /// An error ends the login with [`Error::Prompt`].
 pub trait LoginPrompts {
@@ -72,6 +70,19 @@ pub trait LoginPrompts {
 
     /// The name for a new account. `terms` is the text of the terms of service that signing up accepts, if the server sent one.
     fn name(&mut self, terms: Option<&str>) -> impl Future<Output = Result<Name, PromptError>>;
+
+    /// The password of two-step verification. A source that has none says so.
+    fn password(&mut self, asked: &PasswordAsked) -> impl Future<Output = Result<Zeroizing<String>, PromptError>> {
+        let _ = asked;
+        std::future::ready(Err("the account is protected by a password, and none was given".into()))
+    }
+
+    /// An email address for the account, which needs one before it is let in. `refused` is what the server called the last one. A source
+    /// that has none says so.
+    fn email(&mut self, refused: Option<&str>) -> impl Future<Output = Result<String, PromptError>> {
+        let _ = refused;
+        std::future::ready(Err("the account needs an email address, and none was given".into()))
+    }
 }
 
 /// How a login ended well.
@@ -79,6 +90,8 @@ pub trait LoginPrompts {
 pub enum LoggedIn {
     /// The account was logged in here before; nothing was done.
     Already(Me),
+    /// An earlier login, which was cut off after the server had let it in, is complete now.
+    Resumed(Me),
     /// Logged in.
     In(Me),
     /// A new account was made.
@@ -89,7 +102,7 @@ impl LoggedIn {
     /// The account.
     pub fn me(&self) -> &Me {
         match self {
-            Self::Already(me) | Self::In(me) | Self::Up(me) => me,
+            Self::Already(me) | Self::Resumed(me) | Self::In(me) | Self::Up(me) => me,
         }
     }
 }
@@ -99,186 +112,82 @@ impl LoggedIn {
 pub struct LoginRequest {
     /// The phone number, if it is known already; otherwise [`LoginPrompts::phone`] is asked.
     pub phone: Option<String>,
+    /// The account's id, if it is known already: another one that is logged in here is not taken for it.
+    pub user_id: Option<i64>,
     /// End an authorization that is here already, and log in anew.
     pub force: bool,
     /// Unix time, for the record of the login.
     pub now: i64,
 }
 
-/// Logs in with a phone number and a code.
+/// What is done before anything is asked: an authorization that is here already is the answer, unless `force` ends it.
 ///
-/// If the account is logged in here already, nothing is done and no code is sent, unless `force` is set: then the old authorization is
-/// ended on the server first. An authorization that the server has ended is replaced without asking.
-///
-/// # Errors
-///
-/// See [`Error`].
-pub async fn login_code(api: &impl Api, prompts: &mut impl LoginPrompts, request: LoginRequest) -> Result<LoggedIn, Error> {
+/// A key without a login on record may have one all the same: the process that was logging in may have died after the server had let it in.
+/// That login is taken over, so that none is left without an owner; it is asked for only where there is such a key, so the first login of
+/// a namespace costs no request more.
+pub(super) async fn begin(api: &impl Api, request: &LoginRequest) -> Result<Option<LoggedIn>, Error> {
     if api.is_authorized()? {
         if request.force {
             logout(api).await?;
-        } else {
-            match ask(api).await {
-                Ok(me) => return already(api, me, &request),
-                Err(Error::Invoke(InvokeError::Unauthorized(_))) => api.forget().await?,
-                Err(error) => return Err(error),
+            return Ok(None);
+        }
+        return match ask(api).await {
+            Ok(me) => {
+                is_wanted(&me, request)?;
+                keep_record(api, &me, request.now)?;
+                Ok(Some(LoggedIn::Already(me)))
             }
+            Err(Error::Invoke(InvokeError::Unauthorized(_))) => {
+                api.forget().await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        };
+    }
+    if !api.has_key()? {
+        return Ok(None);
+    }
+    match ask(api).await {
+        Ok(me) if is_wanted(&me, request).is_ok() && !request.force => {
+            api.logged_in(&me.record(request.now))?;
+            Ok(Some(LoggedIn::Resumed(me)))
         }
+        // Somebody else's, or not wanted any more: it ends here, so that no authorization is left that nobody knows of.
+        Ok(me) => {
+            api.logged_in(&me.record(request.now))?;
+            logout(api).await?;
+            Ok(None)
+        }
+        // There was none; or one that still waits for its password, which starts anew.
+        Err(Error::Invoke(InvokeError::Unauthorized(Unauthorized::KeyUnregistered) | InvokeError::Rpc(_))) => Ok(None),
+        Err(Error::Invoke(InvokeError::Unauthorized(_))) => {
+            api.forget().await?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
-    let typed = match request.phone {
-        Some(phone) => phone,
-        None => prompts.phone().await.map_err(Error::Prompt)?,
-    };
-    let phone = digits(&typed);
-    // Numbers have at most 15 digits with their country code (E.164); the shortest have 5.
-    if !(5..=15).contains(&phone.len()) || typed.chars().any(|c| !c.is_ascii_digit() && !"+-() .".contains(c)) {
-        return Err(Error::PhoneInvalid { phone: redact_phone(&typed) });
-    }
-    Flow { api, phone, now: request.now }.run(prompts).await
 }
 
-fn already(api: &impl Api, me: Me, request: &LoginRequest) -> Result<LoggedIn, Error> {
-    match &request.phone {
-        Some(phone) if !me.has_phone(phone) => Err(Error::OtherAccount { who: format!("{} (id {})", me.name(), me.id) }),
-        _ => {
-            keep_record(api, &me, request.now)?;
-            Ok(LoggedIn::Already(me))
-        }
+/// Refuses an account that is another one than the one asked for.
+fn is_wanted(me: &Me, request: &LoginRequest) -> Result<(), Error> {
+    let other_phone = request.phone.as_ref().is_some_and(|phone| !me.has_phone(phone));
+    if other_phone || request.user_id.is_some_and(|id| id != me.id) {
+        return Err(Error::OtherAccount { who: format!("{} (id {})", me.name(), me.id) });
     }
+    Ok(())
 }
 
-/// One login under way.
-struct Flow<'a, A> {
-    api: &'a A,
-    phone: String,
+/// Notes that the server has let us in. `method` is what it answered.
+pub(super) fn admitted(
+    api: &impl Api,
+    authorization: &enums::auth::Authorization,
+    method: &'static str,
     now: i64,
-}
-
-impl<A: Api> Flow<'_, A> {
-    async fn run(self, prompts: &mut impl LoginPrompts) -> Result<LoggedIn, Error> {
-        let (api_id, api_hash) = self.api.application();
-        let request = functions::auth::SendCode {
-            phone_number: self.phone(),
-            api_id,
-            api_hash: api_hash.into(),
-            settings: types::CodeSettings::default().into(),
-        };
-        let mut sent = self.api.invoke(&request).await;
-        // AUTH_RESTART: the server has lost the thread and asks for exactly this.
-        if matches!(&sent, Err(InvokeError::Rpc(error)) if error.name == "AUTH_RESTART") {
-            sent = self.api.invoke(&request).await;
-        }
-        let (mut code, mut hash) = match self.sent(sent)? {
-            Sent::Code(code, hash) => (code, hash),
-            Sent::Success(authorization) => return self.authorized(authorization, false),
-        };
-        let (mut wrong, mut resent) = (0, 0);
-        loop {
-            match prompts.code(&code, wrong).await.map_err(Error::Prompt)? {
-                CodeAnswer::Resend => {
-                    resent += 1;
-                    if resent > MAX_RESENDS {
-                        return Err(Error::TooManyResends);
-                    }
-                    let request =
-                        functions::auth::ResendCode { phone_number: self.phone(), phone_code_hash: hash, reason: None };
-                    (code, hash) = match self.sent(self.api.invoke(&request).await)? {
-                        Sent::Code(code, hash) => (code, hash),
-                        Sent::Success(authorization) => return self.authorized(authorization, false),
-                    };
-                }
-                CodeAnswer::Code(text) => match self.sign_in(&hash, &text).await {
-                    Ok(enums::auth::Authorization::SignUpRequired(required)) => {
-                        return self.sign_up(hash, required, prompts).await;
-                    }
-                    Ok(authorization) => return self.authorized(authorization, false),
-                    Err(InvokeError::Rpc(error))
-                        if matches!(error.name.as_str(), "PHONE_CODE_INVALID" | "PHONE_CODE_EMPTY") =>
-                    {
-                        wrong += 1;
-                        if wrong == MAX_CODE_ATTEMPTS {
-                            return Err(Error::CodeWrong { attempts: wrong });
-                        }
-                    }
-                    // What servers said before layer 105 instead of auth.authorizationSignUpRequired.
-                    Err(InvokeError::Rpc(error)) if error.name == "PHONE_NUMBER_UNOCCUPIED" => {
-                        return self.sign_up(hash, types::auth::AuthorizationSignUpRequired::default(), prompts).await;
-                    }
-                    Err(error) => return Err(self.error(error)),
-                },
-            }
-        }
-    }
-
-    async fn sign_in(&self, hash: &Str, code: &str) -> Result<enums::auth::Authorization, InvokeError> {
-        // Codes are read off a screen with spaces and dashes in them.
-        let code: String = code.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
-        self.api
-            .invoke(&functions::auth::SignIn {
-                phone_number: self.phone(),
-                phone_code_hash: hash.clone(),
-                phone_code: Some(code.into()),
-                email_verification: None,
-            })
-            .await
-    }
-
-    async fn sign_up(
-        &self,
-        hash: Str,
-        required: types::auth::AuthorizationSignUpRequired,
-        prompts: &mut impl LoginPrompts,
-    ) -> Result<LoggedIn, Error> {
-        let terms = required.terms_of_service.as_ref().map(|enums::help::TermsOfService::Service(terms)| &*terms.text);
-        let name = prompts.name(terms).await.map_err(Error::Prompt)?;
-        if name.first.trim().is_empty() || name.first.chars().count() > MAX_NAME || name.last.chars().count() > MAX_NAME {
-            return Err(Error::NameRefused { name: "not 1 to 64 characters".into() });
-        }
-        let request = functions::auth::SignUp {
-            no_joined_notifications: false,
-            phone_number: self.phone(),
-            phone_code_hash: hash,
-            first_name: name.first.trim().into(),
-            last_name: name.last.trim().into(),
-        };
-        let authorization = self.api.invoke(&request).await.map_err(|e| self.error(e))?;
-        self.authorized(authorization, true)
-    }
-
-    fn authorized(&self, authorization: enums::auth::Authorization, new: bool) -> Result<LoggedIn, Error> {
-        let method = if new { "auth.signUp" } else { "auth.signIn" };
-        let enums::auth::Authorization::Authorization(authorization) = authorization else {
-            return Err(Error::Nonsense { method, what: "it asks for a sign-up at this point" });
-        };
-        let me = Me::read(&authorization.user).ok_or(Error::Nonsense { method, what: "it does not describe the account" })?;
-        self.api.logged_in(&me.record(self.now))?;
-        Ok(if new { LoggedIn::Up(me) } else { LoggedIn::In(me) })
-    }
-
-    fn sent(&self, answer: Result<SentCode, InvokeError>) -> Result<Sent, Error> {
-        match answer.map_err(|e| self.error(e))? {
-            SentCode::Code(sent) => {
-                let code = CodeSent::read(&sent);
-                match code.delivery {
-                    Delivery::Firebase | Delivery::EmailSetup => Err(Error::DeliveryUnsupported(code.delivery)),
-                    _ => Ok(Sent::Code(code, sent.phone_code_hash)),
-                }
-            }
-            SentCode::Success(success) => Ok(Sent::Success(success.authorization)),
-            SentCode::PaymentRequired(_) => Err(Error::PaymentRequired),
-        }
-    }
-
-    fn phone(&self) -> Str {
-        self.phone.as_str().into()
-    }
-
-    fn error(&self, error: InvokeError) -> Error {
-        Error::of_login(error, &self.phone)
-    }
-}
-
-enum Sent {
-    Code(CodeSent, Str),
-    Success(enums::auth::Authorization),
+) -> Result<Me, Error> {
+    let enums::auth::Authorization::Authorization(authorization) = authorization else {
+        return Err(Error::Nonsense { method, what: "it asks for a sign-up at this point" });
+    };
+    let me = Me::read(&authorization.user).ok_or(Error::Nonsense { method, what: "it does not describe the account" })?;
+    api.logged_in(&me.record(now))?;
+    Ok(me)
 }

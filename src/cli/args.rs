@@ -12,6 +12,7 @@ use super::{
 
 const AFTER_HELP: &str = "\
 First steps:
+  tdl login                               log in: shows a code to scan with Telegram on your phone
   tdl login -T code                       log in with your phone number
   tdl whoami                              who is logged in
 Without an account, against a Telegram of your own on this machine:

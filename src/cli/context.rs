@@ -8,11 +8,12 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use tdl::{
+    account::{self, OwnersIdentity},
     client::{
         Client, ClientConfig, DcTable, DeviceProfile, Identity, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust,
     },
     ids::DcId,
-    store::{Error as StoreError, Home, Namespace},
+    store::{Borrowed, Error as StoreError, Home, Namespace},
     tl::layers::bundled,
     trace::Tracer,
     transport::{self, Carrier},
@@ -23,7 +24,7 @@ use super::{
     args::TransportKind,
     exit::CliError,
     keylog,
-    output::Output,
+    output::{Output, printable},
     settings::{Cluster, Settings},
     signals::Interrupt,
     trace::Tracing,
@@ -104,11 +105,17 @@ impl Context {
     /// The same, for a command that listens for updates: only then does the server send any.
     pub(crate) async fn listening(&self) -> Result<(Client, Arc<Namespace>), CliError> {
         let namespace = self.namespace_with_login()?;
-        let client = self.connect_as(&namespace, |config| config.updates = true).await?;
+        let client = self.connect_listening(&namespace).await?;
         Ok((client, namespace))
     }
 
-    fn namespace_with_login(&self) -> Result<Arc<Namespace>, CliError> {
+    /// A client over the namespace that listens for updates.
+    pub(crate) async fn connect_listening(&self, namespace: &Arc<Namespace>) -> Result<Client, CliError> {
+        self.connect_as(namespace, |config| config.updates = true).await
+    }
+
+    /// The namespace of a command that needs a login, without a client.
+    pub(crate) fn namespace_with_login(&self) -> Result<Arc<Namespace>, CliError> {
         let namespace = self.open_namespace()?;
         if has_login(&namespace)? { Ok(namespace) } else { Err(CliError::not_logged_in(namespace.name())) }
     }
@@ -124,6 +131,9 @@ impl Context {
         namespace.bind_cluster(&name)?;
         let mut config = self.client_config(table, namespace.identity()?)?;
         change(&mut config);
+        if let Some(borrowed) = namespace.borrowed()? {
+            config = self.as_borrower(config, namespace, &borrowed)?;
+        }
         if let Some(proxy) = &config.proxy {
             self.output.detail(&format!("going through {proxy}"));
         }
@@ -133,6 +143,22 @@ impl Context {
         let client = Client::connect(config, store, tracer).await?;
         self.show_notices(&client);
         Ok(client)
+    }
+
+    /// The configuration of a client that lives on another program's key: as that program introduces itself, and without anything that would
+    /// disturb it.
+    fn as_borrower(&self, config: ClientConfig, namespace: &Namespace, borrowed: &Borrowed) -> Result<ClientConfig, CliError> {
+        let whose = format!("namespace '{}' lives on the key of {}", namespace.name(), printable(&borrowed.program));
+        let isolate = "get a key of your own first: `tdl session isolate`";
+        if config.updates {
+            return Err(CliError::failed(format!("{whose}, and would take away its updates by listening")).advise(isolate));
+        }
+        if self.settings.device.is_some() || (borrowed.introduces && self.settings.layer.is_some()) {
+            return Err(CliError::usage(format!("{whose}: its device and its layer are kept")).advise(isolate));
+        }
+        let identity = namespace.identity()?.filter(|_| borrowed.introduces);
+        let owner = identity.map(|Identity { device, layer, api_id }| OwnersIdentity { device, layer, api_id });
+        Ok(account::lent(config, owner))
     }
 
     /// The namespace if it exists and belongs to these data centres: for commands that want to know of it and do not need it.

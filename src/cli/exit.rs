@@ -254,8 +254,11 @@ impl From<account::Error> for CliError {
                 };
             }
             account::Error::NotLoggedIn => ExitCode::NotLoggedIn,
-            account::Error::PhoneInvalid { .. } | account::Error::ApplicationRefused { .. } => ExitCode::Usage,
-            account::Error::Nonsense { .. } => ExitCode::Protocol,
+            account::Error::PhoneInvalid { .. }
+            | account::Error::ApplicationRefused { .. }
+            | account::Error::BotTokenInvalid => ExitCode::Usage,
+            account::Error::Cancelled => ExitCode::Interrupted,
+            account::Error::Nonsense { .. } | account::Error::PasswordUntrusted(_) => ExitCode::Protocol,
             _ => ExitCode::Failed,
         };
         Self { code, what: error.to_string(), advice }

@@ -10,6 +10,7 @@ use tdl::{
 use super::{
     context::{Context, has_login},
     exit::{CliError, ExitCode},
+    output::printable,
 };
 
 /// The arguments of `tdl logout`.
@@ -40,6 +41,13 @@ pub(crate) async fn run(context: &Context, args: LogoutArgs) -> Result<ExitCode,
     } else {
         if !has_login(&namespace)? {
             return Err(CliError::not_logged_in(name));
+        }
+        if let Some(borrowed) = namespace.borrowed()? {
+            let program = printable(&borrowed.program);
+            return Err(CliError::failed(format!(
+                "namespace '{name}' lives on the key of {program}: logging out would end it there"
+            ))
+            .advise(format!("forget it here alone with --local-only, or end it in {program}")));
         }
         let client = context.connect(&namespace).await?;
         let result = account::logout(&client).await;

@@ -34,6 +34,7 @@ mod duration;
 mod exit;
 mod expr;
 mod failure;
+mod isolate;
 mod keylog;
 mod login;
 mod logout;

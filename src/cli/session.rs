@@ -7,6 +7,7 @@ use tdl::client::{DcAuth, Persistence, TempAuth};
 use super::{
     context::{Context, unix_now},
     exit::{CliError, ExitCode},
+    isolate::{self, IsolateArgs},
     output::printable,
     session_export::{self, ExportArgs},
 };
@@ -19,12 +20,15 @@ pub(crate) enum SessionCommand {
     Info,
     /// Write this namespace's session in the format of another program
     Export(ExportArgs),
+    /// Replace a borrowed key by one of our own, without logging the other program out
+    Isolate(IsolateArgs),
 }
 
 pub(crate) async fn run(context: &Context, command: SessionCommand) -> Result<ExitCode, CliError> {
     match command {
         SessionCommand::Info => info(context),
         SessionCommand::Export(args) => session_export::run(context, args).await,
+        SessionCommand::Isolate(args) => isolate::run(context, args).await,
     }
 }
 
@@ -33,6 +37,7 @@ fn info(context: &Context) -> Result<ExitCode, CliError> {
     let (account, identity, home_dc, auths) =
         (namespace.account()?, namespace.identity()?, namespace.home_dc()?, namespace.dc_auths()?);
     let temporary = namespace.temp_auths()?;
+    let borrowed = namespace.borrowed()?;
     let updates = namespace.update_state()?;
     let (cluster, created_at, unfinished) = (namespace.cluster()?, namespace.created_at()?, namespace.jobs()?.len());
     if context.output.json {
@@ -48,6 +53,12 @@ fn info(context: &Context) -> Result<ExitCode, CliError> {
                 "phone": a.phone,
                 "bot": a.is_bot,
                 "logged_in_at": a.logged_in_at,
+            })),
+            "borrowed": borrowed.as_ref().map(|b| json!({
+                "program": b.program,
+                "path": b.path.as_ref().map(|path| path.display().to_string()),
+                "introduces": b.introduces,
+                "since": b.since,
             })),
             "home_dc": home_dc.map(|dc| dc.0),
             "identity": identity.as_ref().map(|i| json!({
@@ -87,6 +98,9 @@ fn info(context: &Context) -> Result<ExitCode, CliError> {
             pairs.push(("phone", a.phone.clone().unwrap_or_else(dash)));
             pairs.push(("logged in", age(a.logged_in_at)));
         }
+    }
+    if let Some(b) = &borrowed {
+        pairs.push(("key of", format!("{}, borrowed {}", printable(&b.program), age(b.since))));
     }
     pairs.push(("home DC", home_dc.map_or_else(dash, |dc| dc.0.to_string())));
     if let Some(i) = &identity {

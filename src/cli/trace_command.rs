@@ -334,8 +334,11 @@ fn report(context: &Context, args: &ReportArgs) -> Result<ExitCode, CliError> {
         match next.line {
             // Those are for `tdl trace replay`, and hold keys.
             Ok(Line::Record(record)) if record.event.layer() == Layer::Core => {}
-            Ok(Line::Record(record)) => report.add(&redact::record(&record, shown)),
-            Ok(Line::Header(header)) => tool = format!("tdl {}, layer {}", header.version, header.layer),
+            Ok(Line::Record(record)) => report.add(redact::record(&record, shown).into_owned()),
+            Ok(Line::Header(header)) => {
+                report.begin_run();
+                tool = format!("tdl {}, layer {}", header.version, header.layer);
+            }
             Ok(Line::Lost { count }) => report.lost(count),
             Err(error) => {
                 bad += 1;

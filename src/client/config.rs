@@ -9,7 +9,7 @@ use crate::net::PfsPolicy;
 use crate::transport;
 
 use super::dcs::DcTable;
-use super::device::{DeviceProfile, LayerPlan};
+use super::device::{DeviceProfile, Introduction, LayerPlan};
 
 /// What a [`Client`](super::Client) is to connect to, as what, and how patiently.
 ///
@@ -26,6 +26,8 @@ pub struct ClientConfig {
     pub device: DeviceProfile,
     /// The API layer to negotiate.
     pub layer: LayerPlan,
+    /// Whether device and layer are told to the server. Default: they are.
+    pub introduction: Introduction,
     /// Envelope and obfuscation of the byte stream. Default: obfuscated padded intermediate.
     pub transport: transport::Options,
     /// What carries the envelopes. Through an MTProxy, always the byte stream. Default: the byte stream itself.
@@ -73,6 +75,7 @@ impl ClientConfig {
             api_hash: api_hash.into(),
             device: DeviceProfile::default(),
             layer: LayerPlan::default(),
+            introduction: Introduction::default(),
             transport: transport::Options { kind: transport::Kind::PaddedIntermediate, obfuscated: true, dc: DcId(0) },
             carrier: transport::Carrier::default(),
             quick_acks: false,

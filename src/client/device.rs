@@ -83,6 +83,20 @@ impl LayerPlan {
     }
 }
 
+/// Whether connections say what the device is, and which layer they speak ("Invoking API Methods", `initConnection`).
+///
+/// The server keeps one device record and one layer for each key, and the last introduction wins. Whoever uses a key that belongs to another
+/// program changes both under that program's feet by introducing itself as something else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Introduction {
+    /// With the first request of each session.
+    #[default]
+    Full,
+    /// Never: the key has been introduced, and what was said then stays. Answers come in the layer that was named then, which
+    /// [`ClientConfig::layer`](super::ClientConfig::layer) should be.
+    Silent,
+}
+
 impl Default for LayerPlan {
     fn default() -> Self {
         Self::COMPILED

@@ -208,6 +208,19 @@ impl Client {
         &self.inner.shared.store
     }
 
+    /// Random bytes from which a secret may be made.
+    pub fn random_seed(&self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        lock(&self.inner.rng).fill_bytes(&mut seed);
+        seed
+    }
+
+    /// Unix time in seconds by the home DC's clock, as far as it is known: by that of this machine before the first connection.
+    pub fn server_time(&self) -> i64 {
+        let offset = self.inner.shared.store.dc_auth(self.home_dc()).ok().flatten().map_or(0, |auth| auth.time_offset);
+        self.clock().now().unix().saturating_add(offset)
+    }
+
     /// Random bytes for identifiers that a caller has to choose (`random_id`, `file_id`).
     pub fn random_i64(&self) -> i64 {
         lock(&self.inner.rng).next_u64().cast_signed()

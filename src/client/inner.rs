@@ -18,6 +18,7 @@ use crate::trace::{Event, Tracer};
 use crate::transport::Host;
 
 use super::config::ClientConfig;
+use super::device::Introduction;
 use super::error::{InvokeError, Unauthorized};
 use super::notice::Notice;
 use super::persistence::PersistenceError;
@@ -394,8 +395,12 @@ pub(super) fn prelude(config: &ClientConfig) -> Prelude {
         params: None,
         query: nothing.clone(),
     };
+    let first = match config.introduction {
+        Introduction::Full => api::functions::InvokeWithLayer { layer: config.layer.layer, query }.to_bytes(),
+        Introduction::Silent => Bytes::new(),
+    };
     Prelude {
-        first: api::functions::InvokeWithLayer { layer: config.layer.layer, query }.to_bytes(),
+        first,
         every: api::functions::InvokeWithoutUpdates { query: nothing }.to_bytes(),
         hello: api::functions::updates::GetState.to_bytes(),
         layer: config.layer.layer,
@@ -446,6 +451,15 @@ mod tests {
         for other in ["socks5://a", "http://a", "https://a"] {
             assert_eq!(first(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn who_is_to_be_silent_says_nothing_of_itself() {
+        let mut config = ClientConfig::new(DcTable::production(), 1, "x");
+        assert!(!prelude(&config).first.is_empty());
+        config.introduction = Introduction::Silent;
+        let silent = prelude(&config);
+        assert!(silent.first.is_empty() && !silent.every.is_empty(), "updates are not asked for all the same");
     }
 
     #[test]

@@ -39,7 +39,7 @@ mod way;
 
 pub use config::ClientConfig;
 pub use dcs::{DcAddress, DcTable, DcTableError};
-pub use device::{COMPILED_LAYER, DeviceProfile, LayerPlan};
+pub use device::{COMPILED_LAYER, DeviceProfile, Introduction, LayerPlan};
 pub use error::{InvokeError, Unauthorized};
 pub use handle::{Client, Media};
 pub use notice::Notice;

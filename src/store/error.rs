@@ -24,6 +24,12 @@ pub enum Error {
         /// Where namespaces are kept.
         dir: PathBuf,
     },
+    /// A namespace whose login was to be taken over has none.
+    #[error("namespace '{name}' has no login to take over")]
+    NothingToTake {
+        /// Its name.
+        name: String,
+    },
     /// The new name is taken.
     #[error("a namespace '{name}' exists already")]
     NamespaceExists {
@@ -140,6 +146,7 @@ impl Error {
         match self {
             Self::InvalidName { .. } => "use letters, digits, '-', '_' and '.', at most 64 characters".into(),
             Self::NoSuchNamespace { .. } => "`tdl ns ls` lists the namespaces there are".into(),
+            Self::NothingToTake { .. } => "log in there first".into(),
             Self::NamespaceExists { name } => format!("choose another name, or remove it first: `tdl ns rm {name}`"),
             Self::InUse { .. } => "wait for the other tdl to end, or stop it, and try again".into(),
             Self::Locked { .. } => "another tdl is writing there; try again when it has ended".into(),

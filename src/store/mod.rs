@@ -19,6 +19,7 @@
 //!
 //! Calls block for as long as the disk takes. They are short; nothing here waits for the network.
 
+mod borrowed;
 mod error;
 pub mod foreign;
 mod home;
@@ -32,6 +33,7 @@ mod schema;
 mod temp;
 mod update_state;
 
+pub use borrowed::Borrowed;
 pub use error::Error;
 pub use home::{Home, Removed};
 pub use jobs::{Fingerprint, Job, JobKind};

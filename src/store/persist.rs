@@ -198,18 +198,18 @@ impl Persistence for Namespace {
 }
 
 impl Namespace {
-    fn record<T: DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>, Error> {
+    pub(super) fn record<T: DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>, Error> {
         let Some(text) = self.meta(key)? else { return Ok(None) };
         serde_json::from_str(&text).map(Some).map_err(|e| self.bad_value(key, "its JSON form", e))
     }
 
-    fn set_record<T: Serialize>(&self, key: &str, value: &T) -> Result<(), Error> {
+    pub(super) fn set_record<T: Serialize>(&self, key: &str, value: &T) -> Result<(), Error> {
         let text = serde_json::to_string(value).expect("plain values have a JSON form");
         self.set_meta(key, &text)
     }
 }
 
-fn insert(t: &rusqlite::Transaction<'_>, verb: &str, auth: &DcAuth) -> rusqlite::Result<()> {
+pub(super) fn insert(t: &rusqlite::Transaction<'_>, verb: &str, auth: &DcAuth) -> rusqlite::Result<()> {
     let mut statement = t.prepare(&format!(
         "{verb} INTO dc_auth (dc, auth_key, key_id, salts, time_offset, authorized, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
     ))?;

@@ -35,6 +35,12 @@ impl Updates {
         }
         self.items.recv().await
     }
+
+    /// Drops what has come in and was not taken.
+    pub fn clear(&mut self) {
+        self.gap.store(false, Ordering::Release);
+        while self.items.try_recv().is_ok() {}
+    }
 }
 
 impl Shared {
@@ -73,6 +79,12 @@ mod tests {
         assert_eq!(updates.next().await, Some(UpdateItem::Gap));
         shared.offer(update(9));
         assert_eq!(updates.next().await, Some(update(9)));
+        for n in 0..5 {
+            shared.offer(update(n));
+        }
+        updates.clear();
+        shared.offer(update(10));
+        assert_eq!(updates.next().await, Some(update(10)));
         drop(shared);
         assert_eq!(updates.next().await, None);
     }

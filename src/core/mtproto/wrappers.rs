@@ -17,6 +17,8 @@ pub struct Peeled {
     pub query: Bytes,
     /// The messages that the wrapper names, if it is `invokeAfterMsg` or `invokeAfterMsgs`.
     pub after: Option<Vec<MsgId>>,
+    /// The layer that the wrapper names, if it is `invokeWithLayer`.
+    pub layer: Option<i32>,
 }
 
 /// Takes the outermost wrapper off a serialized call. `None`: there is none, or it cannot be read.
@@ -26,7 +28,7 @@ pub fn peel(body: &Bytes) -> Option<Peeled> {
             match constructor(body) {
                 $(f::$wrapper::<RawObject>::ID => {
                     let wrapper = f::$wrapper::<RawObject>::from_bytes(body.clone()).ok()?;
-                    Some(Peeled { query: wrapper.query.0, after: None })
+                    Some(Peeled { query: wrapper.query.0, after: None, layer: None })
                 })*
                 _ => None,
             }
@@ -35,14 +37,17 @@ pub fn peel(body: &Bytes) -> Option<Peeled> {
     match constructor(body) {
         f::InvokeAfterMsg::<RawObject>::ID => {
             let wrapper = f::InvokeAfterMsg::<RawObject>::from_bytes(body.clone()).ok()?;
-            Some(Peeled { query: wrapper.query.0, after: Some(vec![MsgId(wrapper.msg_id)]) })
+            Some(Peeled { query: wrapper.query.0, after: Some(vec![MsgId(wrapper.msg_id)]), layer: None })
         }
         f::InvokeAfterMsgs::<RawObject>::ID => {
             let wrapper = f::InvokeAfterMsgs::<RawObject>::from_bytes(body.clone()).ok()?;
-            Some(Peeled { query: wrapper.query.0, after: Some(wrapper.msg_ids.into_iter().map(MsgId).collect()) })
+            Some(Peeled { query: wrapper.query.0, after: Some(wrapper.msg_ids.into_iter().map(MsgId).collect()), layer: None })
+        }
+        f::InvokeWithLayer::<RawObject>::ID => {
+            let wrapper = f::InvokeWithLayer::<RawObject>::from_bytes(body.clone()).ok()?;
+            Some(Peeled { query: wrapper.query.0, after: None, layer: Some(wrapper.layer) })
         }
         _ => plain!(
-            InvokeWithLayer,
             InitConnection,
             InvokeWithoutUpdates,
             InvokeWithMessagesRange,
@@ -66,16 +71,19 @@ pub struct Call {
     pub method: u32,
     /// Messages of the call's session that have to be done first.
     pub after: Vec<MsgId>,
+    /// The layer that the call is in, if it says so.
+    pub layer: Option<i32>,
 }
 
 impl Call {
     /// Looks through the wrappers. What cannot be read is left as it is, for the server to judge.
     pub fn read(body: Bytes) -> Self {
         let mut head = BytesMut::new();
-        let mut after = Vec::new();
+        let (mut after, mut layer) = (Vec::new(), None);
         let (mut rest, mut whole) = (body.clone(), true);
         for _ in 0..MAX_WRAPPERS {
-            let Some(Peeled { query, after: named }) = peel(&rest) else { break };
+            let Some(Peeled { query, after: named, layer: said }) = peel(&rest) else { break };
+            layer = said.or(layer);
             let own = rest.len().saturating_sub(query.len());
             match named {
                 Some(ids) => {
@@ -89,7 +97,7 @@ impl Call {
         let inner = head.len();
         let method = constructor(&rest);
         let body = if whole { body } else { join(&head, &rest) };
-        Self { body, inner, method, after }
+        Self { body, inner, method, after, layer }
     }
 
     /// The call without the wrappers that name messages.
@@ -153,7 +161,7 @@ mod tests {
     #[test]
     fn a_wrapper_says_which_messages_it_names() {
         let bytes = f::InvokeAfterMsgs { msg_ids: vec![4, 8], query: f::help::GetConfig }.to_bytes();
-        let expected = Peeled { query: f::help::GetConfig.to_bytes(), after: Some(vec![MsgId(4), MsgId(8)]) };
+        let expected = Peeled { query: f::help::GetConfig.to_bytes(), after: Some(vec![MsgId(4), MsgId(8)]), layer: None };
         assert_eq!(peel(&bytes), Some(expected));
         assert_eq!(peel(&f::help::GetConfig.to_bytes()), None);
     }
@@ -171,6 +179,7 @@ mod tests {
         let call = Call::read(wrapped.clone());
         assert_eq!((call.body(), call.bare(), call.method), (wrapped, config(), f::help::GetConfig::ID));
         assert!(call.after.is_empty());
+        assert_eq!((plain.layer, call.layer), (None, Some(230)));
     }
 
     #[test]

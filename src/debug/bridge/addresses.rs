@@ -1,14 +1,12 @@
 //! Addresses of data centres in what a server says (`help.getConfig`, `updateDcOptions`), replaced by those of the bridge: a client that
-//! learnt the real ones would leave.
+//! learnt the real ones would leave. They are looked for in the layer that the client speaks.
 
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::tl;
-use crate::tl::Identifiable as _;
-use crate::tl::api::types;
 use crate::tl::dynamic::{self, Object, Value};
+use crate::tl::schema::Schema;
 
 /// Where the bridge listens for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +19,8 @@ pub(super) struct Listening {
     pub(super) addr: SocketAddr,
 }
 
+const DC_OPTION: &str = "dcOption";
+
 /// All of them.
 #[derive(Clone, Debug)]
 pub(super) struct Addresses(pub(super) Vec<Listening>);
@@ -31,12 +31,11 @@ impl Addresses {
     ///
     /// # Errors
     /// There may be addresses in it, and it is no object of the schema.
-    pub(super) fn rewrite(&self, body: &Bytes) -> Result<Option<Bytes>, dynamic::Error> {
-        let id = types::DcOption::ID.to_le_bytes();
-        if !body.chunks_exact(4).any(|word| word == id) {
+    pub(super) fn rewrite(&self, schema: &Schema, body: &Bytes) -> Result<Option<Bytes>, dynamic::Error> {
+        let Some(id) = schema.by_name(DC_OPTION).map(|definition| definition.id) else { return Ok(None) };
+        if !body.chunks_exact(4).any(|word| word == id.to_le_bytes()) {
             return Ok(None);
         }
-        let schema = tl::compiled_schema();
         let mut value = dynamic::decode(schema, body.clone())?;
         self.visit(&mut value);
         let mut out = Vec::with_capacity(body.len());
@@ -50,7 +49,7 @@ impl Addresses {
             Value::Vector(items) => {
                 let mut seen = Vec::new();
                 items.retain_mut(|item| match item {
-                    Value::Object(option) if option.definition.id == types::DcOption::ID => match self.replace(option) {
+                    Value::Object(option) if option.definition.name == DC_OPTION => match self.replace(option) {
                         Some(listening) if !seen.contains(&listening) => {
                             seen.push(listening);
                             true
@@ -96,8 +95,8 @@ impl Addresses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tl::api::enums;
-    use crate::tl::{Deserialize as _, Serialize as _};
+    use crate::tl::api::{enums, types};
+    use crate::tl::{Deserialize as _, Serialize as _, compiled_schema};
 
     fn addresses() -> Addresses {
         let at = |dc, media_only, port| Listening { dc, media_only, addr: SocketAddr::from(([127, 0, 0, 1], port)) };
@@ -127,14 +126,31 @@ mod tests {
         ]);
         let here = |id, media_only, port| types::DcOption { media_only, ip_address: "127.0.0.1".into(), port, ..option(id) };
         let expected = updates(vec![here(1, false, 9001), here(2, false, 9002), here(2, true, 9003)]);
-        assert_eq!(addresses().rewrite(&body).unwrap().unwrap(), expected);
+        assert_eq!(addresses().rewrite(compiled_schema(), &body).unwrap().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_client_of_an_older_layer_stays_as_well() {
+        use crate::tl::dynamic::json::{JsonOptions, from_json, to_json};
+        for &layer in crate::tl::layers::bundled() {
+            let schema = crate::tl::layers::schema(layer).unwrap();
+            let option = serde_json::json!({"_": "dcOption", "id": 2, "ip_address": "149.154.167.51", "port": 443});
+            let update = serde_json::json!({"_": "updateDcOptions", "dc_options": [option]});
+            let json = serde_json::json!({"_": "updateShort", "update": update, "date": 7});
+            let value = from_json(schema, &json, &JsonOptions::default()).unwrap();
+            let mut body = Vec::new();
+            dynamic::encode(schema, &value, &mut body).unwrap();
+            let changed = addresses().rewrite(schema, &body.into()).unwrap().unwrap();
+            let told = to_json(&dynamic::decode(schema, changed).unwrap(), &JsonOptions::default()).to_string();
+            assert!(told.contains("127.0.0.1") && told.contains("9002") && !told.contains("149.154"), "{layer}: {told}");
+        }
     }
 
     #[test]
     fn what_holds_no_address_is_not_touched() {
-        assert_eq!(addresses().rewrite(&enums::Updates::TooLong.to_bytes()), Ok(None));
+        assert_eq!(addresses().rewrite(compiled_schema(), &enums::Updates::TooLong.to_bytes()), Ok(None));
         let damaged = updates(vec![option(1)]);
-        assert!(addresses().rewrite(&damaged.slice(..damaged.len() - 4)).is_err());
+        assert!(addresses().rewrite(compiled_schema(), &damaged.slice(..damaged.len() - 4)).is_err());
         assert!(enums::Updates::from_bytes(damaged).is_ok());
     }
 }

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -297,6 +297,7 @@ impl Bridge {
             addresses: Addresses(entrances.iter().map(listening).collect()),
             rules: Rules::new(config.rules.clone(), config.seed),
             keys: Keys::default(),
+            layers: Mutex::default(),
             link: link_config(&config, rsa_keys),
             notices: notices.clone(),
             stop: stopped.clone(),

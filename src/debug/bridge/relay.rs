@@ -5,7 +5,7 @@
 //! client's own keys and messages: `auth.bindTempAuthKey`, and `invokeAfterMsg` behind a call that has failed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +30,10 @@ use crate::sandbox::server::answers::Answers;
 use crate::sandbox::server::sessions::{self, Dismissal, SessionKey};
 use crate::sandbox::server::{self};
 use crate::sandbox::state::Error;
+use crate::tl;
 use crate::tl::api::functions as f;
+use crate::tl::layers;
+use crate::tl::schema::Schema;
 use crate::tl::{Deserialize as _, Identifiable as _, Serialize as _};
 use crate::trace::{Event, Tracer};
 
@@ -64,6 +67,8 @@ pub(super) struct Relay {
     pub(super) notices: broadcast::Sender<Notice>,
     /// Says when to stop: what waits for an answer does not keep the bridge alive.
     pub(super) stop: watch::Receiver<bool>,
+    /// The layer that was named last under a client's key.
+    pub(super) layers: Mutex<HashMap<(i32, i64), i32>>,
 }
 
 /// A call that waits for its turn.
@@ -97,6 +102,8 @@ pub(super) struct Calls {
     /// Calls that ended, and whether well; the oldest first.
     finished: VecDeque<(MsgId, bool)>,
     connected: bool,
+    /// The layer that the session has named.
+    layer: Option<i32>,
 }
 
 impl Calls {
@@ -138,11 +145,22 @@ impl Answers for Relay {
 
     fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
         let call = Call::read(body);
+        if let Some(layer) = call.layer {
+            slot.lock().calls.layer = Some(layer);
+            let mut layers = shared.answers.layers.lock().unwrap_or_else(PoisonError::into_inner);
+            layers.insert((slot.key.dc, slot.key.key_id), layer);
+        }
         if shared.answers.rules.is_empty() {
             return enqueue(shared, slot, Job { msg_id, call });
         }
         let (method, what) = (call.method, What::Object(call.bare()));
-        let verdict = shared.answers.rules.judge(Subject { on: Direction::Request, dc: slot.key.dc, method, what });
+        let verdict = shared.answers.rules.judge(Subject {
+            on: Direction::Request,
+            dc: slot.key.dc,
+            schema: spoken(shared, slot),
+            method,
+            what,
+        });
         report(shared, slot, &verdict.applied, method, Some(msg_id));
         let go = {
             let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));
@@ -234,6 +252,16 @@ fn report(shared: &Shared, slot: &Slot, applied: &[(String, String)], method: u3
         let (rule, action) = (rule.clone(), action.clone());
         tracer.emit(shared.now(), || Event::RuleApplied { rule, action, method, msg_id });
     }
+}
+
+/// The layer that a client speaks: what its session has said, or else its key. That of this build if neither has, or if it is not bundled.
+fn spoken(shared: &Shared, slot: &Slot) -> &'static Schema {
+    let of_session = slot.lock().calls.layer;
+    let layer = of_session.or_else(|| {
+        let layers = shared.answers.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        layers.get(&(slot.key.dc, slot.key.key_id)).copied()
+    });
+    layer.and_then(|layer| layers::schema(layer).ok()).unwrap_or_else(tl::compiled_schema)
 }
 
 /// Does with a call what the rules say.
@@ -399,8 +427,9 @@ async fn carry(shared: Arc<Shared>, slot: Arc<Slot>, msg_id: MsgId, method: u32,
         inner.calls.in_flight = inner.calls.in_flight.saturating_sub(1);
         pump(&shared, &slot, &mut inner);
     }
+    let schema = spoken(&shared, &slot);
     let what = match result {
-        Ok(body) => What::Object(at_home(&shared, body)),
+        Ok(body) => What::Object(at_home(&shared, schema, body)),
         Err(RequestError::Rpc(error)) => What::Error { code: error.code, text: error.message },
         // The client was told by the end of its connection.
         Err(RequestError::KeyLost | RequestError::Closed) => return swallow(&shared, &slot, msg_id),
@@ -413,7 +442,7 @@ async fn carry(shared: Arc<Shared>, slot: Arc<Slot>, msg_id: MsgId, method: u32,
     if shared.answers.rules.is_empty() {
         return respond(&shared, &slot, msg_id, method, &what);
     }
-    let verdict = shared.answers.rules.judge(Subject { on: Direction::Answer, dc: slot.key.dc, method, what });
+    let verdict = shared.answers.rules.judge(Subject { on: Direction::Answer, dc: slot.key.dc, schema, method, what });
     report(&shared, &slot, &verdict.applied, method, Some(msg_id));
     if !verdict.delay.is_zero() {
         tokio::time::sleep(verdict.delay).await;
@@ -428,8 +457,8 @@ async fn carry(shared: Arc<Shared>, slot: Arc<Slot>, msg_id: MsgId, method: u32,
 }
 
 /// With the bridge's own addresses in place of those of the data centres.
-fn at_home(shared: &Shared, body: Bytes) -> Bytes {
-    match shared.answers.addresses.rewrite(&body) {
+fn at_home(shared: &Shared, schema: &Schema, body: Bytes) -> Bytes {
+    match shared.answers.addresses.rewrite(schema, &body) {
         Ok(Some(changed)) => changed,
         Ok(None) => body,
         Err(error) => {
@@ -452,13 +481,19 @@ fn respond(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, method: u32, w
 
 /// The data centre has sent an update.
 pub(super) fn updated(shared: &Arc<Shared>, slot: &Arc<Slot>, body: Bytes) {
-    let body = at_home(shared, body);
+    let schema = spoken(shared, slot);
+    let body = at_home(shared, schema, body);
     if shared.answers.rules.is_empty() {
         return slot.lock().push(shared.now(), body);
     }
     let id = constructor(&body);
-    let verdict =
-        shared.answers.rules.judge(Subject { on: Direction::Update, dc: slot.key.dc, method: 0, what: What::Object(body) });
+    let verdict = shared.answers.rules.judge(Subject {
+        on: Direction::Update,
+        dc: slot.key.dc,
+        schema,
+        method: 0,
+        what: What::Object(body),
+    });
     report(shared, slot, &verdict.applied, id, None);
     let go = {
         let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));

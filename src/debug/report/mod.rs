@@ -59,6 +59,9 @@ pub struct Report {
     raw: Vec<String>,
     calls: Calls,
     findings: Findings,
+    /// Added to the numbers of connections: each run of the program counts its own from 1.
+    base: u32,
+    highest: u32,
 }
 
 /// A column for each property of a row.
@@ -127,8 +130,16 @@ impl Report {
         self.rows.t.is_empty()
     }
 
+    /// A run of the program begins: its connections are others than those before, whatever their numbers.
+    pub fn begin_run(&mut self) {
+        self.base = self.highest;
+    }
+
     /// Takes the next record of the recording. What is not to be shown was taken out of it before: see [`redact`](super::redact).
-    pub fn add(&mut self, record: &Record) {
+    pub fn add(&mut self, mut record: Record) {
+        record.conn.0 = record.conn.0.saturating_add(self.base);
+        self.highest = self.highest.max(record.conn.0);
+        let record = &record;
         let row = self.len();
         // A clock that was set back must not make the page go backwards.
         let at = record.at.max(self.last);

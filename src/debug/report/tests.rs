@@ -32,7 +32,7 @@ fn frame(sent: bool, len: usize) -> Event {
 
 fn page(records: &[Record], title: &str) -> String {
     let mut report = Report::new();
-    records.iter().for_each(|record| report.add(record));
+    records.iter().for_each(|record| report.add(record.clone()));
     let mut out = Vec::new();
     report.write(title, "tdl test", &mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -66,6 +66,21 @@ fn rows_frames_and_connections_are_in_it() {
     for raw in data["raw"].as_array().unwrap() {
         assert!(serde_json::from_str::<Value>(raw.as_str().unwrap()).unwrap().is_object());
     }
+}
+
+#[test]
+fn the_connections_of_another_run_are_others() {
+    let mut report = Report::new();
+    for addr in ["127.0.0.1:1", "127.0.0.1:2"] {
+        report.begin_run();
+        report.add(record(0, Event::Dialing { addr: addr.into() }));
+    }
+    let mut out = Vec::new();
+    report.write("a", "tdl test", &mut out).unwrap();
+    let data = data(&String::from_utf8(out).unwrap());
+    let expected =
+        [(1, "127.0.0.1:1"), (2, "127.0.0.1:2")].map(|(id, addr)| serde_json::json!({"id": id, "dc": 2, "addr": addr}));
+    assert_eq!(data["conns"], serde_json::json!(expected));
 }
 
 #[test]

@@ -14,7 +14,6 @@ use std::{
 use bytes::Bytes;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::crypto::AuthKey;
 use crate::tl::wire::{self, Reader};
 
 use super::bytes::{address, port};

@@ -1,7 +1,7 @@
 use rusqlite::Connection;
 
 use super::*;
-use crate::ids::DcId;
+use crate::{crypto::AuthKey, ids::DcId};
 
 fn example() -> ForeignSession {
     let mut session = ForeignSession::new(Format::Tdl, 4, &AuthKey::from_bytes(&[0xfb; 256])).unwrap();

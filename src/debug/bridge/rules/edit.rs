@@ -6,10 +6,9 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 
 use super::{Direction, What};
-use crate::tl;
 use crate::tl::dynamic::json::{JsonError, JsonOptions, from_json_as};
 use crate::tl::dynamic::{self, Value};
-use crate::tl::schema::{Kind, Type};
+use crate::tl::schema::{Kind, Schema, Type};
 
 /// A field and the value that it gets.
 #[derive(Clone, Debug)]
@@ -92,10 +91,9 @@ pub(super) enum EditError {
     Value(Path, JsonError),
 }
 
-/// Sets fields. All of them or none.
-pub(super) fn apply(edits: &[Edit], on: Direction, method: u32, what: &What) -> Result<Bytes, EditError> {
+/// Sets fields of an object of a layer. All of them or none.
+pub(super) fn apply(edits: &[Edit], schema: &Schema, on: Direction, method: u32, what: &What) -> Result<Bytes, EditError> {
     let What::Object(body) = what else { return Err(EditError::IsError) };
-    let schema = tl::compiled_schema();
     // What a method answers with need not be an object: `Vector<User>` is none.
     let result = schema.by_id(method).filter(|found| on == Direction::Answer && found.kind == Kind::Function);
     let ty = result.map(|found| &found.result).filter(|ty| matches!(ty, Type::Vector { .. }));
@@ -105,7 +103,7 @@ pub(super) fn apply(edits: &[Edit], on: Direction, method: u32, what: &What) -> 
     }
     .map_err(EditError::Read)?;
     for edit in edits {
-        if set(&mut value, &edit.path.0, edit)? == 0 {
+        if set(schema, &mut value, &edit.path.0, edit)? == 0 {
             return Err(EditError::NoSuchField(edit.path.clone()));
         }
     }
@@ -119,16 +117,20 @@ pub(super) fn apply(edits: &[Edit], on: Direction, method: u32, what: &What) -> 
 }
 
 /// Sets a field wherever the rest of its path leads; returns how often.
-fn set(value: &mut Value<'_>, path: &[Step], edit: &Edit) -> Result<usize, EditError> {
+fn set<'s>(schema: &'s Schema, value: &mut Value<'s>, path: &[Step], edit: &Edit) -> Result<usize, EditError> {
     let Some((step, rest)) = path.split_first() else { return Ok(0) };
     match (step, value) {
-        (Step::Item(number), Value::Vector(items)) => items.get_mut(*number).map_or(Ok(0), |item| set(item, rest, edit)),
-        (Step::Every, Value::Vector(items)) => items.iter_mut().try_fold(0, |sum, item| Ok(sum + set(item, rest, edit)?)),
+        (Step::Item(number), Value::Vector(items)) => {
+            items.get_mut(*number).map_or(Ok(0), |item| set(schema, item, rest, edit))
+        }
+        (Step::Every, Value::Vector(items)) => {
+            items.iter_mut().try_fold(0, |sum, item| Ok(sum + set(schema, item, rest, edit)?))
+        }
         (Step::Field(name), Value::Object(object)) => {
             let params = object.definition.params.iter().zip(&mut object.values);
             let Some((param, value)) = params.into_iter().find(|(param, _)| param.name == *name) else { return Ok(0) };
             if !rest.is_empty() {
-                return set(value, rest, edit);
+                return set(schema, value, rest, edit);
             }
             // Flags follow from what is there.
             if param.ty == Type::Flags {
@@ -138,7 +140,7 @@ fn set(value: &mut Value<'_>, path: &[Step], edit: &Edit) -> Result<usize, EditE
                 Json::Null if param.flag.is_some() => Value::Absent,
                 Json::Null => return Err(EditError::NotOptional(edit.path.clone())),
                 Json::Bool(false) if param.ty == Type::True => Value::Absent,
-                json => from_json_as(tl::compiled_schema(), &param.ty, json, &JsonOptions::default())
+                json => from_json_as(schema, &param.ty, json, &JsonOptions::default())
                     .map_err(|error| EditError::Value(edit.path.clone(), error))?,
             };
             Ok(1)
@@ -152,6 +154,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::tl;
     use crate::tl::Identifiable as _;
     use crate::tl::Serialize as _;
     use crate::tl::api::{enums, functions as f, types};
@@ -170,7 +173,7 @@ mod tests {
     }
 
     fn applied(edits: &[Edit], body: Bytes) -> Result<Bytes, EditError> {
-        apply(edits, Direction::Update, 0, &What::Object(body))
+        apply(edits, tl::compiled_schema(), Direction::Update, 0, &What::Object(body))
     }
 
     #[test]
@@ -198,7 +201,10 @@ mod tests {
     fn a_list_that_a_method_answers_with_has_paths_too() {
         let (before, after) = (vec![user(1, "a")].to_bytes(), vec![user(1, "b")].to_bytes());
         let edits = [edit("0.first_name", json!("b"))];
-        assert_eq!(apply(&edits, Direction::Answer, f::users::GetUsers::ID, &What::Object(before)), Ok(after));
+        assert_eq!(
+            apply(&edits, tl::compiled_schema(), Direction::Answer, f::users::GetUsers::ID, &What::Object(before)),
+            Ok(after)
+        );
     }
 
     #[test]
@@ -212,6 +218,9 @@ mod tests {
         assert!(matches!(error("seq", json!("x")), EditError::Value(..)));
         assert!(matches!(applied(&[edit("a", json!(1))], Bytes::from_static(b"1234")), Err(EditError::Read(_))));
         let refused = What::Error { code: 400, text: "X".into() };
-        assert_eq!(apply(&[edit("a", json!(1))], Direction::Answer, 0, &refused), Err(EditError::IsError));
+        assert_eq!(
+            apply(&[edit("a", json!(1))], tl::compiled_schema(), Direction::Answer, 0, &refused),
+            Err(EditError::IsError)
+        );
     }
 }

@@ -16,6 +16,7 @@ use crate::crypto::hash::sha256;
 use crate::mtproto::container::constructor;
 use crate::tl;
 use crate::tl::dynamic::{self, Value};
+use crate::tl::schema::Schema;
 
 pub mod edit;
 pub mod parse;
@@ -75,8 +76,8 @@ pub enum Action {
         /// Its text.
         text: String,
     },
-    /// The caller is answered with this object.
-    Answer(Bytes),
+    /// The caller is answered with this object, in the caller's layer.
+    Answer(serde_json::Value),
     /// The client's connection is closed; what was on its way goes on, and waits for the client to come back. Other rules may see to it
     /// as well.
     Close,
@@ -86,6 +87,8 @@ pub enum Action {
 pub(super) struct Subject {
     pub(super) on: Direction,
     pub(super) dc: i32,
+    /// The layer that the client speaks.
+    pub(super) schema: &'static Schema,
     /// The method of the call; 0 for updates.
     pub(super) method: u32,
     pub(super) what: What,
@@ -151,10 +154,10 @@ impl Rules {
 
     /// Asks every rule, in order. The first that ends something is the last that is asked.
     pub(super) fn judge(&self, subject: Subject) -> Verdict {
-        let Subject { on, dc, method, mut what } = subject;
+        let Subject { on, dc, schema, method, mut what } = subject;
         let (mut delay, mut close, mut applied) = (Duration::ZERO, false, Vec::new());
         for (rule, count) in &self.0 {
-            if !rule.is_about(on, dc, method, &what) || !rule.is_due(count) {
+            if !rule.is_about(schema, on, dc, method, &what) || !rule.is_due(count) {
                 continue;
             }
             let mut note = |action: String| applied.push((rule.name.clone(), action));
@@ -165,7 +168,7 @@ impl Rules {
                     continue;
                 }
                 Action::Edit(edits) => {
-                    match edit::apply(edits, on, method, &what) {
+                    match edit::apply(edits, schema, on, method, &what) {
                         Ok(changed) => {
                             let fields: Vec<_> = edits.iter().map(|edit| edit.path.to_string()).collect();
                             note(format!("edited {}", fields.join(", ")));
@@ -181,7 +184,14 @@ impl Rules {
                     continue;
                 }
                 Action::Drop => Fate::Drop,
-                Action::Answer(object) => Fate::Answer(What::Object(object.clone())),
+                Action::Answer(json) => match parse::object(schema, json) {
+                    Ok(object) => Fate::Answer(What::Object(object)),
+                    // It was read in the layer of this build.
+                    Err(error) => {
+                        note(format!("not answered: {error}"));
+                        continue;
+                    }
+                },
                 Action::Error { code, text } => Fate::Answer(What::Error { code: *code, text: text.clone() }),
             };
             note(match &fate {
@@ -196,17 +206,17 @@ impl Rules {
 }
 
 impl Rule {
-    fn is_about(&self, on: Direction, dc: i32, method: u32, what: &What) -> bool {
+    fn is_about(&self, schema: &Schema, on: Direction, dc: i32, method: u32, what: &What) -> bool {
         let matches = |pattern: &str, id: u32| {
-            let (pattern, name) = (pattern.to_ascii_lowercase(), tl::name_of(id).unwrap_or_default().to_ascii_lowercase());
-            tl::glob(&pattern, &name)
+            let name = schema.by_id(id).map(|definition| definition.name.as_str()).or_else(|| tl::name_of(id));
+            tl::glob(&pattern.to_ascii_lowercase(), &name.unwrap_or_default().to_ascii_lowercase())
         };
         self.on == on
             && self.dc.is_none_or(|wanted| wanted == dc)
             && self.method.as_ref().is_none_or(|pattern| matches(pattern, method))
             && self.constructor.as_ref().is_none_or(|pattern| match what {
                 What::Error { .. } => matches(pattern, RPC_ERROR),
-                What::Object(body) if on == Direction::Update => in_bundle(body).any(|id| matches(pattern, id)),
+                What::Object(body) if on == Direction::Update => in_bundle(schema, body).any(|id| matches(pattern, id)),
                 What::Object(body) => matches(pattern, constructor(body)),
             })
     }
@@ -227,9 +237,9 @@ impl Rule {
 const RPC_ERROR: u32 = 0x2144_ca19;
 
 /// The constructors of an `Updates` object and of the updates in it.
-fn in_bundle(body: &Bytes) -> impl Iterator<Item = u32> + use<> {
+fn in_bundle(schema: &Schema, body: &Bytes) -> impl Iterator<Item = u32> + use<> {
     let mut ids = vec![constructor(body)];
-    if let Ok(Value::Object(bundle)) = dynamic::decode(tl::compiled_schema(), body.clone()) {
+    if let Ok(Value::Object(bundle)) = dynamic::decode(schema, body.clone()) {
         let id_of = |value: &Value<'_>| match value {
             Value::Object(object) => Some(object.definition.id),
             _ => None,

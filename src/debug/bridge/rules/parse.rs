@@ -23,7 +23,8 @@ use super::{Action, Direction, Rule};
 use crate::tl;
 use crate::tl::dynamic::json::{JsonError, JsonOptions, from_json};
 use crate::tl::dynamic::{self, Value};
-use crate::tl::schema::Kind;
+use crate::tl::layers;
+use crate::tl::schema::{Kind, Schema};
 
 /// The most rules that a bridge takes: each looks at everything that comes by.
 pub const MAX_RULES: usize = 1000;
@@ -217,12 +218,16 @@ fn rule(number: usize, written: Written) -> Result<Rule, RuleErrorKind> {
     })
 }
 
-/// A pattern that matches nothing is a misspelt one.
+/// A pattern that matches nothing in any layer is a misspelt one.
 fn known(pattern: Option<&str>, kind: Kind, what: &'static str) -> Result<(), RuleErrorKind> {
     let Some(pattern) = pattern else { return Ok(()) };
     let lower = pattern.to_ascii_lowercase();
-    let mut all = tl::compiled_schema().definitions().iter().filter(|definition| definition.kind == kind);
-    match all.any(|definition| tl::glob(&lower, &definition.name.to_ascii_lowercase())) {
+    let in_layer = |schema: &Schema| {
+        let mut all = schema.definitions().iter().filter(|definition| definition.kind == kind);
+        all.any(|definition| tl::glob(&lower, &definition.name.to_ascii_lowercase()))
+    };
+    // The newest first: it is there already, and nearly always the one that is meant.
+    match layers::bundled().iter().rev().filter_map(|layer| layers::schema(*layer).ok()).any(in_layer) {
         true => Ok(()),
         false => Err(RuleErrorKind::MatchesNothing { what, pattern: pattern.to_owned() }),
     }
@@ -259,7 +264,9 @@ fn action(written: Written) -> Result<Action, RuleErrorKind> {
         return if code == 0 { Err(RuleErrorKind::ZeroCode) } else { Ok(Action::Error { code, text }) };
     }
     if let Some(answer) = answer {
-        return Ok(Action::Answer(object(&json_of(&answer))?));
+        let json = json_of(&answer);
+        object(tl::compiled_schema(), &json)?;
+        return Ok(Action::Answer(json));
     }
     match (drop, close) {
         (Some(true), _) => Ok(Action::Drop),
@@ -270,9 +277,8 @@ fn action(written: Written) -> Result<Action, RuleErrorKind> {
     }
 }
 
-/// The bytes of an object.
-fn object(json: &serde_json::Value) -> Result<Bytes, RuleErrorKind> {
-    let schema = tl::compiled_schema();
+/// The bytes of an object in a layer.
+pub(super) fn object(schema: &Schema, json: &serde_json::Value) -> Result<Bytes, RuleErrorKind> {
     let value = from_json(schema, json, &JsonOptions::default())?;
     if let Value::Object(object) = &value
         && object.definition.kind == Kind::Function

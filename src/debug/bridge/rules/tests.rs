@@ -16,11 +16,11 @@ fn config() -> What {
 }
 
 fn request() -> Subject {
-    Subject { on: Direction::Request, dc: 2, method: f::help::GetConfig::ID, what: config() }
+    Subject { on: Direction::Request, dc: 2, schema: tl::compiled_schema(), method: f::help::GetConfig::ID, what: config() }
 }
 
 fn update(body: Bytes) -> Subject {
-    Subject { on: Direction::Update, dc: 2, method: 0, what: What::Object(body) }
+    Subject { on: Direction::Update, dc: 2, schema: tl::compiled_schema(), method: 0, what: What::Object(body) }
 }
 
 #[test]
@@ -52,6 +52,25 @@ fn a_rule_is_about_what_all_its_conditions_hold_for() {
         one(&format!("on = 'answer', constructor = '{pattern}', drop = true")).judge(subject).fate == Fate::Drop
     };
     assert!(refused("rpc_error") && !refused("config"));
+}
+
+#[test]
+fn rules_speak_the_layer_of_the_client() {
+    // `user` has another constructor in layer 201; the names are the same.
+    let schema = tl::layers::schema(201).unwrap();
+    let bytes = |json: serde_json::Value| parse::object(schema, &json).unwrap();
+    let user = |name: &str| bytes(serde_json::json!({"_": "user", "id": 7, "first_name": name}));
+    assert_ne!(constructor(&user("Ada")), types::User::ID);
+    let answer = |text: &str| {
+        let what = What::Object(user("Ada"));
+        let subject = Subject { on: Direction::Answer, dc: 2, schema, method: 0, what };
+        one(&format!("on = 'answer', constructor = 'user', {text}")).judge(subject).fate
+    };
+    assert_eq!(answer("edit = { first_name = 'Mallory' }"), Fate::Pass(What::Object(user("Mallory"))));
+    assert_eq!(answer("answer = { _ = 'user', id = 7, first_name = 'Eve' }"), Fate::Answer(What::Object(user("Eve"))));
+    // What the layer does not have is not said in it.
+    let newer = "answer = { _ = 'starGiftAttributeRarityUncommon' }";
+    assert_eq!(answer(newer), Fate::Pass(What::Object(user("Ada"))), "and the trace says so");
 }
 
 #[test]

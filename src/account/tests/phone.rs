@@ -1,185 +1,9 @@
-//! The flows against a server that follows a script.
-
-use std::{
-    cell::{Cell, RefCell},
-    collections::VecDeque,
-    future::{Future, ready},
-    pin::pin,
-    task::{Context, Poll, Waker},
-};
-
-use bytes::Bytes;
-
-use crate::{
-    client::{AccountRecord, InvokeError, RpcError, Unauthorized},
-    tl::{
-        Deserialize, Identifiable, RemoteCall, Serialize,
-        api::{enums, functions, types},
-    },
-};
+//! The login with a phone number and a code.
 
 use super::*;
 
-const NOW: i64 = 1_800_000_000;
-const PHONE: &str = "+99966 2-1234";
-
-/// A client whose server answers by script and complains about anything else.
-#[derive(Default)]
-struct Script {
-    steps: RefCell<VecDeque<(&'static str, Result<Bytes, InvokeError>)>>,
-    sent: RefCell<Vec<Bytes>>,
-    authorized: Cell<bool>,
-    account: RefCell<Option<AccountRecord>>,
-    forgotten: Cell<bool>,
-}
-
-impl Script {
-    fn step<R: RemoteCall + Identifiable>(self, answer: impl Serialize) -> Self {
-        self.steps.borrow_mut().push_back((R::NAME, Ok(answer.to_bytes())));
-        self
-    }
-
-    fn fails<R: RemoteCall + Identifiable>(self, error: InvokeError) -> Self {
-        self.steps.borrow_mut().push_back((R::NAME, Err(error)));
-        self
-    }
-
-    fn logged_in_before(self) -> Self {
-        self.authorized.set(true);
-        *self.account.borrow_mut() = Some(me().record(5));
-        self
-    }
-
-    /// The request that was sent as number `index`.
-    fn request<R: Deserialize>(&self, index: usize) -> R {
-        R::from_bytes(self.sent.borrow()[index].clone()).expect("the request that the script expects")
-    }
-
-    fn is_done(&self) -> bool {
-        self.steps.borrow().is_empty()
-    }
-}
-
-impl Api for Script {
-    fn invoke<R: RemoteCall>(&self, request: &R) -> impl Future<Output = Result<R::Return, InvokeError>> {
-        let (name, answer) = self.steps.borrow_mut().pop_front().unwrap_or_else(|| panic!("the script has no {}", R::NAME));
-        assert_eq!(name, R::NAME, "out of order");
-        self.sent.borrow_mut().push(request.to_bytes());
-        ready(answer.map(|bytes| R::Return::from_bytes(bytes).expect("the script's answer has the method's type")))
-    }
-
-    fn application(&self) -> (i32, &str) {
-        (12, "hash")
-    }
-
-    fn logged_in(&self, account: &AccountRecord) -> Result<(), InvokeError> {
-        self.authorized.set(true);
-        self.save_account(account)
-    }
-
-    fn is_authorized(&self) -> Result<bool, InvokeError> {
-        Ok(self.authorized.get())
-    }
-
-    fn save_account(&self, account: &AccountRecord) -> Result<(), InvokeError> {
-        *self.account.borrow_mut() = Some(account.clone());
-        Ok(())
-    }
-
-    fn account(&self) -> Result<Option<AccountRecord>, InvokeError> {
-        Ok(self.account.borrow().clone())
-    }
-
-    fn forget(&self) -> impl Future<Output = Result<(), InvokeError>> {
-        self.authorized.set(false);
-        self.forgotten.set(true);
-        *self.account.borrow_mut() = None;
-        ready(Ok(()))
-    }
-}
-
-/// Answers given beforehand.
-#[derive(Default)]
-struct Answers {
-    codes: VecDeque<CodeAnswer>,
-    name: Option<Name>,
-    seen: Vec<CodeSent>,
-    terms: Option<String>,
-}
-
-impl Answers {
-    fn codes(codes: &[&str]) -> Self {
-        Self { codes: codes.iter().map(|code| CodeAnswer::Code((*code).into())).collect(), ..Self::default() }
-    }
-}
-
-impl LoginPrompts for Answers {
-    async fn phone(&mut self) -> Result<String, PromptError> {
-        Ok(PHONE.into())
-    }
-
-    async fn code(&mut self, sent: &CodeSent, _wrong: u32) -> Result<CodeAnswer, PromptError> {
-        self.seen.push(sent.clone());
-        self.codes.pop_front().ok_or_else(|| "no more codes".into())
-    }
-
-    async fn name(&mut self, terms: Option<&str>) -> Result<Name, PromptError> {
-        self.terms = terms.map(Into::into);
-        self.name.clone().ok_or_else(|| "no name".into())
-    }
-}
-
-fn run<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("a script never waits"),
-    }
-}
-
-fn login(api: &Script, answers: &mut Answers) -> Result<LoggedIn, Error> {
-    run(login_code(api, answers, LoginRequest { now: NOW, ..LoginRequest::default() }))
-}
-
-fn user() -> enums::User {
-    types::User {
-        id: 77,
-        is_self: true,
-        first_name: Some("Ada".into()),
-        last_name: Some("Lovelace".into()),
-        phone: Some("9996621234".into()),
-        ..types::User::default()
-    }
-    .into()
-}
-
-fn me() -> Me {
-    Me::read(&user()).expect("a user")
-}
-
-fn authorization() -> enums::auth::Authorization {
-    types::auth::Authorization { user: user(), ..Default::default() }.into()
-}
-
-fn sent_by(kind: enums::auth::SentCodeType) -> enums::auth::SentCode {
-    types::auth::SentCode {
-        r#type: kind,
-        phone_code_hash: "h1".into(),
-        next_type: Some(enums::auth::CodeType::Sms),
-        timeout: Some(60),
-    }
-    .into()
-}
-
-fn sent() -> enums::auth::SentCode {
-    sent_by(types::auth::SentCodeTypeApp { length: 5 }.into())
-}
-
-fn rpc(code: i32, name: &str) -> InvokeError {
-    InvokeError::Rpc(RpcError { code, name: name.into(), parameter: None, message: name.into() })
-}
-
 use functions::{
-    auth::{LogOut, ResendCode, SendCode, SignIn, SignUp},
+    auth::{CancelCode, LogOut, ReportMissingCode, ResendCode, SendCode, SignIn, SignUp},
     users::GetUsers,
 };
 
@@ -295,9 +119,10 @@ fn each_refusal_has_a_variant_and_advice() {
         let error = login(&Script::default().fails::<SendCode>(rpc(400, name)), &mut Answers::default()).expect_err(name);
         assert!(check(&error) && error.advice().is_some(), "{name}: {error:?}");
     }
-    let at_sign_in: [(&str, Check); 2] = [
+    let at_sign_in: [(&str, Check); 3] = [
         ("PHONE_CODE_EXPIRED", |e| matches!(e, Error::CodeExpired)),
-        ("SESSION_PASSWORD_NEEDED", |e| matches!(e, Error::PasswordUnsupported)),
+        ("EMAIL_VERIFY_EXPIRED", |e| matches!(e, Error::CodeExpired)),
+        ("UPDATE_APP_TO_LOGIN", |e| matches!(e, Error::OfficialAppWanted { .. })),
     ];
     for (name, check) in at_sign_in {
         let api = Script::default().step::<SendCode>(sent()).fails::<SignIn>(rpc(401, name));
@@ -310,14 +135,28 @@ fn each_refusal_has_a_variant_and_advice() {
 }
 
 #[test]
-fn codes_that_only_official_apps_can_get_are_refused() {
-    for kind in [
-        enums::auth::SentCodeType::from(types::auth::SentCodeTypeFirebaseSms::default()),
-        types::auth::SentCodeTypeSetUpEmailRequired::default().into(),
-    ] {
-        let api = Script::default().step::<SendCode>(sent_by(kind));
-        assert!(matches!(login(&api, &mut Answers::default()), Err(Error::DeliveryUnsupported(_))));
+fn codes_that_only_official_apps_can_get_are_refused_unless_there_is_another_way() {
+    let firebase = || enums::auth::SentCodeType::from(types::auth::SentCodeTypeFirebaseSms::default());
+    let alone: enums::auth::SentCode =
+        types::auth::SentCode { r#type: firebase(), phone_code_hash: "h1".into(), next_type: None, timeout: None }.into();
+    let api = Script::default().step::<SendCode>(alone);
+    let error = login(&api, &mut Answers::default()).expect_err("refused");
+    assert!(matches!(error, Error::DeliveryUnsupported(Delivery::Firebase)) && error.advice().is_some());
+
+    let api = Script::default()
+        .step::<SendCode>(sent_by(firebase()))
+        .step::<ResendCode>(sent_by(types::auth::SentCodeTypeSms { length: 5 }.into()))
+        .step::<SignIn>(authorization());
+    let mut answers = Answers::codes(&["22222"]);
+    login(&api, &mut answers).expect("logged in");
+    assert_eq!(answers.seen[0].delivery, Delivery::Sms);
+
+    let mut api = Script::default().step::<SendCode>(sent_by(firebase()));
+    for _ in 0..3 {
+        api = api.step::<ResendCode>(sent_by(firebase()));
     }
+    assert!(matches!(login(&api, &mut Answers::default()), Err(Error::Nonsense { method: "auth.sendCode", .. })));
+
     let payment = enums::auth::SentCode::from(types::auth::SentCodePaymentRequired::default());
     assert!(matches!(
         login(&Script::default().step::<SendCode>(payment), &mut Answers::default()),
@@ -331,10 +170,10 @@ fn every_way_of_a_code_is_named_for_people() {
     let kinds: Vec<T> = vec![
         types::auth::SentCodeTypeApp { length: 5 }.into(),
         types::auth::SentCodeTypeSms { length: 5 }.into(),
-        types::auth::SentCodeTypeSmsWord { beginning: Some("ap".into()) }.into(),
+        types::auth::SentCodeTypeSmsWord { beginning: Some("1".into()) }.into(),
         types::auth::SentCodeTypeSmsPhrase { beginning: None }.into(),
         types::auth::SentCodeTypeCall { length: 5 }.into(),
-        types::auth::SentCodeTypeFlashCall { pattern: "+7***".into() }.into(),
+        types::auth::SentCodeTypeFlashCall { pattern: "+1***".into() }.into(),
         types::auth::SentCodeTypeMissedCall { prefix: "+7".into(), length: 4 }.into(),
         types::auth::SentCodeTypeEmailCode { email_pattern: "a*@b".into(), length: 6, ..Default::default() }.into(),
         types::auth::SentCodeTypeFragmentSms { url: "https://fragment.com/x".into(), length: 5 }.into(),
@@ -345,6 +184,9 @@ fn every_way_of_a_code_is_named_for_people() {
         let mut answers = Answers::codes(&["1"]);
         login(&api, &mut answers).expect("logged in");
         texts.push(answers.seen[0].delivery.to_string());
+    }
+    for other in [Delivery::Firebase, Delivery::EmailSetup] {
+        texts.push(other.to_string());
     }
     let total = texts.len();
     texts.sort();
@@ -359,6 +201,70 @@ fn text_that_is_no_phone_number_is_not_sent() {
         let result = run(login_code(&Script::default(), &mut Answers::default(), request));
         assert!(matches!(result, Err(Error::PhoneInvalid { .. })), "{phone}");
     }
+}
+
+#[test]
+fn what_the_servers_hints_rule_out_is_not_sent() {
+    let word = || sent_by(types::auth::SentCodeTypeSmsWord { beginning: Some("ap".into()) }.into());
+    let api = Script::default().step::<SendCode>(word()).step::<SignIn>(authorization());
+    login(&api, &mut Answers::codes(&["pear", "Apple"])).expect("logged in");
+    let sign_in: SignIn = api.request(1);
+    assert_eq!(sign_in.phone_code.as_deref(), Some("Apple"));
+    let api = Script::default().step::<SendCode>(word());
+    let result = login(&api, &mut Answers::codes(&["pear", "plum", "fig"]));
+    assert!(matches!(result, Err(Error::CodeWrong { attempts: MAX_CODE_ATTEMPTS })), "{result:?}");
+}
+
+#[test]
+fn a_code_that_cannot_be_sent_another_way_is_still_waited_for() {
+    let api = Script::default()
+        .step::<SendCode>(sent())
+        .fails::<ResendCode>(rpc(406, "SEND_CODE_UNAVAILABLE"))
+        .step::<ReportMissingCode>(true)
+        .step::<SignIn>(authorization());
+    let mut answers = Answers::codes(&["22222"]);
+    answers.codes.push_front(CodeAnswer::Missing { mnc: "01".into() });
+    answers.codes.push_front(CodeAnswer::Resend);
+    login(&api, &mut answers).expect("logged in");
+    let next: Vec<_> = answers.seen.iter().map(|seen| seen.next.clone()).collect();
+    assert_eq!(next, [Some(Delivery::Sms), None, None]);
+    let report: ReportMissingCode = api.request(2);
+    assert_eq!((report.phone_code_hash.as_ref(), report.mnc.as_ref()), ("h1", "01"));
+
+    let api = Script::default().step::<SendCode>(sent()).fails::<ReportMissingCode>(rpc(400, "PHONE_NUMBER_INVALID"));
+    let mut answers = Answers { codes: [CodeAnswer::Missing { mnc: String::new() }].into(), ..Answers::default() };
+    assert!(matches!(login(&api, &mut answers), Err(Error::PhoneInvalid { .. })));
+}
+
+#[test]
+fn a_cancelled_code_is_withdrawn() {
+    for heard in [true, false] {
+        let api = Script::default().step::<SendCode>(sent());
+        let api = if heard { api.step::<CancelCode>(true) } else { api.fails::<CancelCode>(rpc(500, "INTERNAL")) };
+        let mut answers = Answers { codes: [CodeAnswer::Cancel].into(), ..Answers::default() };
+        let error = login(&api, &mut answers).expect_err("cancelled");
+        assert!(matches!(error, Error::Cancelled) && error.advice().is_some());
+        let cancel: CancelCode = api.request(1);
+        assert_eq!(cancel.phone_code_hash.as_ref(), "h1");
+    }
+}
+
+#[test]
+fn the_terms_name_the_age_that_they_ask_for() {
+    let terms = types::help::TermsOfService {
+        text: "be nice".into(),
+        id: types::DataJson { data: "{}".into() }.into(),
+        min_age_confirm: Some(16),
+        ..Default::default()
+    };
+    let required = types::auth::AuthorizationSignUpRequired { terms_of_service: Some(terms.into()) };
+    let api = Script::default()
+        .step::<SendCode>(sent())
+        .step::<SignIn>(enums::auth::Authorization::from(required))
+        .step::<SignUp>(authorization());
+    let mut answers = Answers { name: Some(Name { first: "Ada".into(), last: String::new() }), ..Answers::codes(&["22222"]) };
+    login(&api, &mut answers).expect("signed up");
+    assert!(answers.terms.as_deref().is_some_and(|terms| terms.contains("16 years")), "{:?}", answers.terms);
 }
 
 #[test]
@@ -406,51 +312,37 @@ fn an_authorization_that_the_server_ended_is_replaced() {
 }
 
 #[test]
-fn whoami_asks_the_server_and_corrects_the_record() {
-    assert!(matches!(run(whoami(&Script::default(), NOW)), Err(Error::NotLoggedIn)));
+fn a_login_that_was_cut_off_is_taken_over() {
+    let api = Script::default().with_key().step::<GetUsers>(vec![user()]);
+    assert_eq!(login(&api, &mut Answers::default()).expect("resumed"), LoggedIn::Resumed(me()));
+    assert!(api.authorized.get() && *api.account.borrow() == Some(me().record(NOW)));
 
-    let renamed: enums::User = types::User { id: 77, first_name: Some("Countess".into()), ..types::User::default() }.into();
-    let api = Script::default().logged_in_before().step::<GetUsers>(vec![renamed]);
-    assert_eq!(run(whoami(&api, NOW)).expect("asked").name(), "Countess");
-    let record = api.account.borrow().clone().expect("there");
-    assert_eq!((record.name.as_str(), record.logged_in_at), ("Countess", 5));
+    // The account that is there is not the one that is wanted: it is ended, and none is left that nobody knows of.
+    let api = Script::default()
+        .with_key()
+        .step::<GetUsers>(vec![user()])
+        .step::<LogOut>(enums::auth::LoggedOut::default())
+        .step::<SendCode>(sent())
+        .step::<SignIn>(authorization());
+    let request = LoginRequest { phone: Some("9996610000".into()), now: NOW, ..LoginRequest::default() };
+    assert!(matches!(run(login_code(&api, &mut Answers::codes(&["1"]), request)), Ok(LoggedIn::In(_))));
 
-    let api = Script::default().logged_in_before().step::<GetUsers>(vec![user()]);
-    *api.account.borrow_mut() = None;
-    run(whoami(&api, NOW)).expect("asked");
-    assert_eq!(*api.account.borrow(), Some(me().record(NOW)), "a record that a crash prevented is made up for");
-
-    let empty: enums::User = types::UserEmpty { id: 77 }.into();
-    for users in [vec![], vec![empty]] {
-        let api = Script::default().logged_in_before().step::<GetUsers>(users);
-        assert!(matches!(run(whoami(&api, NOW)), Err(Error::Nonsense { method: "users.getUsers", .. })));
+    // Nobody was let in under the key, or only half.
+    for error in [InvokeError::Unauthorized(Unauthorized::KeyUnregistered), rpc(401, "SESSION_PASSWORD_NEEDED")] {
+        let api =
+            Script::default().with_key().fails::<GetUsers>(error).step::<SendCode>(sent()).step::<SignIn>(authorization());
+        assert!(matches!(login(&api, &mut Answers::codes(&["1"])), Ok(LoggedIn::In(_))));
+        assert!(!api.forgotten.get());
     }
-}
-
-#[test]
-fn logging_out_keeps_everything_until_the_server_agrees() {
-    assert!(matches!(run(logout(&Script::default())), Err(Error::NotLoggedIn)));
-
-    let api = Script::default().logged_in_before().step::<LogOut>(enums::auth::LoggedOut::default());
-    assert_eq!(run(logout(&api)).expect("done"), LoggedOut::Now);
+    // The key is of no use any more.
+    let api = Script::default()
+        .with_key()
+        .fails::<GetUsers>(InvokeError::Unauthorized(Unauthorized::KeyDuplicated))
+        .step::<SendCode>(sent())
+        .step::<SignIn>(authorization());
+    login(&api, &mut Answers::codes(&["1"])).expect("logged in");
     assert!(api.forgotten.get());
-
-    let api = Script::default().logged_in_before().fails::<LogOut>(InvokeError::Unauthorized(Unauthorized::KeyUnregistered));
-    assert_eq!(run(logout(&api)).expect("done"), LoggedOut::Before);
-    assert!(api.forgotten.get());
-
-    let api = Script::default().logged_in_before().fails::<LogOut>(rpc(500, "INTERNAL"));
-    assert!(matches!(run(logout(&api)), Err(Error::Invoke(_))));
-    assert!(!api.forgotten.get() && api.authorized.get());
-}
-
-#[test]
-fn the_first_active_username_stands_in_for_a_missing_main_one() {
-    let names = vec![
-        types::Username { username: "old".into(), active: false, editable: false, ..Default::default() }.into(),
-        types::Username { username: "new".into(), active: true, editable: false, ..Default::default() }.into(),
-    ];
-    let user: enums::User = types::User { id: 1, usernames: Some(names), ..types::User::default() }.into();
-    let me = Me::read(&user).expect("a user");
-    assert_eq!((me.username.as_deref(), me.name().as_str()), (Some("new"), "(no name)"));
+    // Nobody knows.
+    let api = Script::default().with_key().fails::<GetUsers>(InvokeError::Closed);
+    assert!(matches!(login(&api, &mut Answers::default()), Err(Error::Invoke(InvokeError::Closed))));
 }
