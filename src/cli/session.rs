@@ -6,6 +6,7 @@ use super::{
     context::Context,
     exit::{CliError, ExitCode},
     isolate::{self, IsolateArgs},
+    session_export::{self, ExportArgs},
     session_info,
 };
 
@@ -15,6 +16,8 @@ pub(crate) enum SessionCommand {
     /// Show what this namespace holds: account, data centres, key ids, salts, device, updates. Never a key, and nothing is asked of the server
     #[command(after_help = "Examples:\n  tdl session info\n  tdl session info -n work --json")]
     Info,
+    /// Write this namespace's session in the format of another program
+    Export(ExportArgs),
     /// Replace a borrowed key by one of our own, without logging the other program out
     Isolate(IsolateArgs),
 }
@@ -22,6 +25,7 @@ pub(crate) enum SessionCommand {
 pub(crate) async fn run(context: &Context, command: SessionCommand) -> Result<ExitCode, CliError> {
     match command {
         SessionCommand::Info => session_info::run(context),
+        SessionCommand::Export(args) => session_export::run(context, args).await,
         SessionCommand::Isolate(args) => isolate::run(context, args).await,
     }
 }
