@@ -44,6 +44,7 @@ mod progress;
 mod prompt;
 mod retry;
 mod sandbox;
+mod sandbox_accounts;
 mod select;
 mod session;
 mod settings;

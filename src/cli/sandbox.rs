@@ -13,6 +13,7 @@ use super::{
     context::Context,
     exit::{CliError, ExitCode, chain},
     keylog,
+    sandbox_accounts::{self, MessageCommand, SeedCommand, UserCommand},
 };
 
 /// The commands under `tdl sandbox`.
@@ -31,6 +32,15 @@ Examples:
 Phone numbers are 99966XYYYY: the account lives on DC X, and its login code is XXXXX. Everything listens on loopback only.
 Being interrupted is how it ends: that is exit code 0.")]
     Up(UpArgs),
+    /// Make accounts and bots, change how they log in, list them
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Write messages in somebody's name
+    #[command(subcommand)]
+    Message(MessageCommand),
+    /// Fill the cluster with something to look at
+    #[command(subcommand)]
+    Seed(SeedCommand),
 }
 
 /// The arguments of `tdl sandbox up`.
@@ -52,6 +62,9 @@ pub(crate) struct UpArgs {
 pub(crate) async fn run(context: &Context, command: SandboxCommand) -> Result<ExitCode, CliError> {
     match command {
         SandboxCommand::Up(args) => up(context, args).await,
+        SandboxCommand::User(command) => sandbox_accounts::user(context, command).await,
+        SandboxCommand::Message(command) => sandbox_accounts::message(context, command).await,
+        SandboxCommand::Seed(command) => sandbox_accounts::seed(context, command).await,
     }
 }
 

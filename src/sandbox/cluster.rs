@@ -212,8 +212,9 @@ impl Cluster {
         let bare = (1..).zip(listeners).map(|(id, listener)| Port { listener, dc: DcId(id), tls: None });
         let wrapped =
             (1..).zip(tls_listeners).map(|(id, listener)| Port { listener, dc: DcId(id), tls: Some(acceptor.clone()) });
-        let tasks =
+        let mut tasks: Vec<_> =
             bare.chain(wrapped).map(|port| tokio::spawn(server::serve(port, Arc::clone(&shared), stopped.clone()))).collect();
+        tasks.push(tokio::spawn(server::tell::operators(shared, stopped)));
         let certificate = identity.certificate_pem().to_owned();
         let cluster = Self { dir: config.dir, dcs, public_key, certificate, stop, tasks, alive };
         cluster.write_file()?;

@@ -1,6 +1,7 @@
 //! The cluster over real sockets, with our own client roles on the other side.
 
 mod layers;
+mod ways_in;
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};

@@ -31,6 +31,7 @@ mod http;
 mod http_tests;
 pub mod sessions;
 mod socket;
+pub(crate) mod tell;
 mod turns;
 pub(crate) mod work;
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::answers::Answers;
 use super::sessions::{self, SessionKey};
+use super::tell;
 use crate::dispatch::{self, Unwrapped};
 use crate::fault::Fault;
 use crate::layers;
@@ -85,11 +86,11 @@ pub(crate) struct Calls {
     /// The account to whose updates the session is entitled: logged in here, not imported from elsewhere.
     user: Option<i64>,
     /// The permanent key behind the session's own, as of the last call: itself, unless that is a temporary one.
-    behind: i64,
+    pub(super) behind: i64,
     /// The layer that it speaks, as of the last call.
-    layer: Option<i32>,
+    pub(super) layer: Option<i32>,
     /// The session made a call without `invokeWithoutUpdates`.
-    wants_updates: bool,
+    pub(super) wants_updates: bool,
     /// Calls that ended, and whether well; the oldest first.
     finished: VecDeque<(MsgId, bool)>,
 }
@@ -152,9 +153,9 @@ impl Answers for Services {
 }
 
 /// Sends an update to the account's subscribed sessions, all but one, to each in its own layer.
-fn push(shared: &Shared, now: Now, user: i64, updates: &Bytes, except: SessionKey) {
+pub(super) fn push(shared: &Shared, now: Now, user: i64, updates: &Bytes, except: Option<SessionKey>) {
     let mut said: HashMap<i32, Option<Bytes>> = HashMap::new();
-    for slot in shared.sessions.all().iter().filter(|slot| slot.key != except) {
+    for slot in shared.sessions.all().iter().filter(|slot| Some(slot.key) != except) {
         let mut inner = slot.lock();
         if inner.calls.wants_updates && inner.calls.user == Some(user) {
             let layer = inner.calls.layer.unwrap_or(layers::OWN_LAYER);
@@ -317,7 +318,8 @@ fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped
     let answer = answer?;
     for effect in effects {
         match effect {
-            Effect::Push { user, updates } => push(shared, now, user, &updates, slot.key),
+            Effect::Push { user, updates } => push(shared, now, user, &updates, Some(slot.key)),
+            Effect::TellKey { dc, key_id, updates } => tell::key(shared, now, (dc, key_id), &updates),
             Effect::LoggedOut { dc, key_id } => logged_out(shared, dc, key_id),
         }
     }

@@ -13,20 +13,6 @@ const ONLINE_SECONDS: i64 = 300;
 /// Days after which an unused authorization would end.
 const AUTHORIZATION_TTL_DAYS: i32 = 180;
 
-/// No account has a password here.
-pub(crate) fn password(call: &mut Call<'_>, _: f::GetPassword) -> Result<enums::account::Password, Fault> {
-    call.user_id()?;
-    let mut secure_random = vec![0; 256];
-    call.rng.fill_bytes(&mut secure_random);
-    Ok(types::account::Password {
-        new_algo: enums::PasswordKdfAlgo::Unknown,
-        new_secure_algo: enums::SecurePasswordKdfAlgo::Unknown,
-        secure_random: secure_random.into(),
-        ..types::account::Password::default()
-    }
-    .into())
-}
-
 pub(crate) fn update_status(call: &mut Call<'_>, req: f::UpdateStatus) -> Result<bool, Fault> {
     let user = call.user_id()?;
     let until = if req.offline { call.now } else { call.now.saturating_add(ONLINE_SECONDS) };
@@ -47,10 +33,7 @@ pub(crate) fn update_profile(call: &mut Call<'_>, req: f::UpdateProfile) -> Resu
 pub(crate) fn update_username(call: &mut Call<'_>, req: f::UpdateUsername) -> Result<enums::User, Fault> {
     let id = call.user_id()?;
     let name: &str = &req.username;
-    let legal = (5..=32).contains(&name.len())
-        && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if !name.is_empty() && !legal {
+    if !name.is_empty() && !users::is_username(name) {
         return Err(Fault::UsernameInvalid);
     }
     call.state.write(|tx| {

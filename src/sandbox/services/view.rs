@@ -107,8 +107,10 @@ impl View<'_> {
             last_name: text(&last),
             username: user.username.as_deref().and_then(text),
             // A number is shown to its owner, and to those who had it anyway.
-            phone: (is_self || contact).then(|| user.phone.as_str().into()),
-            status: Some(status),
+            phone: ((is_self || contact) && !user.bot).then(|| user.phone.as_str().into()),
+            status: (!user.bot).then_some(status),
+            bot: user.bot,
+            bot_info_version: user.bot.then_some(1),
             ..types::User::default()
         }
         .into())

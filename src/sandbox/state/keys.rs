@@ -1,4 +1,4 @@
-//! Auth keys and what hangs on them: who is logged in, from what device, with which layer; login codes; exported authorizations.
+//! Auth keys and what hangs on them: who is logged in, from what device, with which layer; exported authorizations.
 
 use rand::Rng;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -8,8 +8,6 @@ use tdl_core::crypto::AuthKey;
 use tdl_core::crypto::rsa::PrivateKey;
 use tdl_core::ids::{DcId, Salt};
 
-/// How long a login code may be used.
-pub(crate) const CODE_LIFETIME: i64 = 300;
 /// How long an exported authorization may be imported.
 pub(crate) const EXPORT_LIFETIME: i64 = 300;
 /// How often the time of an authorization's last use is written down.
@@ -87,16 +85,6 @@ fn auth_from(row: &Row<'_>) -> rusqlite::Result<Auth> {
             lang_code: row.get(17)?,
         },
     })
-}
-
-/// A login code that was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LoginCode {
-    pub(crate) phone: String,
-    pub(crate) dc: i32,
-    pub(crate) created: i64,
-    /// The right code was given, but the number has no account yet.
-    pub(crate) verified: bool,
 }
 
 /// An authorization on its way to another DC.
@@ -288,33 +276,6 @@ pub(crate) fn authorizations(db: &Connection, user: i64) -> rusqlite::Result<Vec
     .collect()
 }
 
-/// Keeps a login code, in place of earlier ones for the number.
-pub(crate) fn add_code(db: &Connection, hash: &str, phone: &str, dc: i32, now: i64) -> rusqlite::Result<()> {
-    db.execute("DELETE FROM login_codes WHERE phone = ?1 OR created < ?2", params![phone, now - CODE_LIFETIME])?;
-    db.execute("INSERT INTO login_codes (hash, phone, dc, created) VALUES (?1, ?2, ?3, ?4)", params![hash, phone, dc, now])?;
-    Ok(())
-}
-
-/// The login code with a hash.
-pub(crate) fn code(db: &Connection, hash: &str) -> rusqlite::Result<Option<LoginCode>> {
-    db.query_row("SELECT phone, dc, created, verified FROM login_codes WHERE hash = ?1", [hash], |row| {
-        Ok(LoginCode { phone: row.get(0)?, dc: row.get(1)?, created: row.get(2)?, verified: row.get(3)? })
-    })
-    .optional()
-}
-
-/// The right code was given for a number without an account.
-pub(crate) fn verify_code(db: &Connection, hash: &str) -> rusqlite::Result<()> {
-    db.execute("UPDATE login_codes SET verified = 1 WHERE hash = ?1", [hash])?;
-    Ok(())
-}
-
-/// A code is good for one login.
-pub(crate) fn remove_code(db: &Connection, hash: &str) -> rusqlite::Result<()> {
-    db.execute("DELETE FROM login_codes WHERE hash = ?1", [hash])?;
-    Ok(())
-}
-
 /// Keeps an exported authorization until it is imported.
 pub(crate) fn add_exported(db: &Connection, token: &[u8], exported: &Exported) -> rusqlite::Result<()> {
     db.execute("DELETE FROM exported WHERE created < ?1", [exported.created - EXPORT_LIFETIME])?;
@@ -388,24 +349,6 @@ mod tests {
         assert!(later[0].since <= NOW + SALT_LIFETIME && later[1].until > NOW + SALT_LIFETIME - SALT_STEP);
         // What was announced for then is what holds then.
         assert!(salts.iter().any(|s| later.contains(s)));
-    }
-
-    #[test]
-    fn a_code_replaces_the_one_before() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = open(dir.path());
-        state
-            .write(|tx| {
-                add_code(tx, "a", "9996621111", 2, NOW)?;
-                add_code(tx, "b", "9996621111", 2, NOW + 1)?;
-                assert_eq!(code(tx, "a")?, None);
-                verify_code(tx, "b")?;
-                assert!(code(tx, "b")?.unwrap().verified);
-                remove_code(tx, "b")?;
-                assert_eq!(code(tx, "b")?, None);
-                Ok::<_, rusqlite::Error>(())
-            })
-            .unwrap();
     }
 
     #[test]

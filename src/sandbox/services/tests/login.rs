@@ -2,7 +2,8 @@
 
 use super::{World, introduced};
 use crate::services::Effect;
-use crate::state::keys::{CODE_LIFETIME, EXPORT_LIFETIME};
+use crate::state::codes::CODE_LIFETIME;
+use crate::state::keys::EXPORT_LIFETIME;
 use tdl_core::tl::api::{enums, functions as f, types};
 use tdl_core::tl::mtproto::enums::DestroyAuthKeyRes;
 use tdl_core::tl::mtproto::functions::DestroyAuthKey;

@@ -17,9 +17,13 @@ use tdl_core::tl::api::{enums, functions as f, types};
 use tdl_core::tl::{Deserialize, RemoteCall};
 
 mod binding;
+mod bots;
+mod codes;
 mod files;
 mod login;
+mod login_tokens;
 mod messages;
+mod passwords;
 
 /// The session and the message of every call.
 pub(super) const SESSION: SessionId = SessionId(0x5e55);
@@ -150,7 +154,7 @@ impl World {
             .iter()
             .filter_map(|effect| match effect {
                 Effect::Push { user, .. } => Some(*user),
-                Effect::LoggedOut { .. } => None,
+                Effect::TellKey { .. } | Effect::LoggedOut { .. } => None,
             })
             .collect()
     }
