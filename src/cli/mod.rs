@@ -47,6 +47,7 @@ mod sandbox;
 mod sandbox_accounts;
 mod select;
 mod session;
+mod session_export;
 mod settings;
 mod signals;
 mod template;

@@ -9,6 +9,7 @@ use super::{
     exit::{CliError, ExitCode},
     isolate::{self, IsolateArgs},
     output::printable,
+    session_export::{self, ExportArgs},
 };
 
 /// The commands under `tdl session`.
@@ -17,6 +18,8 @@ pub(crate) enum SessionCommand {
     /// Show what this namespace holds: account, data centres, key ids, salts. Never a key, and nothing is asked of the server
     #[command(after_help = "Examples:\n  tdl session info\n  tdl session info -n work --json")]
     Info,
+    /// Write this namespace's session in the format of another program
+    Export(ExportArgs),
     /// Replace a borrowed key by one of our own, without logging the other program out
     Isolate(IsolateArgs),
 }
@@ -24,6 +27,7 @@ pub(crate) enum SessionCommand {
 pub(crate) async fn run(context: &Context, command: SessionCommand) -> Result<ExitCode, CliError> {
     match command {
         SessionCommand::Info => info(context),
+        SessionCommand::Export(args) => session_export::run(context, args).await,
         SessionCommand::Isolate(args) => isolate::run(context, args).await,
     }
 }

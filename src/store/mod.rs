@@ -8,6 +8,7 @@
 //!
 //! * [`Home`] opens, lists, renames and removes namespaces. [`NamespaceName`] is a name that cannot leave the directory.
 //! * [`Namespace`] is an open one. It implements [`crate::client::Persistence`], and holds the transfer jobs ([`Job`], [`PartSet`]).
+//! * [`foreign`] reads and writes the sessions of other programs.
 //! * [`Error`] says what went wrong, and [`Error::advice`] what to do about it.
 //!
 //! Several processes may have one namespace open: SQLite is in WAL mode, a writer waits up to [`BUSY_TIMEOUT`] for another.
@@ -20,6 +21,7 @@
 
 mod borrowed;
 mod error;
+pub mod foreign;
 mod home;
 mod jobs;
 mod name;
