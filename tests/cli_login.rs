@@ -274,7 +274,13 @@ fn a_link_is_opened_by_a_device_that_is_logged_in() {
     sandbox.tdl(&dir).args("login -n bob --phone 9996611260 --code 11111 --password secret").ok();
     let scan = |ns: &str| {
         let mut command = sandbox.tdl(&dir);
-        command.args("login -T qr --json -n").arg(ns);
+        // In a home of its own: what is logged in beside it is not to be let in twice.
+        command.arg("--home").arg(dir.join("elsewhere")).args("login -T qr --json -n").arg(ns);
+        command
+    };
+    let elsewhere = |args: &str| {
+        let mut command = sandbox.tdl(&dir);
+        command.arg("--home").arg(dir.join("elsewhere")).args(args);
         command
     };
 
@@ -283,18 +289,18 @@ fn a_link_is_opened_by_a_device_that_is_logged_in() {
     accept(&sandbox, &dir, "ada", &token);
     let (code, said) = scanning.end();
     assert!(code == Some(0) && said.contains("\"logged_in\"") && said.contains("Ada"), "{said}");
-    sandbox.tdl(&dir).args("whoami -n ada2").ok().stdout_has("Ada");
+    elsewhere("whoami -n ada2").ok().stdout_has("Ada");
 
     let mut scanning = Scanning::start(&scan("bob2"));
     let token = scanning.token();
     accept(&sandbox, &dir, "bob", &token);
     let (code, said) = scanning.end();
     assert!(code == Some(2) && said.contains("--password is needed"), "{said}");
-    sandbox.tdl(&dir).args("whoami -n bob2").code(4);
+    elsewhere("whoami -n bob2").code(4);
     // What the first attempt left half done is gone on with: nobody has to scan anything again.
     let run = scan("bob2").env("TDL_PASSWORD", "secret").code(0);
     assert!(!run.stdout().contains("login_link"), "{run}");
-    let json = sandbox.tdl(&dir).args("whoami --json -n bob2").ok().json();
+    let json = elsewhere("whoami --json -n bob2").ok().json();
     assert_eq!((&json["first_name"], &json["home_dc"]), (&"Bob".into(), &1.into()));
     sandbox.tdl(&dir).args("whoami -n bob").ok();
 }
@@ -307,7 +313,7 @@ fn a_link_whose_time_is_up_is_replaced() {
     sandbox.tdl(&dir).args("sandbox user add --phone 9996621261 --name Ada").ok();
     sandbox.tdl(&dir).args("login -n ada --phone 9996621261 --code 22222").ok();
     let mut scan = sandbox.tdl(&dir);
-    scan.args("login -T qr --json -n ada2");
+    scan.arg("--home").arg(dir.join("elsewhere")).args("login -T qr --json -n ada2");
     let mut scanning = Scanning::start(&scan);
     let first = scanning.token();
     let second = scanning.token();

@@ -55,8 +55,12 @@ fn a_login_that_is_killed_is_made_or_is_not() {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(moment) = moments.get(at) else { return };
                     let ns = format!("k{at}");
-                    let mut child =
-                        login(&sandbox, &dir, &ns).command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+                    let mut child = login(&sandbox, &dir, &ns)
+                        .command()
+                        .stdout(Stdio::null())
+                        .stderr(Stdio::null())
+                        .spawn()
+                        .expect("starts");
                     thread::sleep(*moment);
                     child.kill().expect("killed");
                     child.wait().expect("ended");
