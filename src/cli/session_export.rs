@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::{
     context::{Context, has_login, unix_now},
     exit::{CliError, ExitCode},
+    passphrase,
     prompt::{Question, ask},
 };
 
@@ -138,6 +139,7 @@ fn session(context: &Context, name: &NamespaceName) -> Result<ForeignSession, Cl
         Err(StoreError::NoSuchNamespace { name, .. }) => return Err(CliError::not_logged_in(name)),
         Err(error) => return Err(error.into()),
     };
+    passphrase::unlock(&context.settings.passphrase, &namespace)?;
     if !has_login(&namespace)? {
         return Err(CliError::not_logged_in(name));
     }

@@ -231,6 +231,15 @@ impl Operator {
         })
     }
 
+    /// Has login codes travel to a number as if nobody had said how.
+    ///
+    /// # Errors
+    /// [`OperatorError::Phone`].
+    pub fn forget_delivery(&self, phone: &str) -> Result<(), OperatorError> {
+        let phone = self.phone(phone)?;
+        Ok(self.state.write(|tx| codes::want_default(tx, &phone.digits))?)
+    }
+
     /// Takes the password of a number's account away.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! One module a target, each with `run`, which must neither panic nor hang on any bytes and asserts what must hold for all of them,
 //! and `seeds`, small inputs to start from.
 
+pub mod backup;
 pub mod binding;
 pub mod capture_file;
 pub mod capture_talk;
@@ -10,8 +11,6 @@ pub mod dh_group;
 pub mod envelope;
 pub mod fake_tls_client;
 pub mod fake_tls_server;
-pub mod foreign_string;
-pub mod foreign_tdata;
 pub mod gzip;
 pub mod handshake_client;
 pub mod handshake_server;
@@ -35,7 +34,6 @@ pub mod wrappers;
 
 mod capture;
 mod exchange;
-mod foreign;
 mod input;
 mod session;
 mod stream;
@@ -64,6 +62,7 @@ macro_rules! targets {
 }
 
 targets! {
+    backup, 64;
     binding, 64;
     capture_file, 64;
     capture_talk, 32;
@@ -73,8 +72,6 @@ targets! {
     envelope, 64;
     fake_tls_client, 16;
     fake_tls_server, 16;
-    foreign_string, 16;
-    foreign_tdata, 32;
     gzip, 64;
     handshake_client, 1;
     handshake_server, 1;

@@ -242,13 +242,6 @@ pub(crate) fn waiting(db: &Connection, dc: i32, key_id: i64) -> rusqlite::Result
         .optional()
 }
 
-/// The keys that wait for an account's password.
-pub(crate) fn waiting_for(db: &Connection, user: i64) -> rusqlite::Result<Vec<(i32, i64)>> {
-    db.prepare_cached("SELECT dc, key_id FROM password_waits WHERE user = ?1 ORDER BY since, key_id")?
-        .query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use tdl_core::crypto::AuthKey;
@@ -323,7 +316,6 @@ mod tests {
                 set(tx, 5, &password(1))?;
                 assert!(!enter(tx, 1, key.id(), 5, NOW)?);
                 assert_eq!((user(tx)?, waiting(tx, 1, key.id())?), (None, Some(5)));
-                assert_eq!(waiting_for(tx, 5)?, [(1, key.id())]);
                 admit(tx, 1, key.id(), 5, NOW)?;
                 assert_eq!((user(tx)?, waiting(tx, 1, key.id())?), (Some(5), None));
                 // The key behind this one is gone.

@@ -146,6 +146,10 @@ async fn what_an_operator_is_refused() {
     assert!(matches!(operator.set_login("9996611119", &login(|_| ())), Err(OperatorError::NoAccount(_))));
     let kinds = Login { deliveries: Some("email,sms".parse().unwrap()), ..Login::default() };
     assert_eq!(operator.set_login("9996611119", &kinds).unwrap(), None, "the number has no account yet");
+    let set = operator.set_login(phone, &kinds).unwrap().unwrap();
+    assert_eq!((set.delivery.as_deref(), set.code.as_deref()), (Some("email,sms"), Some("111111")));
+    operator.forget_delivery(phone).unwrap();
+    assert_eq!(operator.accounts().unwrap()[0].delivery, None);
     assert!(operator.set_login(phone, &login(|_| ())).unwrap().unwrap().has_password);
     assert!(!operator.remove_password(phone).unwrap().has_password);
     let bot = NewBot { name: "Bot".into(), ..NewBot::default() };
