@@ -195,6 +195,8 @@ fn owner(session: &ForeignSession) -> Option<OwnersIdentity> {
         system_lang_code: system_lang_code?,
         lang_pack: lang_pack?,
         lang_code: lang_code?,
+        // No format tells of them.
+        params: None,
     };
     let layer = layer.filter(|layer| bundled().contains(layer))?;
     Some(OwnersIdentity { device, layer, api_id: session.api_id? })

@@ -207,14 +207,24 @@ impl Owner {
             system_lang_code: or(&self.system_lang_code, &base.system_lang_code),
             lang_pack: or(&self.lang_pack, &base.lang_pack),
             lang_code: or(&self.lang_code, &base.lang_code),
+            // No source tells them.
+            params: base.params.clone(),
         }
     }
 }
 
 impl From<DeviceProfile> for Owner {
     fn from(device: DeviceProfile) -> Self {
-        let DeviceProfile { name: _, device_model, system_version, app_version, system_lang_code, lang_pack, lang_code } =
-            device;
+        let DeviceProfile {
+            name: _,
+            device_model,
+            system_version,
+            app_version,
+            system_lang_code,
+            lang_pack,
+            lang_code,
+            params: _,
+        } = device;
         Self {
             device_model: Some(device_model),
             system_version: Some(system_version),
