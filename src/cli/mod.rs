@@ -11,6 +11,7 @@
 //! | `signals` | Ctrl-C and its relatives |
 //! | `progress` | bars, lines and JSON events of a running transfer |
 //! | `expr`, `template`, `select` | the Go tool's expressions, name templates and extension lists |
+//! | `passphrase` | where passphrases come from |
 //! | `failure` | why one item of a run failed |
 //! | `retry` | the list of items that failed |
 //! | `transfers` | what `up` and `dl` have in common |
@@ -21,6 +22,7 @@
 //! | the others | one command each |
 
 mod args;
+mod backup;
 mod bridge;
 mod call;
 mod chat;
@@ -29,6 +31,7 @@ mod context;
 mod dc;
 mod decode;
 mod demo;
+mod device;
 mod dl;
 mod duration;
 mod exit;
@@ -40,6 +43,7 @@ mod login;
 mod logout;
 mod ns;
 mod output;
+mod passphrase;
 mod progress;
 mod prompt;
 mod retry;
@@ -47,6 +51,8 @@ mod sandbox;
 mod sandbox_accounts;
 mod select;
 mod session;
+mod session_export;
+mod session_info;
 mod settings;
 mod signals;
 mod template;
@@ -170,6 +176,10 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Watch(args) => watch::run(context, args).await,
         Command::Demo(args) => demo::run(context, args).await,
         Command::Ns(command) => ns::run(context, command),
+        Command::Device(command) => device::run(context, &command),
+        Command::Backup(args) => backup::backup(context, &args),
+        Command::Recover(args) => backup::recover(context, &args),
+        Command::Migrate(args) => backup::migrate(context, &args),
         Command::Session(command) => session::run(context, command).await,
         Command::Sandbox(command) => sandbox::run(context, command).await,
         Command::Bridge(args) => bridge::run(context, args).await,
