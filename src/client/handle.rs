@@ -34,9 +34,9 @@ pub struct Client {
 }
 
 /// What replaces the outside world in tests.
-pub(super) struct Surroundings {
-    pub(super) dialer: Arc<dyn Dialer>,
-    pub(super) clock: Clock,
+pub(crate) struct Surroundings {
+    pub(crate) dialer: Arc<dyn Dialer>,
+    pub(crate) clock: Clock,
 }
 
 impl Client {
@@ -57,7 +57,7 @@ impl Client {
     /// As [`Client::connect`], through other surroundings.
     // Async although it awaits nothing yet: the connections' tasks need a runtime, and callers should not come to rely on less.
     #[expect(clippy::unused_async)]
-    pub(super) async fn connect_through(
+    pub(crate) async fn connect_through(
         config: ClientConfig,
         store: Arc<dyn Persistence>,
         tracer: Tracer,
@@ -194,7 +194,7 @@ impl Client {
     }
 
     /// The clock that the client reads.
-    pub(super) fn clock(&self) -> Clock {
+    pub(crate) fn clock(&self) -> Clock {
         self.inner.clock
     }
 
