@@ -18,9 +18,11 @@
 //! | `update_lines` | updates as lines, for people and for programs |
 //! | `decode` | `tdl trace decode`: captures of the wire |
 //! | `keylog` | where `--keylog` goes |
+//! | `authorizations` | `tdl session ls` and `end`; `doctor`: `tdl session doctor` |
 //! | the others | one command each |
 
 mod args;
+mod authorizations;
 mod bridge;
 mod call;
 mod chat;
@@ -30,6 +32,7 @@ mod dc;
 mod decode;
 mod demo;
 mod dl;
+mod doctor;
 mod duration;
 mod exit;
 mod expr;

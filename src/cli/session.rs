@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use tdl::client::{DcAuth, Persistence, TempAuth};
 
 use super::{
+    authorizations::{self, EndArgs, LsArgs},
     context::{Context, unix_now},
+    doctor::{self, DoctorArgs},
     exit::{CliError, ExitCode},
     isolate::{self, IsolateArgs},
     output::printable,
@@ -17,6 +19,12 @@ pub(crate) enum SessionCommand {
     /// Show what this namespace holds: account, data centres, key ids, salts. Never a key, and nothing is asked of the server
     #[command(after_help = "Examples:\n  tdl session info\n  tdl session info -n work --json")]
     Info,
+    /// List the authorizations of the account, on the server: which is this one, which are others of ours, which are idle
+    Ls(LsArgs),
+    /// End authorizations of the account, on the server. Never the one that asks: that is `tdl logout`
+    End(EndArgs),
+    /// Look whether anything is in conflict: evidence, what it means, what to do
+    Doctor(DoctorArgs),
     /// Replace a borrowed key by one of our own, without logging the other program out
     Isolate(IsolateArgs),
 }
@@ -24,6 +32,9 @@ pub(crate) enum SessionCommand {
 pub(crate) async fn run(context: &Context, command: SessionCommand) -> Result<ExitCode, CliError> {
     match command {
         SessionCommand::Info => info(context),
+        SessionCommand::Ls(args) => authorizations::ls(context, args).await,
+        SessionCommand::End(args) => authorizations::end(context, args).await,
+        SessionCommand::Doctor(args) => doctor::run(context, args).await,
         SessionCommand::Isolate(args) => isolate::run(context, args).await,
     }
 }
