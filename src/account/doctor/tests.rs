@@ -249,3 +249,63 @@ fn a_witness_tells_our_own_sessions_from_those_that_were_begun_anew() {
     assert_eq!((protocol.lost_connections, protocol.time_offset), (1, Some(7)));
     assert_eq!(protocol.bad_messages, [(48, 2)].into());
 }
+
+/// A machine whose clock is wrong, against a cluster whose clock is right.
+#[cfg(feature = "sandbox")]
+mod clock {
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use crate::account::{CodeAnswer, CodeSent, LoginPrompts, LoginRequest, Name, PromptError, login_code};
+    use crate::client::{Client, ClientConfig, DcTable, Introduction, MemoryPersistence, Surroundings};
+    use crate::net::{Clock, TcpDialer};
+    use crate::sandbox::{Cluster, Config};
+
+    use super::*;
+
+    struct Answers;
+
+    impl LoginPrompts for Answers {
+        async fn phone(&mut self) -> Result<String, PromptError> {
+            Ok("9996611111".into())
+        }
+
+        async fn code(&mut self, _: &CodeSent, _: u32) -> Result<CodeAnswer, PromptError> {
+            Ok(CodeAnswer::Code("11111".into()))
+        }
+
+        async fn name(&mut self, _: Option<&str>) -> Result<Name, PromptError> {
+            Ok(Name { first: "Ada".into(), last: String::new() })
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_wrong_clock_is_noticed_on_a_cluster() {
+        let dir = tempfile::tempdir().unwrap();
+        let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+        let table = DcTable::read(&cluster.file()).unwrap();
+        let ahead = Duration::from_secs(600);
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + ahead;
+        let store = Arc::new(MemoryPersistence::new());
+        let surroundings = || Surroundings { dialer: Arc::new(TcpDialer), clock: Clock::starting_at(wall) };
+        let connect = async |config: ClientConfig, tracer: Tracer| {
+            Client::connect_through(config, Arc::clone(&store) as _, tracer, surroundings()).await.unwrap()
+        };
+        let config = ClientConfig::new(table, 7, "test");
+        let client = connect(config.clone(), Tracer::off()).await;
+        login_code(&client, &mut Answers, LoginRequest::default()).await.unwrap();
+        client.close().await;
+
+        let witness = Witness::new(Tracer::off());
+        let silent = ClientConfig { introduction: Introduction::Silent, ..config.clone() };
+        let client = connect(silent, witness.tracer()).await;
+        let said = Identity { device: config.device, layer: config.layer.layer, api_id: config.api_id };
+        let plan = Plan { said, borrowed: None, other_process: false, address: None, watch: None };
+        let evidence = gather(&client, &witness, plan).await.unwrap();
+        client.close().await;
+        let found = diagnose(&evidence);
+        // The clocks ran on between their readings; they do so by seconds at most.
+        assert!(matches!(found.as_slice(), [Finding::ClockSkew { seconds: -660..=-400 }]), "{found:?}");
+        cluster.shutdown().await;
+    }
+}

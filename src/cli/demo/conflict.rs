@@ -69,3 +69,49 @@ fn check(days: &[Day]) -> Result<(), CliError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::day::{OnRecord, Tally};
+    use super::*;
+
+    fn tally(program: &'static str, pushed: usize, unreadable: usize) -> Tally {
+        let missed = 8 - pushed;
+        Tally { program, sent: 8, pushed, unreadable, missed, late: missed, late_by: Some(Duration::from_secs(1)) }
+    }
+
+    fn on(device: &str, layers: &[i32]) -> OnRecord {
+        OnRecord { device: device.into(), layers: layers.to_vec() }
+    }
+
+    fn days() -> [Day; 2] {
+        let day = |layer, desktop| Day {
+            layer,
+            tallies: vec![desktop, tally("tdl", 4, 0)],
+            before: on("Desktop-like, 5", &[layer]),
+            after: on("tdl, 0", &[230]),
+            own: None,
+        };
+        [day(230, tally("desktop", 4, 0)), day(OLDER, tally("desktop", 2, 2))]
+    }
+
+    #[test]
+    fn a_conflict_that_is_not_there_is_a_broken_promise() {
+        assert!(check(&days()).is_ok());
+        let broken: [fn(&mut [Day; 2]); 6] = [
+            |days| days[0].tallies[0] = tally("desktop", 8, 0),
+            |days| days[0].tallies[1] = tally("tdl", 3, 0),
+            |days| days[0].tallies[0].late = 3,
+            |days| days[0].after = days[0].before.clone(),
+            |days| days[1].tallies[0] = tally("desktop", 4, 0),
+            |days| days[1].after.layers.push(OLDER),
+        ];
+        for (n, breaks) in broken.into_iter().enumerate() {
+            let mut days = days();
+            breaks(&mut days);
+            assert_eq!(check(&days).expect_err(&n.to_string()).code, ExitCode::Failed);
+        }
+    }
+}

@@ -99,6 +99,42 @@ impl Stage {
         }
     }
 
+    async fn text(&self, peer: &enums::InputPeer, text: &str) -> Result<(), CliError> {
+        let request = functions::messages::SendMessage {
+            peer: peer.clone(),
+            message: text.into(),
+            random_id: self.friend.client.random_i64(),
+            ..functions::messages::SendMessage::default()
+        };
+        self.friend.client.invoke(&request).await?;
+        Ok(())
+    }
+
+    async fn file(&self, peer: &enums::InputPeer, caption: &str) -> Result<(), CliError> {
+        let client = &self.friend.client;
+        let id = client.random_i64();
+        let bytes = caption.as_bytes().to_vec().into();
+        client.invoke(&functions::upload::SaveFilePart { file_id: id, file_part: 0, bytes }).await?;
+        let file = types::InputFile { id, parts: 1, name: "note.txt".into(), md5_checksum: "".into() }.into();
+        let name = types::DocumentAttributeFilename { file_name: "note.txt".into() }.into();
+        let media = types::InputMediaUploadedDocument {
+            force_file: true,
+            file,
+            mime_type: "text/plain".into(),
+            attributes: vec![name],
+            ..types::InputMediaUploadedDocument::default()
+        };
+        let request = functions::messages::SendMedia {
+            peer: peer.clone(),
+            media: media.into(),
+            message: caption.into(),
+            random_id: client.random_i64(),
+            ..functions::messages::SendMedia::default()
+        };
+        client.invoke(&request).await?;
+        Ok(())
+    }
+
     /// The friend writes; the two programs look at their chats, by turns. `programs` have begun to listen. Comes back when `enough` of what
     /// each was pushed is there, or patience has ended: then the tallies say so.
     pub(super) async fn day(
@@ -118,13 +154,12 @@ impl Stage {
             }
             // Each text is found in bytes, so none may be the beginning of another.
             let text = format!("message {:04} of {messages}.", n + 1);
-            let request = functions::messages::SendMessage {
-                peer: peer.clone(),
-                message: text.as_str().into(),
-                random_id: self.friend.client.random_i64(),
-                ..functions::messages::SendMessage::default()
-            };
-            self.friend.client.invoke(&request).await?;
+            // Every other one has a file: plain texts are pushed in a short form, which is the same in all layers in use.
+            if n % 2 == 0 {
+                self.text(&peer, &text).await?
+            } else {
+                self.file(&peer, &text).await?
+            }
             sent.push((text, Instant::now()));
             tokio::time::sleep(PACE).await;
         }

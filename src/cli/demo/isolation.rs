@@ -77,3 +77,38 @@ fn check(days: &[Day]) -> Result<(), CliError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::day::OnRecord;
+    use super::*;
+
+    fn days() -> [Day; 1] {
+        let tally = |program| Tally { program, sent: 8, pushed: 8, ..Tally::default() };
+        let on = |device: &str| OnRecord { device: device.into(), layers: vec![230] };
+        [Day {
+            layer: 230,
+            tallies: vec![tally("desktop"), tally("tdl")],
+            before: on("Desktop-like, 5"),
+            after: on("Desktop-like, 5"),
+            own: Some(on("tdl, 0")),
+        }]
+    }
+
+    #[test]
+    fn one_message_less_is_a_broken_promise() {
+        assert!(check(&days()).is_ok());
+        let broken: [fn(&mut Day); 5] = [
+            |day| (day.tallies[0].pushed, day.tallies[0].missed) = (7, 1),
+            |day| day.tallies[1].unreadable = 1,
+            |day| day.after.layers = vec![201],
+            |day| day.after.device = "tdl, 0".into(),
+            |day| day.own = None,
+        ];
+        for (n, breaks) in broken.into_iter().enumerate() {
+            let mut days = days();
+            breaks(&mut days[0]);
+            assert_eq!(check(&days).expect_err(&n.to_string()).code, ExitCode::Failed);
+        }
+    }
+}
