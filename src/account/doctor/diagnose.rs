@@ -13,6 +13,9 @@ pub const STALE_DAYS: i64 = 90;
 /// Seconds before its end at which a temporary key should long have been replaced.
 const LAST_MOMENT: i64 = 30;
 
+/// Salts that may be refused on one connection: the one on record may be old by now, and another may have had its time while we looked.
+const SALTS: usize = 2;
+
 /// The codes of `bad_msg_notification` that a client alone in its session, with a clock that is kept right, does not cause: sequence numbers
 /// that are too low (32), too high (33) or of the wrong parity (34, 35), and an identifier that was used before (19).
 const FOREIGN_CODES: [i32; 5] = [19, 32, 33, 34, 35];
@@ -23,7 +26,9 @@ pub fn diagnose(evidence: &Evidence) -> Vec<Finding> {
     if let Some(reason) = evidence.ended {
         found.push(Finding::Ended { reason });
     }
-    if let Some(reason) = &evidence.refused {
+    let no_key = evidence.keys.iter().any(|key| key.home && key.state == KeyState::Forgotten);
+    // Where there is no key there is no answer.
+    if let Some(reason) = evidence.refused.as_ref().filter(|_| !no_key) {
         found.push(Finding::Unanswered { reason: reason.clone() });
     }
     keys(evidence, &mut found);
@@ -123,9 +128,8 @@ fn protocol(evidence: &Evidence, found: &mut Vec<Finding>) {
     if !codes.is_empty() {
         found.push(Finding::CopiedSession { codes });
     }
-    // The salt on record may be old by now, for each session; and one may have had its time while we looked.
-    if let Some(&times) = protocol.bad_messages.get(&48).filter(|times| **times > protocol.sessions + 1) {
-        found.push(Finding::SaltsRefused { times });
+    if protocol.salts_refused > SALTS {
+        found.push(Finding::SaltsRefused { times: protocol.salts_refused });
     }
 }
 

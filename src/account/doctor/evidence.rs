@@ -93,6 +93,8 @@ pub struct Protocol {
     pub begun_anew: usize,
     /// Connections that ended before we ended them.
     pub lost_connections: usize,
+    /// `bad_server_salt`, as often as it came on the connection on which it came most often.
+    pub salts_refused: usize,
     /// `bad_msg_notification` and `bad_server_salt`, by code.
     pub bad_messages: BTreeMap<i32, usize>,
     /// Server minus local time, as it was learnt last.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::account::{authorizations, layers_on_record};
-use crate::client::{Client, Identity, InvokeError, KeyUse, Persistence, ProbeError, UpdateItem, ping_key};
+use crate::client::{Client, Identity, InvokeError, KeyUse, Persistence, ProbeError, ProtocolError, UpdateItem, ping_key};
 use crate::ids::DcId;
 use crate::tl::api::functions;
 use crate::trace::counters;
@@ -72,7 +72,9 @@ pub async fn gather(client: &Client, witness: &Witness, plan: Plan) -> Result<Ev
                 }
             }
         }
-        Err(error @ (InvokeError::Net(_) | InvokeError::Timeout { .. })) => lost = Some(error),
+        Err(error @ (InvokeError::Net(_) | InvokeError::Timeout { .. } | InvokeError::Protocol(ProtocolError::Unbound(_)))) => {
+            lost = Some(error)
+        }
         Err(error) => refusal(&mut evidence, error)?,
     }
     evidence.keys = keys(client).await?;

@@ -19,11 +19,19 @@ pub struct Witness {
 #[derive(Default)]
 struct Seen {
     sessions: HashSet<i64>,
-    /// For each connection, the sessions that it carried first, and how often the server said that it has begun one.
-    connections: HashMap<ConnId, (usize, usize)>,
+    connections: HashMap<ConnId, Connection>,
     lost: usize,
     bad: BTreeMap<i32, usize>,
     time_offset: Option<i64>,
+}
+
+#[derive(Default)]
+struct Connection {
+    /// Sessions that it carried first.
+    carried: usize,
+    /// How often the server said that it has begun one.
+    begun: usize,
+    salts_refused: usize,
 }
 
 impl Witness {
@@ -42,8 +50,9 @@ impl Witness {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         Protocol {
             sessions: seen.sessions.len(),
-            begun_anew: seen.connections.values().map(|(carried, begun)| begun.saturating_sub(*carried)).sum(),
+            begun_anew: seen.connections.values().map(|c| c.begun.saturating_sub(c.carried)).sum(),
             lost_connections: seen.lost,
+            salts_refused: seen.connections.values().map(|c| c.salts_refused).max().unwrap_or(0),
             bad_messages: seen.bad.clone(),
             time_offset: seen.time_offset,
         }
@@ -56,18 +65,23 @@ impl Seen {
             // The first message of a session is what the server begins one for.
             Event::Envelope { sent: true, inner: Some(inner), .. } if self.sessions.len() < MOST => {
                 if self.sessions.insert(inner.session_id.0) {
-                    self.connection(record.conn).0 += 1;
+                    self.connection(record.conn).carried += 1;
                 }
             }
-            Event::SessionCreated { .. } => self.connection(record.conn).1 += 1,
+            Event::SessionCreated { .. } => self.connection(record.conn).begun += 1,
             Event::Disconnected { reason } if !is_ours(reason) => self.lost += 1,
-            Event::BadMsg { code, .. } => *self.bad.entry(*code).or_default() += 1,
+            Event::BadMsg { code, .. } => {
+                *self.bad.entry(*code).or_default() += 1;
+                if *code == 48 {
+                    self.connection(record.conn).salts_refused += 1;
+                }
+            }
             Event::TimeOffset { seconds } => self.time_offset = Some(*seconds),
             _ => {}
         }
     }
 
-    fn connection(&mut self, conn: ConnId) -> &mut (usize, usize) {
+    fn connection(&mut self, conn: ConnId) -> &mut Connection {
         // All beyond the limit are one.
         let conn = if self.connections.len() < MOST { conn } else { ConnId(0) };
         self.connections.entry(conn).or_default()
