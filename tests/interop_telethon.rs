@@ -14,7 +14,12 @@ use tdl::sandbox::{Cluster, Config};
 
 /// Runs the script to its end; what it printed. It must succeed.
 fn telethon(cluster: &Path, arguments: &[&str]) -> Vec<serde_json::Value> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/telethon_client.py");
+    run("telethon_client.py", cluster, arguments)
+}
+
+/// The same with any of the scripts.
+fn run(script: &str, cluster: &Path, arguments: &[&str]) -> Vec<serde_json::Value> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(script);
     let mut command = Command::new(support::python());
     command.arg("-u").arg(script).arg(cluster).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -55,6 +60,37 @@ async fn telethon_signs_up_sends_and_moves_a_file_of_20_megabytes_up_and_down() 
     assert_eq!(
         steps(&lines),
         ["migrated", "signed up", "sent", "uploaded", "downloaded", "update", "reconnected", "logged out", "done"]
+    );
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telethon_finds_every_way_in() {
+    use tdl::sandbox::operator::{Login, NewBot, NewUser};
+
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
+    let (file, operator) = (cluster.file(), cluster.operator().unwrap());
+    let lines = tokio::task::spawn_blocking(move || {
+        let login = Login { password: Some("pässword".into()), ..Login::default() };
+        operator.add_user(&NewUser { phone: "9996621234".into(), login, ..NewUser::default() }).unwrap();
+        operator.add_user(&NewUser { phone: "9996611234".into(), ..NewUser::default() }).unwrap();
+        let (_, token) = operator.add_bot(&NewBot { name: "Bot".into(), ..NewBot::default() }).unwrap();
+        run("telethon_ways.py", &file, &["9996621234", "pässword", "9996611234", &token])
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        steps(&lines),
+        [
+            "password",
+            "password set, changed and removed",
+            "QR code",
+            "QR code elsewhere",
+            "QR code elsewhere, with a password",
+            "bot",
+            "done"
+        ]
     );
     cluster.shutdown().await;
 }

@@ -47,6 +47,8 @@ mod progress;
 mod prompt;
 mod retry;
 mod sandbox;
+mod sandbox_accounts;
+mod sandbox_control;
 mod select;
 mod session;
 mod settings;

@@ -106,6 +106,8 @@ enum Access {
     User,
     /// Whoever is logged in, in the account's home DC.
     Home,
+    /// The same, and whoever would be if the password were not missing.
+    Known,
 }
 
 type Run = for<'c, 'a> fn(&'c mut Call<'a>, Bytes) -> Result<Bytes, Fault>;
@@ -144,9 +146,16 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
         Anyone {
             DestroyAuthKey => services::auth::destroy_auth_key,
             f::auth::BindTempAuthKey => services::auth::bind_temp_auth_key,
-            f::auth::SendCode => services::auth::send_code,
-            f::auth::ResendCode => services::auth::resend_code,
-            f::auth::CancelCode => services::auth::cancel_code,
+            f::auth::SendCode => services::codes::send_code,
+            f::auth::ResendCode => services::codes::resend_code,
+            f::auth::CancelCode => services::codes::cancel_code,
+            f::auth::ResetLoginEmail => services::codes::reset_login_email,
+            f::auth::LogOut => services::auth::log_out,
+            f::auth::ExportLoginToken => services::login_token::export_login_token,
+            f::auth::ImportLoginToken => services::login_token::import_login_token,
+            f::auth::ImportBotAuthorization => services::bot::import_bot_authorization,
+            f::account::SendVerifyEmailCode => services::email::send_verify_email_code,
+            f::account::VerifyEmail => services::email::verify_email,
             f::auth::SignIn => services::auth::sign_in,
             f::auth::SignUp => services::auth::sign_up,
             f::auth::ImportAuthorization => services::auth::import_authorization,
@@ -162,9 +171,9 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
             f::langpack::GetLanguage => services::langpack::language,
         }
         User {
-            f::auth::LogOut => services::auth::log_out,
             f::account::UpdateStatus => services::account::update_status,
-            f::help::GetTermsOfServiceUpdate => services::help::terms_of_service_update,
+            f::help::GetTermsOfServiceUpdate => services::terms::terms_of_service_update,
+            f::help::AcceptTermsOfService => services::terms::accept_terms_of_service,
             f::help::GetPromoData => services::help::promo_data,
             f::users::GetUsers => services::users_service::users,
             f::upload::SaveFilePart => services::upload::save_file_part,
@@ -172,13 +181,28 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
             f::upload::GetFile => services::upload::file,
             f::upload::GetFileHashes => services::upload::file_hashes,
         }
+        Known {
+            f::account::GetPassword => services::password::password,
+            f::auth::CheckPassword => services::password::check_password,
+            f::auth::RequestPasswordRecovery => services::recovery::request_password_recovery,
+            f::auth::CheckRecoveryPassword => services::recovery::check_recovery_password,
+            f::auth::RecoverPassword => services::recovery::recover_password,
+        }
         Home {
-            f::auth::CheckPassword => services::auth::check_password,
+            f::auth::AcceptLoginToken => services::login_token::accept_login_token,
+            f::account::GetPasswordSettings => services::password::password_settings,
+            f::account::UpdatePasswordSettings => services::password::update_password_settings,
+            f::account::ConfirmPasswordEmail => services::password::confirm_password_email,
+            f::account::ResendPasswordEmail => services::password::resend_password_email,
+            f::account::CancelPasswordEmail => services::password::cancel_password_email,
+            f::account::ResetPassword => services::recovery::reset_password,
+            f::account::DeclinePasswordReset => services::recovery::decline_password_reset,
             f::auth::ExportAuthorization => services::auth::export_authorization,
-            f::auth::ResetAuthorizations => services::auth::reset_authorizations,
-            f::account::GetPassword => services::account::password,
-            f::account::GetAuthorizations => services::account::authorizations,
-            f::account::ResetAuthorization => services::account::reset_authorization,
+            f::auth::ResetAuthorizations => services::authorizations::reset_authorizations,
+            f::account::GetAuthorizations => services::authorizations::authorizations,
+            f::account::ResetAuthorization => services::authorizations::reset_authorization,
+            f::account::ChangeAuthorizationSettings => services::authorizations::change_authorization_settings,
+            f::account::SetAuthorizationTtl => services::authorizations::set_authorization_ttl,
             f::account::UpdateProfile => services::account::update_profile,
             f::account::UpdateUsername => services::account::update_username,
             f::users::GetFullUser => services::users_service::full_user,
@@ -243,19 +267,24 @@ pub(crate) fn answer(call: &mut Call<'_>, policy: &dyn Policy, request: Unwrappe
 
 /// Answers a call in the layer of the services.
 fn serve(call: &mut Call<'_>, policy: &dyn Policy, id: u32, body: Bytes) -> Result<Bytes, Fault> {
+    services::bot::check(call, id)?;
     let Some(route) = ROUTES.get(&id) else {
         let name = tl::name_of(id).unwrap_or("not in the schema");
         tracing::warn!(dc = call.dc, id = format_args!("{id:#010x}"), name, "method not known to the cluster");
         return Err(Fault::InputMethodInvalid { id, len: body.len().saturating_sub(4) });
     };
     policy.before(&CallInfo { dc: call.dc, user: call.auth.user, method: id, name: route.name })?;
+    if route.access != Access::Anyone {
+        services::authorizations::check(call)?;
+    }
     match route.access {
         Access::Anyone => {}
         Access::User => {
             call.user_id()?;
         }
-        Access::Home => {
-            let home = call.user()?.dc;
+        Access::Home | Access::Known => {
+            let user = if route.access == Access::Known { call.account()? } else { call.user()? };
+            let home = user.dc;
             if home != call.dc {
                 return Err(Fault::UserMigrate(home));
             }

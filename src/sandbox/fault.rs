@@ -17,6 +17,8 @@ macro_rules! faults {
             UserMigrate(i32),
             /// The file is kept in another DC.
             FileMigrate(i32),
+            /// A new address is yet to be confirmed, by a code of so many digits; nothing is refused, but nothing holds yet.
+            EmailUnconfirmed(i32),
             /// A part of an upload never arrived.
             FilePartMissing(i32),
             /// No method has this constructor id (or none that this cluster knows); the length is the request's, without the id.
@@ -28,6 +30,13 @@ macro_rules! faults {
             },
             /// A policy asks the caller to come back later.
             FloodWait(i32),
+            /// What somebody who provokes errors wants to be said.
+            Provoked {
+                /// The code of `rpc_error`.
+                code: i32,
+                /// Its text.
+                text: String,
+            },
             /// The cluster's own fault: its state could not be read or written. Logged, never shown in detail.
             Internal(state::Error),
         }
@@ -38,14 +47,24 @@ macro_rules! faults {
                 match self {
                     $(Self::$name => $code,)*
                     Self::PhoneMigrate(_) | Self::UserMigrate(_) | Self::FileMigrate(_) => 303,
-                    Self::FilePartMissing(_) | Self::InputMethodInvalid { .. } => 400,
+                    Self::EmailUnconfirmed(_) | Self::FilePartMissing(_) | Self::InputMethodInvalid { .. } => 400,
                     Self::FloodWait(_) => 420,
+                    Self::Provoked { code, .. } => *code,
                     Self::Internal(_) => 500,
                 }
             }
 
-            /// The variants without a parameter.
-            pub fn plain() -> Vec<Self> {
+            /// The code of an error without a parameter, by its text.
+            pub(crate) fn code_of(text: &str) -> Option<i32> {
+                $(if text == $text {
+                    return Some($code);
+                })*
+                None
+            }
+
+            /// The variants without a parameter, for the tests that walk the table.
+            #[cfg(test)]
+            pub(crate) fn plain() -> Vec<Self> {
                 vec![$(Self::$name,)*]
             }
         }
@@ -57,9 +76,11 @@ macro_rules! faults {
                     Self::PhoneMigrate(dc) => write!(f, "PHONE_MIGRATE_{dc}"),
                     Self::UserMigrate(dc) => write!(f, "USER_MIGRATE_{dc}"),
                     Self::FileMigrate(dc) => write!(f, "FILE_MIGRATE_{dc}"),
+                    Self::EmailUnconfirmed(length) => write!(f, "EMAIL_UNCONFIRMED_{length}"),
                     Self::FilePartMissing(part) => write!(f, "FILE_PART_{part}_MISSING"),
                     Self::InputMethodInvalid { id, len } => write!(f, "INPUT_METHOD_INVALID_{id}_{len}"),
                     Self::FloodWait(seconds) => write!(f, "FLOOD_WAIT_{seconds}"),
+                    Self::Provoked { text, .. } => f.write_str(text),
                     Self::Internal(_) => f.write_str("RPC_CALL_FAIL"),
                 }
             }
@@ -68,14 +89,90 @@ macro_rules! faults {
 }
 
 faults! {
+    /// A bot's token that was replaced by another one.
+    AccessTokenExpired => 400 "ACCESS_TOKEN_EXPIRED",
+    /// No bot has this token.
+    AccessTokenInvalid => 400 "ACCESS_TOKEN_INVALID",
+    /// A login token that was accepted before.
+    AuthTokenAlreadyAccepted => 400 "AUTH_TOKEN_ALREADY_ACCEPTED",
+    /// A login token that this account is excepted from.
+    AuthTokenException => 400 "AUTH_TOKEN_EXCEPTION",
+    /// A login token whose time is over.
+    AuthTokenExpired => 400 "AUTH_TOKEN_EXPIRED",
+    /// A login token that nobody has accepted.
+    AuthTokenInvalid => 400 "AUTH_TOKEN_INVALID",
+    /// A login token that the cluster does not know.
+    AuthTokenInvalidx => 400 "AUTH_TOKEN_INVALIDX",
+    /// A method that bots may not call.
+    BotMethodInvalid => 400 "BOT_METHOD_INVALID",
+    /// No code of an email.
+    CodeEmpty => 400 "CODE_EMPTY",
+    /// A wrong code of an email.
+    CodeInvalid => 400 "CODE_INVALID",
+    /// No address waits to be confirmed.
+    EmailHashExpired => 400 "EMAIL_HASH_EXPIRED",
+    /// A login address is to be forgotten where there is none.
+    EmailInstallMissing => 400 "EMAIL_INSTALL_MISSING",
+    /// Not an email address.
+    EmailInvalid => 400 "EMAIL_INVALID",
+    /// No address is wanted for this.
+    EmailNotAllowed => 400 "EMAIL_NOT_ALLOWED",
+    /// A login address is to be changed where there is none.
+    EmailNotSetup => 400 "EMAIL_NOT_SETUP",
+    /// An address is to be confirmed that was not named.
+    EmailVerifyExpired => 400 "EMAIL_VERIFY_EXPIRED",
+    /// The salts of a new password are not those that were offered, continued.
+    NewSaltInvalid => 400 "NEW_SALT_INVALID",
+    /// Settings of a password without a password.
+    NewSettingsEmpty => 400 "NEW_SETTINGS_EMPTY",
+    /// Settings that no password can have.
+    NewSettingsInvalid => 400 "NEW_SETTINGS_INVALID",
+    /// The account has no password.
+    PasswordEmpty => 400 "PASSWORD_EMPTY",
+    /// No recovery code was asked for, or too long ago.
+    PasswordRecoveryExpired => 400 "PASSWORD_RECOVERY_EXPIRED",
+    /// The password cannot be recovered: it has no address.
+    PasswordRecoveryNa => 400 "PASSWORD_RECOVERY_NA",
+    /// A login code that is too old, or was never sent from here; where an address is set up.
+    PhoneHashExpired => 400 "PHONE_HASH_EXPIRED",
+    /// Nobody logs in with this number.
+    PhoneNumberBanned => 400 "PHONE_NUMBER_BANNED",
+    /// Codes were asked for too often.
+    PhoneNumberFlood => 400 "PHONE_NUMBER_FLOOD",
+    /// No password is to be removed.
+    ResetRequestMissing => 400 "RESET_REQUEST_MISSING",
+    /// The number's deliveries are used up.
+    SendCodeUnavailable => 406 "SEND_CODE_UNAVAILABLE",
+    /// The login is half done: the account's password is missing.
+    SessionPasswordNeeded => 401 "SESSION_PASSWORD_NEEDED",
+    /// A public value that is out of range.
+    SrpAInvalid => 400 "SRP_A_INVALID",
+    /// A challenge that this key was not given, or that it has answered.
+    SrpIdInvalid => 400 "SRP_ID_INVALID",
+    /// The password is another since the challenge was given.
+    SrpPasswordChanged => 400 "SRP_PASSWORD_CHANGED",
+    /// A method that only bots may call.
+    UserBotRequired => 400 "USER_BOT_REQUIRED",
     /// The access hash or the token does not belong to the account.
     AuthBytesInvalid => 400 "AUTH_BYTES_INVALID",
     /// The method is not for temporary keys that are bound to no permanent one.
     AuthKeyPermEmpty => 401 "AUTH_KEY_PERM_EMPTY",
+    /// The key was seen from two addresses at once; its authorization is ended.
+    AuthKeyDuplicated => 406 "AUTH_KEY_DUPLICATED",
     /// Not logged in.
     AuthKeyUnregistered => 401 "AUTH_KEY_UNREGISTERED",
     /// The authorization was ended from elsewhere.
     SessionRevoked => 401 "SESSION_REVOKED",
+    /// The authorization was not used for longer than its account allows.
+    SessionExpired => 401 "SESSION_EXPIRED",
+    /// The account was deleted.
+    UserDeactivated => 401 "USER_DEACTIVATED",
+    /// The account was banned.
+    UserDeactivatedBan => 401 "USER_DEACTIVATED_BAN",
+    /// An authorization that is younger than a day cannot end others.
+    FreshResetAuthorisationForbidden => 406 "FRESH_RESET_AUTHORISATION_FORBIDDEN",
+    /// Authorizations cannot last as long as this.
+    TtlDaysInvalid => 400 "TTL_DAYS_INVALID",
     /// An object in the call has a constructor that the layer does not have.
     InputConstructorInvalid => 400 "INPUT_CONSTRUCTOR_INVALID",
     /// The cluster's own fault: what it has to say has no form in the client's layer. Logged.
@@ -158,7 +255,7 @@ faults! {
     MultiMediaTooLong => 400 "MULTI_MEDIA_TOO_LONG",
     /// A range whose start breaks the rules of `upload.getFile`.
     OffsetInvalid => 400 "OFFSET_INVALID",
-    /// `auth.checkPassword` for an account without a password.
+    /// A wrong password; or one for an account that has none.
     PasswordHashInvalid => 400 "PASSWORD_HASH_INVALID",
     /// No such peer, or its access hash is wrong.
     PeerIdInvalid => 400 "PEER_ID_INVALID",
@@ -247,6 +344,7 @@ mod tests {
         assert_eq!(Fault::PhoneMigrate(2).to_string(), "PHONE_MIGRATE_2");
         assert_eq!(Fault::UserMigrate(3).to_string(), "USER_MIGRATE_3");
         assert_eq!(Fault::FileMigrate(1).code(), 303);
+        assert_eq!(Fault::EmailUnconfirmed(6).to_string(), "EMAIL_UNCONFIRMED_6");
         assert_eq!(Fault::FilePartMissing(7).to_string(), "FILE_PART_7_MISSING");
         assert_eq!(Fault::InputMethodInvalid { id: 0xffff_ffff, len: 12 }.to_string(), "INPUT_METHOD_INVALID_4294967295_12");
         assert_eq!((Fault::FloodWait(5).code(), Fault::FloodWait(5).to_string()), (420, "FLOOD_WAIT_5".to_owned()));

@@ -9,23 +9,33 @@
 //! | [`layers`] | from each client's layer to that of the services, and back |
 //! | `services/` | what the methods do, one file per area of the API |
 //! | [`cluster`] | several DCs on top of one state |
+//! | [`operator`] | accounts, bots and messages made from outside; [`delivery`]: how login codes travel |
 //! | [`identity`] | the certificate that the DCs show inside TLS |
 //! | [`mtproxy`] | a proxy in front of them, if a test wants one |
 //!
 //! Underneath, `state/` is what the cluster remembers (SQLite and a directory of files), [`fault`] the errors it answers with.
 //!
-//! What differs from the real servers, on purpose: nothing but loopback is listened on; no login code is sent anywhere (it follows
-//! from the number); accounts are Premium unless told otherwise, so that files of more than 2000 MiB can be tried; photos are kept
+//! What differs from the real servers, on purpose: nothing but loopback is listened on; no code is sent anywhere, neither to a
+//! phone nor to an email address (it follows from the number: [`delivery`]); accounts are Premium unless told otherwise, so that files of more than 2000 MiB can be tried; photos are kept
 //! as they came, in one size; nothing survives the machine's losing power in the last moments, only the process's death. Groups,
-//! channels, bots, secret chats, passwords and temporary keys are not here: their methods are answered with a typed error and logged.
+//! channels, secret chats and Telegram Passport are not here: their methods are answered with a typed error and logged.
+//!
+//! Of the ways in, these differ: nobody is made to wait for having given a wrong code or password too often, nor for asking for the next
+//! code too early; an application's id and hash are not looked at; an authorization that is made of a login token is in the account's list
+//! when its client has claimed it, not when it was accepted; a login address that was lost is forgotten at once. Bots log in and write, also
+//! to people who have not written to them; methods that are for bots only are refused to people and not answered otherwise.
 
 pub mod cluster;
+pub mod control;
+pub mod delivery;
 pub mod dispatch;
 pub mod fault;
+pub mod faults;
 pub mod identity;
 mod image;
 pub mod layers;
 pub mod mtproxy;
+pub mod operator;
 pub mod policy;
 pub mod server;
 mod services;
@@ -35,5 +45,9 @@ pub mod state;
 mod tests;
 
 pub use cluster::{Cluster, Config, Dc};
+pub use control::{Command, Reply};
 pub use fault::Fault;
-pub use policy::Policy;
+pub use faults::{FaultEffect, FaultRule};
+pub use policy::{Disturbance, Policy};
+pub use services::Rules;
+pub use state::authorizations::Standing;

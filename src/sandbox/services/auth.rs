@@ -1,12 +1,11 @@
-//! `auth.*`: login codes, signing in and up, leaving, and carrying an authorization to another DC.
-
-use std::fmt::Write as _;
+//! `auth.*`: signing in and up, leaving, and carrying an authorization to another DC.
 
 use super::view::View;
-use super::{Call, Effect, Origin};
+use super::{Call, Effect, Origin, authorizations, codes, terms};
 use crate::fault::Fault;
-use crate::state::keys::{self, CODE_LIFETIME, EXPORT_LIFETIME, Exported};
-use crate::state::users::{self, Phone, User};
+use crate::state::keys::{self, EXPORT_LIFETIME, Exported};
+use crate::state::users::{self, User};
+use crate::state::{codes as login_codes, passwords};
 use tdl_core::ids::DcId;
 use tdl_core::mtproto::binding::Binding;
 use tdl_core::tl::api::functions::auth as f;
@@ -14,99 +13,37 @@ use tdl_core::tl::api::{enums, types};
 use tdl_core::tl::mtproto::enums::DestroyAuthKeyRes;
 use tdl_core::tl::mtproto::functions::DestroyAuthKey;
 
-/// Digits in a login code.
-const CODE_LENGTH: i32 = 5;
 /// Characters that the real servers allow in a name.
 const MAX_NAME: usize = 64;
 /// Bytes of an exported authorization.
 const TOKEN_LEN: usize = 128;
 
-/// The number, if it is one of this cluster and its home is here.
-fn local_phone(call: &Call<'_>, number: &str) -> Result<Phone, Fault> {
-    let phone = Phone::parse(number, call.settings.dc_count()).ok_or(Fault::PhoneNumberInvalid)?;
-    if phone.dc == call.dc { Ok(phone) } else { Err(Fault::PhoneMigrate(phone.dc)) }
-}
-
-fn sent_code(call: &mut Call<'_>, phone: &Phone) -> Result<enums::auth::SentCode, Fault> {
-    let mut hash = String::with_capacity(18);
-    for _ in 0..2 {
-        let _ = write!(hash, "{:08x}", call.rng.next_u32());
-    }
-    let (now, dc) = (call.now, call.dc);
-    let elsewhere = call.state.write(|tx| {
-        keys::add_code(tx, &hash, &phone.digits, dc, now)?;
-        let user = users::by_phone(tx, &phone.digits)?;
-        Ok::<_, Fault>(match user {
-            Some(user) => !keys::authorizations(tx, user.id)?.is_empty(),
-            None => false,
-        })
-    })?;
-    let length = CODE_LENGTH;
-    let r#type =
-        if elsewhere { types::auth::SentCodeTypeApp { length }.into() } else { types::auth::SentCodeTypeSms { length }.into() };
-    Ok(types::auth::SentCode { r#type, phone_code_hash: hash.into(), next_type: None, timeout: None }.into())
-}
-
-/// Nothing is sent anywhere: the code of a test number is known from the number.
-pub(crate) fn send_code(call: &mut Call<'_>, req: f::SendCode) -> Result<enums::auth::SentCode, Fault> {
-    let phone = local_phone(call, &req.phone_number)?;
-    sent_code(call, &phone)
-}
-
-pub(crate) fn resend_code(call: &mut Call<'_>, req: f::ResendCode) -> Result<enums::auth::SentCode, Fault> {
-    let phone = local_phone(call, &req.phone_number)?;
-    check_hash(call, &phone, &req.phone_code_hash)?;
-    sent_code(call, &phone)
-}
-
-pub(crate) fn cancel_code(call: &mut Call<'_>, req: f::CancelCode) -> Result<bool, Fault> {
-    let phone = local_phone(call, &req.phone_number)?;
-    check_hash(call, &phone, &req.phone_code_hash)?;
-    call.state.write(|tx| keys::remove_code(tx, &req.phone_code_hash))?;
-    Ok(true)
-}
-
-/// The login code that a hash stands for, if it is this number's and still good. The answer: whether it was given already.
-fn check_hash(call: &Call<'_>, phone: &Phone, hash: &str) -> Result<bool, Fault> {
-    if hash.is_empty() {
-        return Err(Fault::PhoneCodeHashEmpty);
-    }
-    let code = call.state.read(|db| keys::code(db, hash))?.ok_or(Fault::PhoneCodeExpired)?;
-    let good = code.phone == phone.digits && code.dc == call.dc && call.now <= code.created.saturating_add(CODE_LIFETIME);
-    if good { Ok(code.verified) } else { Err(Fault::PhoneCodeExpired) }
-}
-
 pub(crate) fn sign_in(call: &mut Call<'_>, req: f::SignIn) -> Result<enums::auth::Authorization, Fault> {
-    let phone = local_phone(call, &req.phone_number)?;
-    let given = req.phone_code.as_deref().unwrap_or_default();
-    if given.is_empty() {
+    let phone = codes::local_phone(call, &req.phone_number)?;
+    if req.email_verification.is_none() && req.phone_code.as_deref().unwrap_or_default().is_empty() {
         return Err(Fault::PhoneCodeEmpty);
     }
-    check_hash(call, &phone, &req.phone_code_hash)?;
-    if given != phone.code {
-        return Err(Fault::PhoneCodeInvalid);
-    }
+    let code = codes::find(call, &phone, &req.phone_code_hash)?;
+    codes::check(call, &phone, &code, &req)?;
     let (dc, key_id, now) = (call.auth.dc, call.auth.key_id, call.now);
-    let user = call.state.write(|tx| {
-        let user = users::by_phone(tx, &phone.digits)?;
-        match &user {
-            Some(user) => {
-                keys::remove_code(tx, &req.phone_code_hash)?;
-                keys::bind(tx, dc, key_id, user.id, None, now)?;
-            }
-            None => keys::verify_code(tx, &req.phone_code_hash)?,
-        }
-        Ok::<_, Fault>(user)
+    let known = call.state.write(|tx| {
+        let Some(user) = users::by_phone(tx, &phone.digits)? else {
+            login_codes::verify(tx, &req.phone_code_hash)?;
+            return Ok(None);
+        };
+        login_codes::remove(tx, &req.phone_code_hash)?;
+        let is_in = passwords::enter(tx, dc, key_id, user.id, now)?;
+        Ok::<_, Fault>(Some((user, is_in)))
     })?;
-    match user {
-        Some(user) => authorization(call, &user),
-        None => Ok(types::auth::AuthorizationSignUpRequired { terms_of_service: None }.into()),
+    match known {
+        Some((user, is_in)) => entered(call, &user, is_in),
+        None => Ok(types::auth::AuthorizationSignUpRequired { terms_of_service: Some(terms::terms()) }.into()),
     }
 }
 
 pub(crate) fn sign_up(call: &mut Call<'_>, req: f::SignUp) -> Result<enums::auth::Authorization, Fault> {
-    let phone = local_phone(call, &req.phone_number)?;
-    if !check_hash(call, &phone, &req.phone_code_hash)? {
+    let phone = codes::local_phone(call, &req.phone_number)?;
+    if !codes::find(call, &phone, &req.phone_code_hash)?.verified {
         return Err(Fault::PhoneCodeInvalid);
     }
     let (first, last) = (req.first_name.trim(), req.last_name.trim());
@@ -119,25 +56,38 @@ pub(crate) fn sign_up(call: &mut Call<'_>, req: f::SignUp) -> Result<enums::auth
             return Err(Fault::PhoneNumberOccupied);
         }
         let id = users::add(tx, &phone, first, last, premium, now)?;
-        keys::remove_code(tx, &req.phone_code_hash)?;
-        keys::bind(tx, dc, key_id, id, None, now)?;
+        login_codes::remove(tx, &req.phone_code_hash)?;
+        login_codes::offer_terms(tx, id)?;
+        passwords::admit(tx, dc, key_id, id, now)?;
         users::by_id(tx, id)?.ok_or(Fault::UserIdInvalid)
     })?;
-    authorization(call, &user)
+    entered(call, &user, true)
+}
+
+/// The end of every way in: the account is logged in on the call's key, or its password is needed first.
+pub(super) fn entered(call: &mut Call<'_>, user: &User, is_in: bool) -> Result<enums::auth::Authorization, Fault> {
+    enter(call, user, is_in, true)
+}
+
+/// The same, for a login that another authorization of the account had a part in: it need not be confirmed.
+pub(super) fn entered_with_help(call: &mut Call<'_>, user: &User, is_in: bool) -> Result<enums::auth::Authorization, Fault> {
+    enter(call, user, is_in, false)
+}
+
+fn enter(call: &mut Call<'_>, user: &User, is_in: bool, unconfirmed: bool) -> Result<enums::auth::Authorization, Fault> {
+    if !is_in {
+        return Err(Fault::SessionPasswordNeeded);
+    }
+    authorizations::logged_in(call, user, unconfirmed)?;
+    authorization(call, user)
 }
 
 /// The answer to a login; from here on the key stands for the account.
-fn authorization(call: &mut Call<'_>, user: &User) -> Result<enums::auth::Authorization, Fault> {
+pub(super) fn authorization(call: &mut Call<'_>, user: &User) -> Result<enums::auth::Authorization, Fault> {
     call.auth.user = Some(user.id);
     let (state, now) = (call.state, call.now);
     let user = state.read(|db| View { state, db, viewer: user.id, now }.user(user))?;
     Ok(types::auth::Authorization { user, ..types::auth::Authorization::default() }.into())
-}
-
-/// Accounts have no passwords here, so none is right.
-pub(crate) fn check_password(call: &mut Call<'_>, _: f::CheckPassword) -> Result<enums::auth::Authorization, Fault> {
-    call.user_id()?;
-    Err(Fault::PasswordHashInvalid)
 }
 
 /// Binds the temporary key of the call to a permanent one: "Perfect Forward Secrecy".
@@ -155,9 +105,14 @@ pub(crate) fn bind_temp_auth_key(call: &mut Call<'_>, req: f::BindTempAuthKey) -
     Ok(true)
 }
 
+/// A key that waits for a password waits no more; one that is logged in is so no more.
 pub(crate) fn log_out(call: &mut Call<'_>, _: f::LogOut) -> Result<enums::auth::LoggedOut, Fault> {
-    call.user_id()?;
     let (dc, key_id) = (call.auth.dc, call.auth.key_id);
+    let waited = call.state.write(|tx| passwords::stop_waiting(tx, dc, key_id))?;
+    if waited && call.auth.user.is_none() {
+        return Ok(types::auth::LoggedOut { future_auth_token: None }.into());
+    }
+    call.user_id()?;
     end(call, &[(dc, key_id)], false)?;
     // What was said under them stays secret from now on, whatever becomes of the permanent key.
     call.state.remove_temp_keys(DcId(dc), key_id)?;
@@ -172,8 +127,13 @@ pub(crate) fn end(call: &mut Call<'_>, keys: &[(i32, i64)], revoked: bool) -> Re
         }
         Ok::<_, Fault>(())
     })?;
-    call.effects.extend(keys.iter().map(|&(dc, key_id)| Effect::LoggedOut { dc, key_id }));
+    logged_out(call, keys);
     Ok(())
+}
+
+/// Has the sessions of ended authorizations told nothing more.
+pub(crate) fn logged_out(call: &mut Call<'_>, keys: &[(i32, i64)]) {
+    call.effects.extend(keys.iter().map(|&(dc, key_id)| Effect::LoggedOut { dc, key_id }));
 }
 
 /// Forgets the key itself, and who is logged in with it: "Service Messages", Destroy Auth Key.
@@ -185,21 +145,6 @@ pub(crate) fn destroy_auth_key(call: &mut Call<'_>, _: DestroyAuthKey) -> Result
     } else {
         DestroyAuthKeyRes::DestroyAuthKeyNone
     })
-}
-
-/// Ends all authorizations but the caller's.
-pub(crate) fn reset_authorizations(call: &mut Call<'_>, _: f::ResetAuthorizations) -> Result<bool, Fault> {
-    let user = call.user_id()?;
-    let own = (call.auth.dc, call.auth.key_id);
-    let others: Vec<(i32, i64)> = call
-        .state
-        .read(|db| keys::authorizations(db, user))?
-        .iter()
-        .map(|a| (a.dc, a.key_id))
-        .filter(|key| *key != own)
-        .collect();
-    end(call, &others, true)?;
-    Ok(true)
 }
 
 pub(crate) fn export_authorization(

@@ -95,13 +95,6 @@ pub(crate) fn cdn_config(_: &mut Call<'_>, _: f::GetCdnConfig) -> Result<enums::
     Ok(types::CdnConfig { public_keys: Vec::new() }.into())
 }
 
-pub(crate) fn terms_of_service_update(
-    call: &mut Call<'_>,
-    _: f::GetTermsOfServiceUpdate,
-) -> Result<enums::help::TermsOfServiceUpdate, Fault> {
-    Ok(types::help::TermsOfServiceUpdateEmpty { expires: call.date().saturating_add(CONFIG_LIFETIME) }.into())
-}
-
 pub(crate) fn promo_data(call: &mut Call<'_>, _: f::GetPromoData) -> Result<enums::help::PromoData, Fault> {
     Ok(types::help::PromoDataEmpty { expires: call.date().saturating_add(CONFIG_LIFETIME) }.into())
 }

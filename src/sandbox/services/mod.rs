@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use super::state::State;
 use super::state::keys::Auth;
+use super::state::passwords;
 use super::state::users::{self, User};
 use tdl_core::ids::{MsgId, SessionId};
 use tdl_core::tl::api::enums;
@@ -15,13 +16,22 @@ use tdl_core::tl::{Deserialize, Serialize};
 
 pub(crate) mod account;
 pub(crate) mod auth;
+pub(crate) mod authorizations;
+pub(crate) mod bot;
+pub(crate) mod codes;
 pub(crate) mod contacts;
 pub(crate) mod dialogs;
+pub(crate) mod email;
 pub(crate) mod help;
 pub(crate) mod history;
 pub(crate) mod langpack;
+pub(crate) mod login_token;
 pub(crate) mod media;
+pub(crate) mod notices;
+pub(crate) mod password;
+pub(crate) mod recovery;
 pub(crate) mod send;
+pub(crate) mod terms;
 pub(crate) mod updates;
 pub(crate) mod upload;
 pub(crate) mod users_service;
@@ -46,6 +56,27 @@ pub(crate) struct Settings {
     pub(crate) premium: bool,
     /// Seconds for which a file reference can be used.
     pub(crate) file_reference_lifetime: i64,
+    /// What holds for authorizations.
+    pub(crate) rules: Rules,
+}
+
+/// Which of the real servers' rules about authorizations hold here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rules {
+    /// An authorization that is younger than a day ends no other: `FRESH_RESET_AUTHORISATION_FORBIDDEN`.
+    pub fresh: bool,
+    /// An authorization that is used from two addresses at once is ended: `AUTH_KEY_DUPLICATED`.
+    pub duplicates: bool,
+    /// An account with authorizations is told of its login codes and of new authorizations, by messages from 777000.
+    pub notices: bool,
+}
+
+impl Default for Rules {
+    /// All of them.
+    fn default() -> Self {
+        Self { fresh: true, duplicates: true, notices: true }
+    }
 }
 
 impl Settings {
@@ -61,6 +92,15 @@ pub(crate) enum Effect {
     Push {
         /// The account.
         user: i64,
+        /// An `Updates` object.
+        updates: Bytes,
+    },
+    /// Tell the sessions of a key, whoever is logged in with it, or nobody.
+    TellKey {
+        /// The key's DC.
+        dc: i32,
+        /// The key; of a temporary one, the permanent one behind it.
+        key_id: i64,
         /// An `Updates` object.
         updates: Bytes,
     },
@@ -108,6 +148,8 @@ impl Call<'_> {
         match self.auth.user {
             Some(id) => Ok(id),
             None if self.auth.revoked => Err(Fault::SessionRevoked),
+            None if self.auth.expired => Err(Fault::SessionExpired),
+            None if self.waits_for()?.is_some() => Err(Fault::SessionPasswordNeeded),
             None => Err(Fault::AuthKeyUnregistered),
         }
     }
@@ -115,6 +157,17 @@ impl Call<'_> {
     /// The account that is logged in, with what is known about it.
     pub(crate) fn user(&self) -> Result<User, Fault> {
         let id = self.user_id()?;
+        self.state.read(|db| users::by_id(db, id))?.ok_or(Fault::AuthKeyUnregistered)
+    }
+
+    /// The account whose password the key waits for: the login is half done.
+    pub(crate) fn waits_for(&self) -> Result<Option<i64>, Fault> {
+        Ok(self.state.read(|db| passwords::waiting(db, self.auth.dc, self.auth.key_id))?)
+    }
+
+    /// The account that a password belongs to: the one that the key waits for, or else the one that is logged in.
+    pub(crate) fn account(&self) -> Result<User, Fault> {
+        let Some(id) = self.waits_for()? else { return self.user() };
         self.state.read(|db| users::by_id(db, id))?.ok_or(Fault::AuthKeyUnregistered)
     }
 
@@ -126,6 +179,11 @@ impl Call<'_> {
     /// Leaves an update for an account's other sessions.
     pub(crate) fn push(&mut self, user: i64, updates: &enums::Updates) {
         self.effects.push(Effect::Push { user, updates: updates.to_bytes() });
+    }
+
+    /// Leaves an update for all sessions of a key.
+    pub(crate) fn tell_key(&mut self, dc: i32, key_id: i64, updates: &enums::Updates) {
+        self.effects.push(Effect::TellKey { dc, key_id, updates: updates.to_bytes() });
     }
 
     /// A random number other than zero, and positive: an id.

@@ -1,15 +1,13 @@
-//! Auth keys and what hangs on them: who is logged in, from what device, with which layer; login codes; exported authorizations.
+//! Auth keys and what hangs on them: who is logged in, from what device, with which layer; exported authorizations.
 
 use rand::Rng;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Error, State, binding};
+use super::{Error, State, authorizations, binding};
 use tdl_core::crypto::AuthKey;
 use tdl_core::crypto::rsa::PrivateKey;
 use tdl_core::ids::{DcId, Salt};
 
-/// How long a login code may be used.
-pub(crate) const CODE_LIFETIME: i64 = 300;
 /// How long an exported authorization may be imported.
 pub(crate) const EXPORT_LIFETIME: i64 = 300;
 /// How often the time of an authorization's last use is written down.
@@ -44,6 +42,8 @@ pub struct Auth {
     pub(crate) imported_from: Option<(i32, i64)>,
     /// Somebody ended this authorization from elsewhere.
     pub(crate) revoked: bool,
+    /// It ended because it was not used for too long.
+    pub(crate) expired: bool,
     /// When the key was made, the account logged in, and it was last used.
     pub(crate) created: i64,
     pub(crate) bound_at: i64,
@@ -69,7 +69,8 @@ fn auth_from(row: &Row<'_>) -> rusqlite::Result<Auth> {
         key_id: row.get(1)?,
         user: row.get(2)?,
         imported_from: from_dc.zip(from_key),
-        revoked: row.get(5)?,
+        revoked: row.get::<_, i32>(5)? == 1,
+        expired: row.get::<_, i32>(5)? == authorizations::EXPIRED,
         created: row.get(6)?,
         bound_at: row.get(7)?,
         active_at: row.get(8)?,
@@ -87,16 +88,6 @@ fn auth_from(row: &Row<'_>) -> rusqlite::Result<Auth> {
             lang_code: row.get(17)?,
         },
     })
-}
-
-/// A login code that was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LoginCode {
-    pub(crate) phone: String,
-    pub(crate) dc: i32,
-    pub(crate) created: i64,
-    /// The right code was given, but the number has no account yet.
-    pub(crate) verified: bool,
 }
 
 /// An authorization on its way to another DC.
@@ -288,31 +279,11 @@ pub(crate) fn authorizations(db: &Connection, user: i64) -> rusqlite::Result<Vec
     .collect()
 }
 
-/// Keeps a login code, in place of earlier ones for the number.
-pub(crate) fn add_code(db: &Connection, hash: &str, phone: &str, dc: i32, now: i64) -> rusqlite::Result<()> {
-    db.execute("DELETE FROM login_codes WHERE phone = ?1 OR created < ?2", params![phone, now - CODE_LIFETIME])?;
-    db.execute("INSERT INTO login_codes (hash, phone, dc, created) VALUES (?1, ?2, ?3, ?4)", params![hash, phone, dc, now])?;
-    Ok(())
-}
-
-/// The login code with a hash.
-pub(crate) fn code(db: &Connection, hash: &str) -> rusqlite::Result<Option<LoginCode>> {
-    db.query_row("SELECT phone, dc, created, verified FROM login_codes WHERE hash = ?1", [hash], |row| {
-        Ok(LoginCode { phone: row.get(0)?, dc: row.get(1)?, created: row.get(2)?, verified: row.get(3)? })
-    })
-    .optional()
-}
-
-/// The right code was given for a number without an account.
-pub(crate) fn verify_code(db: &Connection, hash: &str) -> rusqlite::Result<()> {
-    db.execute("UPDATE login_codes SET verified = 1 WHERE hash = ?1", [hash])?;
-    Ok(())
-}
-
-/// A code is good for one login.
-pub(crate) fn remove_code(db: &Connection, hash: &str) -> rusqlite::Result<()> {
-    db.execute("DELETE FROM login_codes WHERE hash = ?1", [hash])?;
-    Ok(())
+/// The accounts that are logged in anywhere.
+pub(crate) fn logged_in_accounts(db: &Connection) -> rusqlite::Result<Vec<i64>> {
+    db.prepare_cached("SELECT DISTINCT user FROM auth_keys WHERE user IS NOT NULL ORDER BY user")?
+        .query_map([], |row| row.get(0))?
+        .collect()
 }
 
 /// Keeps an exported authorization until it is imported.
@@ -388,24 +359,6 @@ mod tests {
         assert!(later[0].since <= NOW + SALT_LIFETIME && later[1].until > NOW + SALT_LIFETIME - SALT_STEP);
         // What was announced for then is what holds then.
         assert!(salts.iter().any(|s| later.contains(s)));
-    }
-
-    #[test]
-    fn a_code_replaces_the_one_before() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = open(dir.path());
-        state
-            .write(|tx| {
-                add_code(tx, "a", "9996621111", 2, NOW)?;
-                add_code(tx, "b", "9996621111", 2, NOW + 1)?;
-                assert_eq!(code(tx, "a")?, None);
-                verify_code(tx, "b")?;
-                assert!(code(tx, "b")?.unwrap().verified);
-                remove_code(tx, "b")?;
-                assert_eq!(code(tx, "b")?, None);
-                Ok::<_, rusqlite::Error>(())
-            })
-            .unwrap();
     }
 
     #[test]

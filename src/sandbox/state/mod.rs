@@ -3,11 +3,17 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `mod.rs` | opening, the schema, transactions, the secret |
-//! | `keys.rs` | the RSA key, auth keys with who is logged in and what device, login codes, exported authorizations |
+//! | `keys.rs` | the RSA key, auth keys with who is logged in and what device, exported authorizations |
+//! | `authorizations.rs` | what is said about authorizations, how long they last, whether an account may be used |
 //! | `binding.rs` | temporary keys and what they are bound to |
+//! | `codes.rs` | login codes, how each number wants them, terms of service |
+//! | `passwords.rs` | passwords, challenges, keys that wait for a password |
+//! | `login_tokens.rs` | login tokens |
 //! | `users.rs` | accounts, contacts |
+//! | `bots.rs` | bots and their tokens |
 //! | `messages.rs` | messages, dialogs, read marks |
 //! | `journal.rs` | what happened to an account, by pts |
+//! | `outbox.rs` | what an operator in another process leaves for a running cluster to tell |
 //! | `files.rs` | uploads, file contents, documents and photos |
 //!
 //! Every change is one transaction, committed before the method that made it is answered, so a `kill -9` loses nothing that a
@@ -19,19 +25,28 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use tdl_core::crypto::hash;
 
+pub(crate) mod authorizations;
 pub(crate) mod binding;
+pub(crate) mod bots;
+pub(crate) mod codes;
 pub(crate) mod files;
 pub(crate) mod journal;
 pub(crate) mod keys;
+pub(crate) mod login_tokens;
 pub(crate) mod messages;
+pub(crate) mod outbox;
+pub(crate) mod passwords;
 pub(crate) mod users;
 
+/// The name of the database's file.
+const DATABASE: &str = "cluster.sqlite";
+
 /// The version of the tables, in SQLite's `user_version`.
-const SCHEMA_VERSION: i32 = 2;
+const SCHEMA_VERSION: i32 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -87,6 +102,9 @@ ALTER TABLE auth_keys ADD COLUMN bound_to INTEGER;
 CREATE INDEX auth_keys_bound ON auth_keys (dc, bound_to) WHERE bound_to IS NOT NULL;
 ";
 
+/// From version 2 to 3: every way in, and operators beside a running cluster.
+const WAYS_IN: [&str; 5] = [codes::TABLES, passwords::TABLES, login_tokens::TABLES, bots::TABLES, outbox::TABLES];
+
 /// Why the cluster's state could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -135,7 +153,8 @@ pub struct State {
     assembling: Mutex<()>,
     /// Counts keys that were forgotten: whoever remembers keys looks again when it has changed.
     key_losses: AtomicU64,
-    _lock: std::fs::File,
+    /// Held by whoever runs the cluster.
+    _lock: Option<std::fs::File>,
 }
 
 impl fmt::Debug for State {
@@ -158,7 +177,7 @@ impl State {
             Err(std::fs::TryLockError::WouldBlock) => return Err(Error::Busy(dir.to_owned())),
             Err(std::fs::TryLockError::Error(source)) => return Err(Error::Io { what: "locking", path: lock_path, source }),
         }
-        let path = dir.join("cluster.sqlite");
+        let path = dir.join(DATABASE);
         // Made here, so that it is never readable by others, not even for a moment; SQLite gives its companions the same mode.
         drop(private_file(&path).map_err(Error::io("opening", &path))?);
         let mut db = Connection::open(&path)?;
@@ -171,20 +190,22 @@ impl State {
         match found {
             0 => {
                 tx.execute_batch(SCHEMA)?;
-                tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
                 let mut secret = [0u8; 32];
                 rng.fill_bytes(&mut secret);
                 tx.execute("INSERT INTO meta (name, value) VALUES ('secret', ?1)", [secret.as_slice()])?;
             }
-            1 => {
-                tx.execute_batch(BINDINGS)?;
-                tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            }
-            SCHEMA_VERSION => {}
+            1 => tx.execute_batch(BINDINGS)?,
+            2 | SCHEMA_VERSION => {}
             found => return Err(Error::Version { found, known: SCHEMA_VERSION }),
         }
-        let secret: Vec<u8> = tx.query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))?;
-        let secret = <[u8; 32]>::try_from(secret.as_slice()).map_err(|_| Error::Damaged("secret"))?;
+        if found < SCHEMA_VERSION {
+            for tables in WAYS_IN {
+                tx.execute_batch(tables)?;
+            }
+            tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        tx.execute_batch(authorizations::TABLES)?;
+        let secret = secret(&tx)?;
         tx.commit()?;
         let state = Self {
             db: Mutex::new(db),
@@ -192,10 +213,32 @@ impl State {
             secret,
             assembling: Mutex::new(()),
             key_losses: AtomicU64::new(0),
-            _lock: lock,
+            _lock: Some(lock),
         };
         state.clean_files(now)?;
         Ok(state)
+    }
+
+    /// Opens the state of a cluster beside whoever runs it, or when nobody does. Nothing is made that is not there.
+    pub(crate) fn beside(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join(DATABASE);
+        // SQLite would say less about a file that is missing.
+        std::fs::metadata(&path).map_err(Error::io("opening", &path))?;
+        let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        db.pragma_update(None, "synchronous", "NORMAL")?;
+        let found: i32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found != SCHEMA_VERSION {
+            return Err(Error::Version { found, known: SCHEMA_VERSION });
+        }
+        let secret = secret(&db)?;
+        Ok(Self {
+            db: Mutex::new(db),
+            dir: dir.to_owned(),
+            secret,
+            assembling: Mutex::new(()),
+            key_losses: AtomicU64::new(0),
+            _lock: None,
+        })
     }
 
     /// The directory.
@@ -253,6 +296,11 @@ impl State {
     }
 }
 
+fn secret(db: &Connection) -> Result<[u8; 32], Error> {
+    let secret: Vec<u8> = db.query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))?;
+    <[u8; 32]>::try_from(secret.as_slice()).map_err(|_| Error::Damaged("secret"))
+}
+
 fn make_private_dir(dir: &Path) -> Result<(), Error> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -274,6 +322,15 @@ pub(crate) fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
         options.mode(0o600);
     }
     options.open(path)
+}
+
+/// Writes a file that only its owner may read, in one step: whoever reads it finds the old one or the new one.
+pub(crate) fn replace_private(dir: &Path, name: &str, text: &str) -> Result<(), Error> {
+    use std::io::Write as _;
+    let (path, draft) = (dir.join(name), dir.join(format!("{name}.new")));
+    let mut file = private_file(&draft).map_err(Error::io("making", &draft))?;
+    file.set_len(0).and_then(|()| writeln!(file, "{text}")).map_err(Error::io("writing", &draft))?;
+    std::fs::rename(&draft, &path).map_err(Error::io("writing", &path))
 }
 
 #[cfg(test)]
@@ -318,6 +375,7 @@ pub(crate) mod tests {
         state
             .write(|tx| {
                 tx.execute_batch("DROP INDEX auth_keys_bound; ALTER TABLE auth_keys DROP COLUMN bound_to;")?;
+                back_to_version_2(tx)?;
                 tx.pragma_update(None, "user_version", 1)
             })
             .unwrap();
@@ -327,6 +385,43 @@ pub(crate) mod tests {
         assert_eq!(state.meta("kept").unwrap().unwrap(), b"yes");
         let bound: i64 = state.read(|db| db.query_row("SELECT count(bound_to) FROM auth_keys", [], |row| row.get(0))).unwrap();
         assert_eq!(bound, 0);
+    }
+
+    /// Undoes what came with version 3.
+    fn back_to_version_2(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        for table in WAYS_IN.iter().flat_map(|tables| tables.lines()).filter_map(|line| line.strip_prefix("CREATE TABLE ")) {
+            let name = table.split(' ').next().unwrap_or_default();
+            tx.execute_batch(&format!("DROP TABLE {name};"))?;
+        }
+        tx.execute_batch("ALTER TABLE login_codes DROP COLUMN step; ALTER TABLE login_codes DROP COLUMN email;")
+    }
+
+    #[test]
+    fn a_database_of_the_second_version_learns_of_passwords_and_bots() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = open(dir.path());
+        state
+            .write(|tx| {
+                back_to_version_2(tx)?;
+                tx.pragma_update(None, "user_version", 2)
+            })
+            .unwrap();
+        drop(state);
+        assert!(matches!(State::beside(dir.path()), Err(Error::Version { found: 2, .. })), "only a cluster changes the tables");
+        let state = open(dir.path());
+        assert!(!state.read(|db| bots::is_bot(db, 5)).unwrap());
+    }
+
+    #[test]
+    fn an_operator_opens_what_is_there_and_makes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(State::beside(dir.path()), Err(Error::Io { .. })));
+        assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none());
+        let running = open(dir.path());
+        let beside = State::beside(dir.path()).unwrap();
+        assert_eq!(beside.derive(b"x", &[1]), running.derive(b"x", &[1]));
+        beside.set_meta("said", b"yes").unwrap();
+        assert_eq!(running.meta("said").unwrap().unwrap(), b"yes");
     }
 
     #[test]

@@ -19,11 +19,14 @@ pub(crate) struct User {
     pub(crate) premium: bool,
     /// The event counter of the account's messages.
     pub(crate) pts: i32,
+    /// A program, not a person.
+    pub(crate) bot: bool,
     /// Online until this Unix time; 0 when it never was.
     pub(crate) online_until: i64,
 }
 
-const COLUMNS: &str = "id, phone, dc, first_name, last_name, username, about, premium, pts, online_until";
+const COLUMNS: &str = "id, phone, dc, first_name, last_name, username, about, premium, pts, online_until, \
+                       EXISTS(SELECT 1 FROM bots WHERE bots.user = users.id)";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
@@ -37,6 +40,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
         premium: row.get(7)?,
         pts: row.get(8)?,
         online_until: row.get(9)?,
+        bot: row.get(10)?,
     })
 }
 
@@ -113,6 +117,13 @@ pub(crate) fn set_profile(
         params![id, first_name, last_name, about],
     )?;
     Ok(())
+}
+
+/// Whether a text can be a username.
+pub(crate) fn is_username(name: &str) -> bool {
+    (5..=32).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// Sets or removes the username.
