@@ -9,6 +9,10 @@ pub use tdl_core::{check, clock, crypto, ids, mtproto, trace, transport};
 #[doc(inline)]
 pub use tdl_tl as tl;
 
+#[cfg(feature = "archive")]
+#[doc(inline)]
+pub use tdl_seal as seal;
+
 #[cfg(feature = "sim")]
 #[doc(inline)]
 pub use tdl_core::sim;

@@ -84,6 +84,7 @@ fn every_dependency_says_why_it_is_here() {
     let manifest = read("Cargo.toml")
         + &read("src/tl/Cargo.toml")
         + &read("src/core/Cargo.toml")
+        + &read("src/seal/Cargo.toml")
         + &read("src/net/Cargo.toml")
         + &read("src/sandbox/Cargo.toml");
     let mut reason = false;

@@ -6,8 +6,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::FalseyValueP
 use tdl::{client::PfsPolicy, store::NamespaceName, trace::LayerSet};
 
 use super::{
-    bridge, call, chat, completion, dc, demo, dl, duration, login, logout, ns, sandbox, session, tl, trace, trace_command, up,
-    watch, whoami,
+    backup, bridge, call, chat, completion, dc, demo, device, dl, duration, login, logout, ns, sandbox, session, tl, trace,
+    trace_command, up, watch, whoami,
 };
 
 const AFTER_HELP: &str = "\
@@ -59,12 +59,21 @@ pub(crate) enum Command {
     Watch(watch::WatchArgs),
     /// Watch it work on a cluster of its own: nothing leaves this machine
     Demo(demo::DemoArgs),
-    /// List, rename and remove namespaces: the local slots that each hold one authorization
+    /// List, rename, remove and encrypt namespaces: the local slots that each hold one authorization
     #[command(subcommand)]
     Ns(ns::NsCommand),
     /// Inspect the authorization that this namespace holds
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// Show and change what this namespace says of the device
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
+    /// Save namespaces in one file, encrypted when there is a passphrase
+    Backup(backup::BackupArgs),
+    /// Bring namespaces back from a backup
+    Recover(backup::RecoverArgs),
+    /// Carry namespaces to another home
+    Migrate(backup::MigrateArgs),
     /// Run a Telegram of your own on this machine, for trying things out
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
@@ -126,8 +135,8 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, env = "TDL_TRANSPORT", value_name = "KIND")]
     pub(crate) transport: Option<TransportKind>,
 
-    /// How to introduce this device to the server [default: what the namespace logged in with, or tdl]
-    #[arg(long, global = true, env = "TDL_DEVICE", value_name = "NAME", value_parser = tdl::client::DeviceProfile::BUILT_IN)]
+    /// How to introduce this device to the server: a profile that `tdl device ls` lists [default: the namespace's own, or tdl]
+    #[arg(long, global = true, env = "TDL_DEVICE", value_name = "NAME")]
     pub(crate) device: Option<String>,
 
     /// The API layer to speak, and the one that `tdl tl` looks into; one that is not bundled is refused with the list of those that are
@@ -217,6 +226,14 @@ pub(crate) struct GlobalArgs {
     /// can read the traffic and use the account. With `trace decode`: the file to read
     #[arg(long, global = true, env = "TDL_KEYLOG", value_name = "FILE", hide_short_help = true)]
     pub(crate) keylog: Option<PathBuf>,
+
+    /// A file whose first line is the passphrase of an encrypted namespace or backup; TDL_PASSPHRASE can hold the passphrase itself
+    #[arg(long, global = true, env = "TDL_PASSPHRASE_FILE", value_name = "FILE", hide_short_help = true)]
+    pub(crate) passphrase_file: Option<PathBuf>,
+
+    /// A command that prints that passphrase, such as `secret-tool lookup tdl default` or `pass tdl`: so it can stay in the system's keyring
+    #[arg(long, global = true, env = "TDL_PASSPHRASE_COMMAND", value_name = "COMMAND", hide_short_help = true)]
+    pub(crate) passphrase_command: Option<String>,
 
     /// Print JSON on stdout: one document, or one object a line where the command streams
     #[arg(long, global = true, env = "TDL_JSON", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]

@@ -10,8 +10,7 @@ use sha2::{Digest, Sha256};
 use tdl::{
     account::{self, OwnersIdentity},
     client::{
-        Client, ClientConfig, DcTable, DeviceProfile, Identity, Introduction, LayerPlan, MemoryPersistence, Notice,
-        Persistence, TlsTrust,
+        Client, ClientConfig, DcTable, Identity, Introduction, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust,
     },
     ids::DcId,
     store::{Borrowed, Error as StoreError, Home, Namespace},
@@ -23,9 +22,11 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     args::TransportKind,
+    device,
     exit::CliError,
     keylog,
     output::{Output, printable},
+    passphrase,
     settings::{Cluster, Settings},
     signals::Interrupt,
     trace::Tracing,
@@ -47,6 +48,14 @@ pub(crate) struct Context {
 pub(crate) fn has_login(namespace: &Namespace) -> Result<bool, CliError> {
     // A key can be logged in without a record of the account, if the login was cut off at that very point.
     Ok(namespace.account()?.is_some() || namespace.dc_auths()?.iter().any(|auth| auth.authorized))
+}
+
+/// Refuses a namespace whose authorization has ended, in the words of the one that heard of it: nobody asks again.
+pub(crate) fn not_ended(namespace: &Namespace) -> Result<(), CliError> {
+    match namespace.ended()? {
+        None => Ok(()),
+        Some(ended) => Err(CliError::ended(namespace.name(), &ended)),
+    }
 }
 
 /// Local Unix time.
@@ -78,7 +87,11 @@ impl Context {
     /// The namespace, which must exist. A missing one was never logged in.
     pub(crate) fn open_namespace(&self) -> Result<Arc<Namespace>, CliError> {
         match self.home.open_existing(&self.settings.ns, unix_now()) {
-            Ok(namespace) => Ok(self.opened(namespace)),
+            Ok(namespace) => {
+                let namespace = self.opened(namespace);
+                passphrase::unlock(&self.settings.passphrase, &namespace)?;
+                Ok(namespace)
+            }
             Err(StoreError::NoSuchNamespace { name, .. }) => Err(CliError::not_logged_in(name)),
             Err(error) => Err(error.into()),
         }
@@ -86,7 +99,22 @@ impl Context {
 
     /// The namespace, made if it does not exist.
     pub(crate) fn create_namespace(&self) -> Result<Arc<Namespace>, CliError> {
-        Ok(self.opened(self.home.open(&self.settings.ns, unix_now())?))
+        let namespace = self.opened(self.home.open(&self.settings.ns, unix_now())?);
+        passphrase::unlock(&self.settings.passphrase, &namespace)?;
+        Ok(namespace)
+    }
+
+    /// The namespace, if it exists. An encrypted one stays locked unless its passphrase is to be had without asking.
+    pub(crate) fn namespace_if_any(&self) -> Result<Option<Arc<Namespace>>, CliError> {
+        match self.home.open_existing(&self.settings.ns, unix_now()) {
+            Ok(namespace) => {
+                let namespace = self.opened(namespace);
+                passphrase::unlock_quietly(&self.settings.passphrase, &namespace)?;
+                Ok(Some(namespace))
+            }
+            Err(StoreError::NoSuchNamespace { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn opened(&self, namespace: Namespace) -> Arc<Namespace> {
@@ -118,6 +146,7 @@ impl Context {
     /// The namespace of a command that needs a login, without a client.
     pub(crate) fn namespace_with_login(&self) -> Result<Arc<Namespace>, CliError> {
         let namespace = self.open_namespace()?;
+        not_ended(&namespace)?;
         if has_login(&namespace)? { Ok(namespace) } else { Err(CliError::not_logged_in(namespace.name())) }
     }
 
@@ -130,7 +159,7 @@ impl Context {
     async fn connect_as(&self, namespace: &Arc<Namespace>, change: impl FnOnce(&mut ClientConfig)) -> Result<Client, CliError> {
         let (table, name) = self.cluster()?;
         namespace.bind_cluster(&name)?;
-        let mut config = self.client_config(table, namespace.identity()?)?;
+        let mut config = self.client_config(table, Some(namespace))?;
         change(&mut config);
         if let Some(borrowed) = namespace.borrowed()? {
             config = self.as_borrower(config, namespace, &borrowed)?;
@@ -143,7 +172,7 @@ impl Context {
     pub(crate) async fn onlooker(&self, namespace: &Arc<Namespace>, listens: bool, tracer: Tracer) -> Result<Client, CliError> {
         let (table, name) = self.cluster()?;
         namespace.bind_cluster(&name)?;
-        let mut config = self.client_config(table, namespace.identity()?)?;
+        let mut config = self.client_config(table, Some(namespace))?;
         if let Some(borrowed) = namespace.borrowed()? {
             config = self.as_borrower(config, namespace, &borrowed)?;
         }
@@ -186,11 +215,7 @@ impl Context {
 
     /// The namespace if it exists and belongs to these data centres: for commands that want to know of it and do not need it.
     pub(crate) fn existing_namespace(&self, table: &DcTable) -> Result<Option<Arc<Namespace>>, CliError> {
-        let namespace = match self.home.open_existing(&self.settings.ns, unix_now()) {
-            Ok(namespace) => self.opened(namespace),
-            Err(StoreError::NoSuchNamespace { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let Some(namespace) = self.namespace_if_any()? else { return Ok(None) };
         let same = namespace.cluster()?.is_none_or(|name| name == cluster_name(table));
         if !same {
             self.output.note(&format!("namespace '{}' belongs to another Telegram: nothing of it is used", namespace.name()));
@@ -210,11 +235,8 @@ impl Context {
     /// A client that nobody is logged in with: its keys are made for it and forgotten with it.
     pub(crate) async fn stranger(&self) -> Result<Client, CliError> {
         let (table, _) = self.cluster()?;
-        let identity = match self.existing_namespace(&table)? {
-            Some(namespace) => namespace.identity()?,
-            None => None,
-        };
-        let mut config = self.client_config(table, identity)?;
+        let namespace = self.existing_namespace(&table)?;
+        let mut config = self.client_config(table, namespace.as_deref())?;
         // A second key, to keep the first one out of the traffic, is of no use where both end with the command.
         config.pfs = None;
         self.forgetful(config).await
@@ -243,8 +265,9 @@ impl Context {
         Ok((table, name))
     }
 
-    fn client_config(&self, table: DcTable, identity: Option<Identity>) -> Result<ClientConfig, CliError> {
+    fn client_config(&self, table: DcTable, namespace: Option<&Namespace>) -> Result<ClientConfig, CliError> {
         let settings = &self.settings;
+        let identity = namespace.map(|namespace| namespace.identity()).transpose()?.flatten();
         // A cluster on this machine takes any application.
         let local = table.dcs.iter().all(|dc| dc.ip.is_loopback());
         let known = settings.app_id.or(identity.as_ref().map(|i| i.api_id));
@@ -255,25 +278,21 @@ impl Context {
             (None, _) if local => (1, "sandbox".to_owned()),
             (None, _) => return Err(no_application()),
         };
-        self.config_as(table, (api_id, api_hash), identity)
+        self.config_as(table, (api_id, api_hash), namespace)
     }
 
     fn config_as(
         &self,
         table: DcTable,
         (api_id, api_hash): (i32, String),
-        identity: Option<Identity>,
+        namespace: Option<&Namespace>,
     ) -> Result<ClientConfig, CliError> {
         let settings = &self.settings;
+        let identity: Option<Identity> = namespace.map(|namespace| namespace.identity()).transpose()?.flatten();
         // What a namespace has spoken it goes on speaking, as long as this program can.
         let spoken = identity.as_ref().map(|identity| identity.layer).filter(|layer| bundled().contains(layer));
-        let device = match (&settings.device, identity) {
-            (Some(name), _) => DeviceProfile::built_in(name).unwrap_or_default(),
-            (None, Some(identity)) => identity.device,
-            (None, None) => DeviceProfile::default(),
-        };
         let mut config = ClientConfig::new(table, api_id, api_hash);
-        config.device = device;
+        config.device = device::in_use(settings.device.as_deref(), namespace)?;
         config.layer = settings.layer.or(spoken).map_or(LayerPlan::COMPILED, LayerPlan::fixed);
         (config.carrier, config.transport) = transport_options(settings.transport);
         config.proxy = settings.proxy.clone();

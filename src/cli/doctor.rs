@@ -11,7 +11,7 @@ use tdl::{
 };
 
 use super::{
-    context::Context,
+    context::{Context, has_login},
     duration,
     exit::{CliError, ExitCode},
     output::{colour, printable},
@@ -53,7 +53,11 @@ pub(crate) fn borrowed_from(namespace: &Namespace) -> Result<Option<String>, Cli
 pub(crate) async fn run(context: &Context, args: DoctorArgs) -> Result<ExitCode, CliError> {
     // Before this process has it open itself.
     let other_process = context.home.is_in_use(&context.settings.ns)?;
-    let namespace = context.namespace_with_login()?;
+    // One whose login has ended is looked at as well.
+    let namespace = context.open_namespace()?;
+    if !has_login(&namespace)? {
+        return Err(CliError::not_logged_in(namespace.name()));
+    }
     let borrowed = borrowed_from(&namespace)?;
     let watch = match (&borrowed, args.watch) {
         (Some(program), Some(_)) => {

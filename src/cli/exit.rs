@@ -5,7 +5,7 @@ use std::{fmt, io};
 use tdl::{
     account,
     chat::ChatError,
-    client::{FeedError, InvokeError, NetError, PersistenceError, ProtocolError, RpcError, explain},
+    client::{EndedRecord, FeedError, InvokeError, NetError, PersistenceError, ProtocolError, RpcError, Unauthorized, explain},
     store,
     transport::TransportError,
 };
@@ -113,6 +113,14 @@ impl CliError {
             .advise("log in with `tdl login`, or choose another namespace with -n (`tdl ns ls` lists them)")
     }
 
+    /// The authorization of a namespace has ended: what the server said, when, and what can be done.
+    pub(crate) fn ended(namespace: impl fmt::Display, ended: &EndedRecord) -> Self {
+        let when = chrono::DateTime::from_timestamp(ended.at, 0)
+            .map_or_else(String::new, |at| format!(" since {}", at.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M")));
+        Self::new(ExitCode::NotLoggedIn, format!("namespace '{namespace}' is not logged in any more{when}: {}", ended.reason))
+            .advise(after_the_end(ended.reason))
+    }
+
     /// Writing to standard output failed. A reader that went away (`| head`) is no failure.
     pub(crate) fn stdout(error: &io::Error) -> Self {
         match error.kind() {
@@ -163,7 +171,7 @@ impl From<InvokeError> for CliError {
             InvokeError::FloodWait { .. } => {
                 (ExitCode::FloodWait, Some("wait that long and run the command again, or allow it with --max-flood-wait"))
             }
-            InvokeError::Unauthorized(_) => (ExitCode::NotLoggedIn, Some("log in again: `tdl login`")),
+            InvokeError::Unauthorized(reason) => (ExitCode::NotLoggedIn, Some(after_the_end(*reason))),
             InvokeError::Net(NetError::Barred { .. }) => {
                 (ExitCode::Network, Some("check the URL in --proxy or TDL_PROXY, with its user and password or its secret"))
             }
@@ -265,6 +273,25 @@ impl From<account::Error> for CliError {
     }
 }
 
+/// What somebody can do whose authorization has ended.
+fn after_the_end(reason: Unauthorized) -> &'static str {
+    match reason {
+        Unauthorized::KeyDuplicated => {
+            "another program or a copy of this namespace used the same key: stop it there, then log in anew with `tdl login`, which makes a key of its own"
+        }
+        Unauthorized::UserDeactivated => {
+            "Telegram says why in an official app; `tdl logout --local-only` empties the namespace, `tdl login` takes another account"
+        }
+        Unauthorized::KeyUnregistered
+        | Unauthorized::KeyInvalid
+        | Unauthorized::SessionRevoked
+        | Unauthorized::SessionExpired
+        | Unauthorized::KeyLost => {
+            "log in anew with `tdl login`: chats and unfinished transfers are kept; `tdl logout --local-only` empties the namespace"
+        }
+    }
+}
+
 /// An error that a method answered with, and what it means. The server's words are made safe for a terminal.
 pub(crate) fn explained(error: &RpcError) -> String {
     let said = printable(&error.to_string());
@@ -302,7 +329,7 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 mod tests {
     use std::time::Duration;
 
-    use tdl::{client::Unauthorized, ids::DcId, tl};
+    use tdl::{ids::DcId, tl};
 
     use super::*;
 

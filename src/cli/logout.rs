@@ -5,10 +5,11 @@ use serde_json::json;
 use tdl::{
     account::{self, LoggedOut},
     client::Persistence,
+    tl::api::functions,
 };
 
 use super::{
-    context::{Context, has_login},
+    context::{Context, has_login, not_ended},
     exit::{CliError, ExitCode},
     output::printable,
 };
@@ -18,20 +19,48 @@ use super::{
 #[command(after_help = "\
 Examples:
   tdl logout
+  tdl logout --all-others                 everywhere but here
   tdl logout -n old --local-only          the server cannot be reached, or the namespace is of no use")]
 pub(crate) struct LogoutArgs {
     /// Ask nothing of the server, and remove what is here. The authorization stays alive until you end it from another device
-    #[arg(long)]
+    #[arg(long, conflicts_with = "all_others")]
     local_only: bool,
+
+    /// End all other authorizations of the account, on all devices, and keep this one
+    #[arg(long)]
+    all_others: bool,
+}
+
+async fn end_all_others(context: &Context) -> Result<ExitCode, CliError> {
+    let (client, namespace) = context.logged_in().await?;
+    let result = client.invoke(&functions::auth::ResetAuthorizations {}).await;
+    client.close().await;
+    if !result? {
+        return Err(CliError::failed("the server did not end the other authorizations")
+            .advise("try again, or end them in an official app"));
+    }
+    match context.output.json {
+        true => context.output.document(&json!({ "namespace": namespace.name().as_str(), "others": "ended" }))?,
+        false => context.output.note("all other devices are logged out; this one is not"),
+    }
+    Ok(ExitCode::Done)
 }
 
 pub(crate) async fn run(context: &Context, args: LogoutArgs) -> Result<ExitCode, CliError> {
-    let namespace = context.open_namespace()?;
+    if args.all_others {
+        return end_all_others(context).await;
+    }
+    // Whoever has lost the passphrase can still empty it: no key is needed for that.
+    let namespace = match args.local_only {
+        true => context.namespace_if_any()?.ok_or_else(|| CliError::not_logged_in(&context.settings.ns))?,
+        false => context.open_namespace()?,
+    };
     let name = namespace.name().clone();
     let (server, text) = if args.local_only {
-        let was = has_login(&namespace)?;
+        let (was, ended) = (namespace.key_heads()?.iter().any(|key| key.authorized), namespace.ended()?);
         namespace.forget_all()?;
         let text = match was {
+            _ if ended.is_some() => format!("namespace '{name}' is empty now; the server had ended the authorization before"),
             true => format!(
                 "namespace '{name}' is empty now; the authorization is still alive on the server: end it in an official app (Settings, Devices)"
             ),
@@ -39,6 +68,7 @@ pub(crate) async fn run(context: &Context, args: LogoutArgs) -> Result<ExitCode,
         };
         ("not_asked", text)
     } else {
+        not_ended(&namespace)?;
         if !has_login(&namespace)? {
             return Err(CliError::not_logged_in(name));
         }

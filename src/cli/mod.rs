@@ -11,6 +11,7 @@
 //! | `signals` | Ctrl-C and its relatives |
 //! | `progress` | bars, lines and JSON events of a running transfer |
 //! | `expr`, `template`, `select` | the Go tool's expressions, name templates and extension lists |
+//! | `passphrase` | where passphrases come from |
 //! | `failure` | why one item of a run failed |
 //! | `retry` | the list of items that failed |
 //! | `transfers` | what `up` and `dl` have in common |
@@ -23,6 +24,7 @@
 
 mod args;
 mod authorizations;
+mod backup;
 mod bridge;
 mod call;
 mod chat;
@@ -31,6 +33,7 @@ mod context;
 mod dc;
 mod decode;
 mod demo;
+mod device;
 mod dl;
 mod doctor;
 mod duration;
@@ -43,6 +46,7 @@ mod login;
 mod logout;
 mod ns;
 mod output;
+mod passphrase;
 mod progress;
 mod prompt;
 mod retry;
@@ -51,6 +55,7 @@ mod sandbox_accounts;
 mod sandbox_control;
 mod select;
 mod session;
+mod session_info;
 mod settings;
 mod signals;
 mod template;
@@ -174,6 +179,10 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, CliEr
         Command::Watch(args) => watch::run(context, args).await,
         Command::Demo(args) => demo::run(context, args).await,
         Command::Ns(command) => ns::run(context, command),
+        Command::Device(command) => device::run(context, &command),
+        Command::Backup(args) => backup::backup(context, &args),
+        Command::Recover(args) => backup::recover(context, &args),
+        Command::Migrate(args) => backup::migrate(context, &args),
         Command::Session(command) => session::run(context, command).await,
         Command::Sandbox(command) => sandbox::run(context, command).await,
         Command::Bridge(args) => bridge::run(context, args).await,

@@ -1,16 +1,20 @@
 //! `tdl ns`: the namespaces here.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tdl::{
     client::Persistence,
-    store::{Home, NamespaceName},
+    seal::KdfParams,
+    store::{Encryption, Error as StoreError, Home, NamespaceName},
 };
 
 use super::{
     context::{Context, unix_now},
     exit::{CliError, ExitCode, chain},
     output::{fit, printable},
+    passphrase::PassphraseSource,
 };
 
 /// The commands under `tdl ns`.
@@ -28,6 +32,50 @@ Examples:
   tdl logout -n old && tdl ns rm old      end the authorization on the server first
   tdl ns rm --force broken                remove what cannot be logged out any more")]
     Rm(RmArgs),
+    /// Encrypt the keys of a namespace with a passphrase
+    #[command(after_help = "\
+Examples:
+  tdl ns encrypt                          asks for the passphrase, twice
+  tdl ns encrypt work --passphrase-file word
+  tdl ns encrypt new && tdl login -n new  nothing is ever stored in the clear
+
+Sealed are the keys and salts of the authorization: without the passphrase, whoever has the file cannot use the account. Names of chats, the
+account's name and unfinished transfers are not. From then on every command needs the passphrase: at the prompt, from --passphrase-file,
+--passphrase-command or TDL_PASSPHRASE. A lost one cannot be had back: end the login in an official app, and log in anew.")]
+    Encrypt(OneArgs),
+    /// Take the encryption of a namespace away
+    #[command(after_help = "Example:\n  tdl ns decrypt work")]
+    Decrypt(OneArgs),
+    /// Change the passphrase of a namespace
+    #[command(after_help = "\
+Examples:
+  tdl ns passwd
+  tdl ns passwd work --passphrase-file old --new-passphrase-file new")]
+    Passwd(PasswdArgs),
+}
+
+/// The arguments of commands about one namespace.
+#[derive(Debug, Args)]
+pub(crate) struct OneArgs {
+    /// The namespace [default: the one in use]
+    #[arg(value_name = "NAME")]
+    name: Option<NamespaceName>,
+}
+
+/// The arguments of `tdl ns passwd`.
+#[derive(Debug, Args)]
+pub(crate) struct PasswdArgs {
+    /// The namespace [default: the one in use]
+    #[arg(value_name = "NAME")]
+    name: Option<NamespaceName>,
+
+    /// A file whose first line is the new passphrase; TDL_NEW_PASSPHRASE can hold the passphrase itself
+    #[arg(long, env = "TDL_NEW_PASSPHRASE_FILE", value_name = "FILE")]
+    new_passphrase_file: Option<PathBuf>,
+
+    /// A command that prints the new passphrase
+    #[arg(long, env = "TDL_NEW_PASSPHRASE_COMMAND", value_name = "COMMAND")]
+    new_passphrase_command: Option<String>,
 }
 
 /// The arguments of `tdl ns rename`.
@@ -57,7 +105,53 @@ pub(crate) fn run(context: &Context, command: NsCommand) -> Result<ExitCode, Cli
         NsCommand::Ls => ls(context),
         NsCommand::Rename(args) => rename(context, &args),
         NsCommand::Rm(args) => rm(context, &args),
+        NsCommand::Encrypt(args) => encrypt(context, args),
+        NsCommand::Decrypt(args) => decrypt(context, args),
+        NsCommand::Passwd(args) => passwd(context, args),
     }
+}
+
+fn encrypt(context: &Context, args: OneArgs) -> Result<ExitCode, CliError> {
+    let name = args.name.unwrap_or_else(|| context.settings.ns.clone());
+    // Before the question, which would be for nothing.
+    if context.home.contains(&name) && context.home.open_existing(&name, unix_now())?.encryption() != Encryption::None {
+        return Err(StoreError::AlreadyEncrypted { name: name.to_string() }.into());
+    }
+    let passphrase = context.settings.passphrase.get_or_ask_new(&format!("New passphrase for namespace '{name}':"))?;
+    context.home.encrypt(&name, &passphrase, KdfParams::DEFAULT, unix_now())?;
+    context.output.note(&format!("namespace '{name}' is encrypted now; backups made before are not"));
+    Ok(ExitCode::Done)
+}
+
+fn decrypt(context: &Context, args: OneArgs) -> Result<ExitCode, CliError> {
+    let name = args.name.unwrap_or_else(|| context.settings.ns.clone());
+    if context.home.open_existing(&name, unix_now())?.encryption() == Encryption::None {
+        return Err(StoreError::NotEncrypted { name: name.to_string() }.into());
+    }
+    let passphrase = context.settings.passphrase.get_or_ask(&format!("Passphrase of namespace '{name}':"))?;
+    context.home.decrypt(&name, &passphrase, unix_now())?;
+    context.output.note(&format!("namespace '{name}' is not encrypted any more"));
+    Ok(ExitCode::Done)
+}
+
+fn passwd(context: &Context, args: PasswdArgs) -> Result<ExitCode, CliError> {
+    let name = args.name.unwrap_or_else(|| context.settings.ns.clone());
+    let namespace = context.home.open_existing(&name, unix_now())?;
+    if namespace.encryption() == Encryption::None {
+        return Err(StoreError::NotEncrypted { name: name.to_string() }.into());
+    }
+    let old = context.settings.passphrase.get_or_ask(&format!("Passphrase of namespace '{name}':"))?;
+    // Before the second question, which would be for nothing.
+    namespace.unlock(&old)?;
+    let source = PassphraseSource {
+        file: args.new_passphrase_file,
+        command: args.new_passphrase_command,
+        variable: "TDL_NEW_PASSPHRASE",
+    };
+    let new = source.get_or_ask_new(&format!("New passphrase for namespace '{name}':"))?;
+    namespace.change_passphrase(&old, &new, KdfParams::DEFAULT)?;
+    context.output.note(&format!("namespace '{name}' has a new passphrase; backups made before open with the old one"));
+    Ok(ExitCode::Done)
 }
 
 /// One row of the list.
@@ -69,6 +163,8 @@ struct Row {
 
 struct Content {
     logged_in: bool,
+    ended: Option<&'static str>,
+    encrypted: bool,
     user_id: Option<i64>,
     account: Option<String>,
     username: Option<String>,
@@ -83,7 +179,9 @@ fn read(home: &Home, name: &NamespaceName) -> Result<Content, String> {
     let read = || {
         let account = namespace.account()?;
         Ok(Content {
-            logged_in: namespace.dc_auths()?.iter().any(|auth| auth.authorized),
+            logged_in: namespace.key_heads()?.iter().any(|key| key.authorized),
+            ended: namespace.ended()?.map(|ended| ended.reason.code()),
+            encrypted: namespace.encryption() != Encryption::None,
             home_dc: namespace.home_dc()?.map(|dc| dc.0),
             user_id: account.as_ref().map(|a| a.user_id),
             username: account.as_ref().and_then(|a| a.username.clone()),
@@ -119,6 +217,7 @@ fn to_cells(row: &Row, current: &NamespaceName) -> Vec<String> {
         Ok(content) => {
             let name = match (&content.account, content.logged_in) {
                 (Some(name), true) => fit(&printable(name), 32),
+                (Some(name), false) if content.ended.is_some() => format!("{} (login ended)", fit(&printable(name), 20)),
                 (Some(name), false) => format!("{} (logged out)", fit(&printable(name), 20)),
                 (None, _) => "(not logged in)".to_owned(),
             };
@@ -143,6 +242,8 @@ fn to_json(home: &Home, row: &Row) -> Value {
             "name": row.name.as_str(),
             "path": path,
             "logged_in": c.logged_in,
+            "ended": c.ended,
+            "encrypted": c.encrypted,
             "user_id": c.user_id,
             "account": c.account,
             "username": c.username,

@@ -22,6 +22,7 @@ use super::{
     args::{self, GlobalArgs, ProgressMode, Secrets, Switch, TransportKind},
     duration,
     exit::CliError,
+    passphrase::PassphraseSource,
 };
 
 /// Which Telegram to talk to.
@@ -61,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) trace: Option<LayerSet>,
     pub(crate) trace_file: Option<PathBuf>,
     pub(crate) trace_secrets: Shown,
+    /// Where the passphrase of an encrypted namespace is to be had.
+    pub(crate) passphrase: PassphraseSource,
     /// Not in the file: what gives keys away has to be asked for each time.
     pub(crate) keylog: Option<PathBuf>,
     pub(crate) json: bool,
@@ -94,6 +97,8 @@ struct Defaults {
     trace: Option<String>,
     trace_file: Option<PathBuf>,
     trace_secrets: Option<String>,
+    passphrase_file: Option<PathBuf>,
+    passphrase_command: Option<String>,
     json: Option<bool>,
     progress: Option<String>,
     quiet: Option<bool>,
@@ -193,12 +198,13 @@ impl Settings {
             (None, None) => PfsPolicy::default().lifetime,
         };
         let pfs = args.pfs.map(|switch| switch == Switch::On).or(from_file!(pfs)).unwrap_or(true);
+        // Which profiles there are, the namespace knows.
         let device = args.device.or(from_file!(device));
-        if let Some(name) = &device
-            && tdl::client::DeviceProfile::built_in(name).is_none()
-        {
-            return Err(file.wrong("device", &format!("no profile is called '{name}'")));
-        }
+        // Layer by layer: a namespace's own source of either kind beats the general one of the other kind, and what was typed beats both.
+        let typed = (args.passphrase_file, args.passphrase_command);
+        let stored = layers.iter().map(|layer| (layer.passphrase_file.clone(), layer.passphrase_command.clone()));
+        let (passphrase_file, passphrase_command) =
+            std::iter::once(typed).chain(stored).find(|pair| pair.0.is_some() || pair.1.is_some()).unwrap_or_default();
         let layer = args.layer.or(from_file!(layer));
         if let Some(layer) = layer
             && let Err(unknown) = tdl::tl::layers::schema(layer)
@@ -244,6 +250,7 @@ impl Settings {
             trace,
             trace_file: args.trace_file.or(from_file!(trace_file)),
             trace_secrets: secrets.shown(),
+            passphrase: PassphraseSource { file: passphrase_file, command: passphrase_command, variable: "TDL_PASSPHRASE" },
             keylog: args.keylog,
             json: args.json || from_file!(json).unwrap_or(false),
             progress,
@@ -406,7 +413,6 @@ mod tests {
             "trace = 'everything'",
             "transport = 'pigeon'",
             "progress = 'loud'",
-            "device = 'toaster'",
             "namespace = 3",
             "[namespace.default]\nns = 'x'",
             "[namespace.default]\nthread = 1",
@@ -416,6 +422,19 @@ mod tests {
             assert_eq!(error.code, crate::cli::exit::ExitCode::Usage, "{config}");
             assert!(error.what.starts_with("config.toml: "), "{config}: {}", error.what);
         }
+    }
+
+    #[test]
+    fn the_passphrase_of_a_namespace_has_its_own_source() {
+        let config = "passphrase-command = 'pass tdl'\n[namespace.work]\npassphrase-file = 'word'\n";
+        let source = |args: &[&str]| {
+            let PassphraseSource { file, command, .. } = resolve(config, args).expect("valid").passphrase;
+            (file.map(|path| path.display().to_string()), command)
+        };
+        assert_eq!(source(&[]), (None, Some("pass tdl".to_owned())));
+        assert_eq!(source(&["-n", "work"]), (Some("word".to_owned()), None));
+        assert_eq!(source(&["-n", "work", "--passphrase-command", "x"]), (None, Some("x".to_owned())));
+        assert!(resolve("passphrase = 'in the clear'", &[]).is_err(), "not in a file that others may read");
     }
 
     #[test]

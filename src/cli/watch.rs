@@ -8,7 +8,7 @@ use tdl::chat::watch::{ChatKey, chat_of, key_of_input};
 use tdl::chat::{ChatError, links};
 use tdl::client::{Client, Feed, PeerKind, Start, UpdateEvent};
 
-use super::context::Context;
+use super::context::{Context, unix_now};
 use super::exit::{CliError, ExitCode};
 use super::update_lines::{Names, event_json, event_text};
 
@@ -43,7 +43,9 @@ pub(crate) struct WatchArgs {
 pub(crate) async fn run(context: &Context, args: WatchArgs) -> Result<ExitCode, CliError> {
     let chats = args.chat.iter().map(|chat| links::chat(chat)).collect::<Result<Vec<_>, _>>();
     let chats = chats.map_err(|e| CliError::usage(e.to_string()))?;
-    let (client, _) = context.listening().await?;
+    let (client, namespace) = context.listening().await?;
+    // Two that both told what happened, and both noted how far they were, would each tell a part.
+    let _lease = namespace.follow_updates(std::process::id(), unix_now())?;
     context.interrupt.take_over();
     let result = tokio::select! {
         result = watch(context, &args, &client, &chats) => result,

@@ -117,6 +117,35 @@ pub enum Unauthorized {
 }
 
 impl Unauthorized {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::KeyUnregistered,
+        Self::KeyInvalid,
+        Self::SessionRevoked,
+        Self::SessionExpired,
+        Self::UserDeactivated,
+        Self::KeyDuplicated,
+        Self::KeyLost,
+    ];
+
+    /// Its name, as it is stored and shown to programs: the server's where the server has one.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::KeyUnregistered => "AUTH_KEY_UNREGISTERED",
+            Self::KeyInvalid => "AUTH_KEY_INVALID",
+            Self::SessionRevoked => "SESSION_REVOKED",
+            Self::SessionExpired => "SESSION_EXPIRED",
+            Self::UserDeactivated => "USER_DEACTIVATED",
+            Self::KeyDuplicated => "AUTH_KEY_DUPLICATED",
+            Self::KeyLost => "KEY_LOST",
+        }
+    }
+
+    /// The one with this name.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
     /// The reason that an error answer states, if it is one that ends an authorization.
     pub fn from_rpc(code: i32, name: &str) -> Option<Self> {
         match (code, name) {
@@ -134,6 +163,14 @@ impl Unauthorized {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_reason_has_a_name_of_its_own() {
+        for reason in Unauthorized::ALL {
+            assert_eq!(Unauthorized::from_code(reason.code()), Some(reason));
+        }
+        assert_eq!(Unauthorized::from_code("FLOOD_WAIT"), None);
+    }
 
     #[test]
     fn a_missing_password_is_not_the_end_of_a_login() {

@@ -19,7 +19,7 @@ use super::inner::{Inner, Method, Route, lock, method_id, prelude};
 use super::interpreter::Interpreter;
 use super::notice::Notice;
 use super::ordered::Ordered;
-use super::persistence::{AccountRecord, Identity, Persistence, PersistenceError};
+use super::persistence::{AccountRecord, EndedRecord, Identity, Persistence, PersistenceError};
 use super::shared::Shared;
 use super::updates::{UPDATES, Updates};
 use super::way::Way;
@@ -78,7 +78,8 @@ impl Client {
         }
         let way = Way::new(&config, surroundings.dialer, surroundings.clock, seed)?;
         let (sender, items) = mpsc::channel(UPDATES);
-        let shared = Arc::new(Shared::new(store, surroundings.clock, home, sender, interpreter));
+        let ended = store.ended()?.map(|ended| ended.reason);
+        let shared = Arc::new(Shared::new(store, surroundings.clock, home, ended, sender, interpreter));
         let updates = config.updates.then(|| Updates { items, gap: Arc::clone(&shared.gap) });
         let inner = Inner {
             prelude: prelude(&config),
@@ -168,8 +169,25 @@ impl Client {
             store.save_update_state(None)?;
         }
         store.save_account(account)?;
-        self.inner.shared.set_ended(None);
+        store.clear_ended()?;
+        self.inner.shared.forget_ended();
         Ok(())
+    }
+
+    /// Makes a login possible where the authorization has ended: its keys are dropped, so that the next call makes new ones. How it ended,
+    /// peers and unfinished transfers stay stored until [`Client::logged_in`]. Without such an end it does nothing. Says how it had ended.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn start_over(&self) -> Result<Option<EndedRecord>, InvokeError> {
+        let store = &self.inner.shared.store;
+        let Some(ended) = store.ended()? else { return Ok(None) };
+        self.inner.close_all().await;
+        for auth in store.dc_auths()? {
+            store.forget_dc_auth(auth.dc, auth.auth_key.id())?;
+        }
+        self.inner.shared.forget_ended();
+        Ok(Some(ended))
     }
 
     /// Forgets keys, account and peers, here and in the store: after `auth.logOut`, or when the authorization has ended.
@@ -179,7 +197,7 @@ impl Client {
     pub async fn forget(&self) -> Result<(), InvokeError> {
         self.inner.close_all().await;
         self.inner.shared.store.forget_all()?;
-        self.inner.shared.set_ended(None);
+        self.inner.shared.forget_ended();
         Ok(())
     }
 

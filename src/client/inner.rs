@@ -225,7 +225,7 @@ impl Inner {
         // Asking without ever having logged in is no end of anything: a login may follow.
         let never = reason == Unauthorized::KeyUnregistered && !dc.state.is_authorized();
         if !elsewhere && !never {
-            self.shared.set_ended(Some(reason));
+            self.shared.set_ended(reason)?;
         }
         if dc.state.is_authorized() {
             dc.state.set_authorized(false)?;
@@ -392,7 +392,7 @@ pub(super) fn prelude(config: &ClientConfig) -> Prelude {
         lang_pack: device.lang_pack.as_str().into(),
         lang_code: device.lang_code.as_str().into(),
         proxy: client_proxy(config),
-        params: None,
+        params: device.tl_params(),
         query: nothing.clone(),
     };
     let first = match config.introduction {
@@ -404,7 +404,7 @@ pub(super) fn prelude(config: &ClientConfig) -> Prelude {
         every: api::functions::InvokeWithoutUpdates { query: nothing }.to_bytes(),
         hello: api::functions::updates::GetState.to_bytes(),
         layer: config.layer.layer,
-        device: device.name.clone(),
+        device: device.to_string(),
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `probe` | looking at a DC: connections that serve nothing else |
 //! | `rpc_errors` | what errors mean, for people |
 //! | `shared` | state that outlives any connection |
+//! | `system` | what can be said truthfully of the machine |
 //! | `updates` | updates: as they come in, and in order |
 //! | `way` | how connections get to the DCs: directly, or through a proxy |
 
@@ -32,6 +33,7 @@ mod policy;
 mod probe;
 mod rpc_errors;
 mod shared;
+mod system;
 #[cfg(test)]
 mod tests;
 mod updates;
@@ -39,7 +41,7 @@ mod way;
 
 pub use config::ClientConfig;
 pub use dcs::{DcAddress, DcTable, DcTableError};
-pub use device::{COMPILED_LAYER, DeviceProfile, Introduction, LayerPlan};
+pub use device::{COMPILED_LAYER, DeviceProfile, DeviceProfileError, Introduction, LayerPlan};
 pub use error::{InvokeError, Unauthorized};
 #[cfg(all(test, feature = "sandbox"))]
 pub(crate) use handle::Surroundings;
@@ -47,8 +49,8 @@ pub use handle::{Client, Media};
 pub use notice::Notice;
 pub use ordered::Ordered;
 pub use persistence::{
-    AccountRecord, AuthKey, DcAuth, Identity, MemoryPersistence, PeerKind, PeerRecord, Persistence, PersistenceError,
-    SaltRecord, TempAuth,
+    AccountRecord, AuthKey, DcAuth, EndedRecord, Identity, MemoryPersistence, PeerKind, PeerRecord, Persistence,
+    PersistenceError, SaltRecord, TempAuth,
 };
 pub use probe::ping_key;
 pub use rpc_errors::{Explanation, explain};

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::ids::{DcId, Salt};
 
 use super::device::DeviceProfile;
+use super::error::Unauthorized;
 use super::updates::UpdateState;
 use crate::net::KeyUse;
 
@@ -121,6 +122,15 @@ pub struct AccountRecord {
     pub logged_in_at: i64,
 }
 
+/// How an authorization ended. It is kept until a login replaces it or somebody clears it, and nothing is asked under it meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedRecord {
+    /// What the server said.
+    pub reason: Unauthorized,
+    /// When, in local Unix time.
+    pub at: i64,
+}
+
 /// What kind of peer a [`PeerRecord`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PeerKind {
@@ -218,6 +228,15 @@ pub trait Persistence: Send + Sync {
     /// Stores who is logged in.
     fn save_account(&self, account: &AccountRecord) -> Result<(), PersistenceError>;
 
+    /// How the authorization ended, if it has.
+    fn ended(&self) -> Result<Option<EndedRecord>, PersistenceError>;
+
+    /// Stores that the authorization has ended. What it was stays. The first record stays as well: what comes later says less.
+    fn save_ended(&self, ended: &EndedRecord) -> Result<(), PersistenceError>;
+
+    /// Removes the record of an authorization's end: a login has replaced it.
+    fn clear_ended(&self) -> Result<(), PersistenceError>;
+
     /// Stores peers, each replacing the record of the same kind and id.
     fn save_peers(&self, peers: &[PeerRecord]) -> Result<(), PersistenceError>;
 
@@ -237,7 +256,7 @@ pub trait Persistence: Send + Sync {
     /// is not lost.
     fn save_update_state(&self, state: Option<&UpdateState>) -> Result<(), PersistenceError>;
 
-    /// Removes everything: keys, home DC, identity, account, peers, how far updates have been followed.
+    /// Removes everything: keys, home DC, identity, account, peers, how far updates have been followed and how it ended.
     fn forget_all(&self) -> Result<(), PersistenceError>;
 }
 
@@ -254,6 +273,7 @@ struct Memory {
     home_dc: Option<DcId>,
     identity: Option<Identity>,
     account: Option<AccountRecord>,
+    ended: Option<EndedRecord>,
     peers: HashMap<(PeerKind, i64), PeerRecord>,
     updates: Option<UpdateState>,
 }
@@ -378,6 +398,20 @@ impl Persistence for MemoryPersistence {
 
     fn save_account(&self, account: &AccountRecord) -> Result<(), PersistenceError> {
         self.lock().account = Some(account.clone());
+        Ok(())
+    }
+
+    fn ended(&self) -> Result<Option<EndedRecord>, PersistenceError> {
+        Ok(self.lock().ended.clone())
+    }
+
+    fn save_ended(&self, ended: &EndedRecord) -> Result<(), PersistenceError> {
+        self.lock().ended.get_or_insert_with(|| ended.clone());
+        Ok(())
+    }
+
+    fn clear_ended(&self) -> Result<(), PersistenceError> {
+        self.lock().ended = None;
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use crate::net::{Clock, Host, HostError, KeyMaterial, KeySlot, KeyUse, KeyVerdic
 use super::error::Unauthorized;
 use super::interpreter::Interpreter;
 use super::notice::Notice;
-use super::persistence::{DcAuth, Persistence, PersistenceError, SaltRecord, TempAuth};
+use super::persistence::{DcAuth, EndedRecord, Persistence, PersistenceError, SaltRecord, TempAuth};
 use super::updates::UpdateItem;
 
 /// Notices kept for a listener that is slow; older ones are dropped.
@@ -38,6 +38,7 @@ impl Shared {
         store: Arc<dyn Persistence>,
         clock: Clock,
         home: DcId,
+        ended: Option<Unauthorized>,
         updates: mpsc::Sender<UpdateItem>,
         interpreter: Interpreter,
     ) -> Self {
@@ -46,7 +47,7 @@ impl Shared {
             store,
             clock,
             home: Mutex::new(home),
-            ended: Mutex::new(None),
+            ended: Mutex::new(ended),
             notices,
             updates,
             gap: Arc::default(),
@@ -69,8 +70,15 @@ impl Shared {
         *lock(&self.ended)
     }
 
-    pub(super) fn set_ended(&self, reason: Option<Unauthorized>) {
-        *lock(&self.ended) = reason;
+    /// Latched first, so that nothing more is asked even if it cannot be stored.
+    pub(super) fn set_ended(&self, reason: Unauthorized) -> Result<(), PersistenceError> {
+        *lock(&self.ended) = Some(reason);
+        self.store.save_ended(&EndedRecord { reason, at: self.clock.now().unix() })
+    }
+
+    /// From here on questions are asked again. What is stored stays: only a login that has succeeded removes it.
+    pub(super) fn forget_ended(&self) {
+        *lock(&self.ended) = None;
     }
 
     pub(super) fn notice(&self, notice: Notice) {

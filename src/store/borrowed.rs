@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Persistence as _;
 
-use super::{Error, Namespace, namespace::Durability, persist::insert};
+use super::{
+    Error, Namespace,
+    namespace::Durability,
+    persist::{Stored, insert},
+};
 
 /// That a namespace's key is another program's, and what is known of that program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +60,13 @@ impl Namespace {
         if !auths.iter().any(|auth| auth.authorized) || home.is_none() || account.is_none() {
             return Err(nothing());
         }
+        // Sealed for this namespace, whatever the other one is.
+        let stored = auths.iter().map(|auth| Stored::of(self, auth)).collect::<Result<Vec<_>, _>>()?;
         self.write(Durability::Full, |t| {
             t.execute_batch("DELETE FROM temp_auth; DELETE FROM dc_auth;")?;
-            t.execute("DELETE FROM meta WHERE key IN ('home_dc', 'identity', 'account', ?1)", [KEY])?;
-            for auth in &auths {
-                insert(t, "INSERT", auth)?;
+            t.execute("DELETE FROM meta WHERE key IN ('home_dc', 'identity', 'account', 'ended', ?1)", [KEY])?;
+            for (auth, stored) in auths.iter().zip(&stored) {
+                insert(t, "INSERT", auth, stored)?;
             }
             for (key, value) in [("home_dc", &home), ("identity", &identity), ("account", &account)] {
                 if let Some(value) = value {

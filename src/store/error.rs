@@ -4,6 +4,9 @@ use std::{io, path::Path, path::PathBuf};
 
 use rusqlite::ErrorCode;
 
+use super::Holder;
+use crate::seal::{SealError, archive::ArchiveError};
+
 /// A failure of the store. Every variant names the file it is about; [`Error::advice`] says what a person can do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -102,6 +105,110 @@ pub enum Error {
         /// The cluster asked for.
         wanted: String,
     },
+    /// The namespace is encrypted, and has not been unlocked.
+    #[error("namespace '{name}' is encrypted, and no passphrase was given")]
+    Sealed {
+        /// The namespace.
+        name: String,
+    },
+    /// The passphrase is not that of the namespace.
+    #[error("that is not the passphrase of namespace '{name}'")]
+    WrongPassphrase {
+        /// The namespace.
+        name: String,
+    },
+    /// What is needed to open an encrypted namespace cannot be used.
+    #[error("the encryption of {} cannot be opened: {source}", .path.display())]
+    BadSeal {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// A sealed value was changed, or moved from another place, or is damaged.
+    #[error("{} holds a value that is damaged or was put there by somebody else: {what}", .path.display())]
+    NotAuthentic {
+        /// The database.
+        path: PathBuf,
+        /// Which value.
+        what: &'static str,
+    },
+    /// It is encrypted already.
+    #[error("namespace '{name}' is encrypted already")]
+    AlreadyEncrypted {
+        /// The namespace.
+        name: String,
+    },
+    /// It is not encrypted.
+    #[error("namespace '{name}' is not encrypted")]
+    NotEncrypted {
+        /// The namespace.
+        name: String,
+    },
+    /// Another process follows the updates of the namespace.
+    #[error("{holder} follows the updates of namespace '{name}' already")]
+    Watched {
+        /// The namespace.
+        name: String,
+        /// Who.
+        holder: Holder,
+    },
+    /// The passphrase of a backup is wrong, or missing.
+    #[error("{}: {source}", .path.display())]
+    BackupLocked {
+        /// The backup.
+        path: PathBuf,
+        /// Wrong, or missing.
+        source: SealError,
+    },
+    /// The backup is damaged, cut off, or none.
+    #[error("{} cannot be recovered from: {source}", .path.display())]
+    BadBackup {
+        /// The backup.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ArchiveError,
+    },
+    /// The backup is sound, and what it holds makes no namespace.
+    #[error("{} holds no usable namespace '{name}': {detail}", .path.display())]
+    BadContent {
+        /// The backup.
+        path: PathBuf,
+        /// The namespace in it.
+        name: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// There is nothing of that name in the backup.
+    #[error("{} holds no namespace '{name}'", .path.display())]
+    NotInBackup {
+        /// The backup.
+        path: PathBuf,
+        /// The name asked for.
+        name: String,
+    },
+    /// A file of that name is there already.
+    #[error("{} exists already", .path.display())]
+    FileExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The stored device profile is unknown.
+    #[error("there is no device profile '{name}' in namespace '{namespace}'")]
+    NoSuchDevice {
+        /// The namespace.
+        namespace: String,
+        /// The profile asked for.
+        name: String,
+    },
+    /// The disk refused to read or write.
+    #[error("the disk refuses to read or write {}: {detail}", .path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        detail: String,
+    },
     /// Others can read or write the file, and that could not be changed.
     #[error("{} can be read by other users (mode {mode:04o}), and its mode could not be changed", .path.display())]
     TooOpen {
@@ -160,6 +267,35 @@ impl Error {
             Self::OtherCluster { .. } => {
                 "choose another namespace with -n, or drop this one with `tdl logout --local-only`".into()
             }
+            Self::Sealed { .. } => {
+                "type it at the prompt, or give it with --passphrase-file, --passphrase-command or TDL_PASSPHRASE".into()
+            }
+            Self::WrongPassphrase { .. } => "try again; nothing was changed. A lost passphrase cannot be had back: log in anew".into(),
+            Self::BadSeal { path, source } => match source {
+                SealError::NewerVersion { .. } => "use the newer tdl that wrote it".into(),
+                SealError::OutOfMemory { .. } => "free some memory and run the command again".into(),
+                _ => format!("restore {} from a backup, or move it away and log in again", path.display()),
+            },
+            Self::NotAuthentic { path, .. } => {
+                format!("restore {} from a backup, or move it away and log in again", path.display())
+            }
+            Self::AlreadyEncrypted { .. } => "change its passphrase with `tdl ns passwd`".into(),
+            Self::NotEncrypted { .. } => "encrypt it with `tdl ns encrypt`".into(),
+            Self::Watched { .. } => {
+                "only one at a time can, or each would see a part; stop the other, or watch with another namespace (-n)".into()
+            }
+            Self::BackupLocked { .. } => {
+                "give the passphrase it was made with: at the prompt, with --passphrase-file, --passphrase-command or TDL_PASSPHRASE"
+                    .into()
+            }
+            Self::BadBackup { source: ArchiveError::Seal(SealError::NewerVersion { .. }), .. } => {
+                "use the newer tdl that made it; nothing was changed".into()
+            }
+            Self::BadBackup { .. } | Self::BadContent { .. } => "take another copy of the backup; nothing was changed".into(),
+            Self::NotInBackup { .. } => "leave the names out to recover all that is in it".into(),
+            Self::FileExists { .. } => "choose another name, or replace it with --force".into(),
+            Self::NoSuchDevice { .. } => "`tdl device ls` lists the profiles there are; `tdl device set` makes one".into(),
+            Self::Disk { .. } => "check the disk and the space on it, then run the command again; what was saved before is kept".into(),
             Self::TooOpen { path, .. } => format!("make it yours alone: chmod go-rwx '{}'", path.display()),
             Self::ReadOnly { path } => format!("check who owns {} and whether its disk is mounted read-only", path.display()),
             Self::DiskFull { .. } => "free some space and run the command again; nothing that was saved is lost".into(),
@@ -188,6 +324,7 @@ impl Error {
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, detail: source.to_string() },
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
             Some(ErrorCode::DiskFull) => Self::DiskFull { path },
+            Some(ErrorCode::SystemIoFailure) => Self::Disk { path, detail: source.to_string() },
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => Self::ReadOnly { path },
             _ => Self::Sqlite { path, source },
         }

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// What SQLite may have left beside a database.
-const SIDE_FILES: &[&str] = &["-wal", "-shm", "-journal"];
+pub(super) const SIDE_FILES: &[&str] = &["-wal", "-shm", "-journal"];
 
 /// The home directory of this program's data.
 #[derive(Clone, Debug)]
@@ -144,7 +144,12 @@ impl Home {
         if !self.contains(name) {
             return Err(self.missing(name));
         }
-        let _lock = self.alone(name)?;
+        let lock = self.alone(name)?;
+        self.remove_files(name, lock)
+    }
+
+    /// The same, for whoever has it alone already.
+    pub(super) fn remove_files(&self, name: &NamespaceName, _lock: PresenceLock) -> Result<Removed, Error> {
         let path = self.path_of(name);
         let mut files = 0;
         // The database last: if this is interrupted, the namespace is still listed and can be removed again.
@@ -176,7 +181,7 @@ impl Home {
         Ok(namespace)
     }
 
-    fn alone(&self, name: &NamespaceName) -> Result<PresenceLock, Error> {
+    pub(super) fn alone(&self, name: &NamespaceName) -> Result<PresenceLock, Error> {
         PresenceLock::try_exclusive(&self.lock_path(name))?.ok_or_else(|| Error::InUse { name: name.to_string() })
     }
 
@@ -185,14 +190,16 @@ impl Home {
     }
 
     fn remove_lock_file(&self, name: &NamespaceName) -> Result<(), Error> {
-        let path = self.lock_path(name);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, e)),
-            _ => Ok(()),
+        for path in [self.path_of(name).with_extension("updates"), self.lock_path(name)] {
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(&path, e)),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
-    fn missing(&self, name: &NamespaceName) -> Error {
+    pub(super) fn missing(&self, name: &NamespaceName) -> Error {
         Error::NoSuchNamespace { name: name.to_string(), dir: self.namespace_dir() }
     }
 }

@@ -13,6 +13,7 @@ use super::{
     Error, NamespaceName,
     private::{self, PresenceLock},
     schema,
+    vault::Vault,
 };
 
 /// How long a writer waits for another process's transaction before it gives up with [`Error::Locked`].
@@ -32,6 +33,7 @@ pub struct Namespace {
     name: NamespaceName,
     path: PathBuf,
     connection: Mutex<State>,
+    pub(super) vault: Mutex<Vault>,
     repaired: Vec<PathBuf>,
     // Dropped after the connection: fields are dropped in order.
     presence: Option<PresenceLock>,
@@ -146,9 +148,11 @@ impl Namespace {
             name: name.clone(),
             path: path.to_path_buf(),
             connection: Mutex::new(State { connection, durability: None }),
+            vault: Mutex::new(Vault::Plain),
             repaired,
             presence: None,
         };
+        namespace.load_vault()?;
         if namespace.meta("created_at")?.is_none() {
             namespace.write(Durability::Full, |t| {
                 t.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('created_at', ?1)", [now.to_string()])
@@ -188,6 +192,11 @@ impl Namespace {
 
     pub(super) fn read<T>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
         f(&self.state().connection).map_err(|e| Error::sqlite(&self.path, e))
+    }
+
+    /// Whatever `f` does with the connection, while no other thread has it.
+    pub(super) fn with<T, E>(&self, f: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+        f(&self.state().connection)
     }
 
     /// Runs `f` in a transaction that takes the write lock at once, so that it cannot fail half-way for another's sake.

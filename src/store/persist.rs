@@ -6,13 +6,20 @@ use zeroize::Zeroizing;
 
 use crate::{
     client::{
-        AccountRecord, AuthKey, DcAuth, DeviceProfile, Identity, KeyUse, PeerKind, PeerRecord, Persistence, PersistenceError,
+        AccountRecord, AuthKey, DcAuth, EndedRecord, Identity, KeyUse, PeerKind, PeerRecord, Persistence, PersistenceError,
         SaltRecord, TempAuth, UpdateState,
     },
     ids::{DcId, Salt},
 };
 
-use super::{Error, Namespace, namespace::Durability, temp, update_state};
+use super::{
+    Error, Namespace,
+    device::DeviceJson,
+    ended,
+    namespace::Durability,
+    temp, update_state,
+    vault::{auth_key_place, salts_place},
+};
 
 /// Bytes of a stored salt: the salt, since, until.
 const SALT_LEN: usize = 24;
@@ -20,13 +27,13 @@ const SALT_LEN: usize = 24;
 /// More salts than a server hands out at once; what a damaged store can make us allocate.
 const MAX_SALTS: usize = 1024;
 
-const AUTH_COLUMNS: &str = "dc, auth_key, salts, time_offset, authorized, created_at";
+const AUTH_COLUMNS: &str = "dc, auth_key, salts, time_offset, authorized, created_at, key_id";
 const PEER_COLUMNS: &str = "kind, id, access_hash, username, title";
 
 impl From<Error> for PersistenceError {
     fn from(error: Error) -> Self {
         match error {
-            Error::BadValue { what, .. } => Self::Corrupt { what },
+            Error::BadValue { what, .. } | Error::NotAuthentic { what, .. } => Self::Corrupt { what },
             other => Self::Unavailable(Box::new(other)),
         }
     }
@@ -47,27 +54,29 @@ impl Persistence for Namespace {
 
     fn insert_dc_auth(&self, auth: &DcAuth) -> Result<DcAuth, PersistenceError> {
         let sql = format!("SELECT {AUTH_COLUMNS} FROM dc_auth WHERE dc = ?1");
+        let stored = Stored::of(self, auth)?;
         let raw = self.write(Durability::Full, |t| {
-            insert(t, "INSERT OR IGNORE", auth)?;
+            insert(t, "INSERT OR IGNORE", auth, &stored)?;
             t.query_row(&sql, [auth.dc.0], RawAuth::read)
         })?;
         Ok(raw.check(self)?)
     }
 
     fn save_dc_auth(&self, auth: &DcAuth) -> Result<(), PersistenceError> {
+        let stored = Stored::of(self, auth)?;
         Ok(self.write(Durability::Full, |t| {
             t.execute("DELETE FROM temp_auth WHERE dc = ?1 AND perm_key_id <> ?2", params![auth.dc.0, auth.auth_key.id()])?;
-            insert(t, "INSERT OR REPLACE", auth)
+            insert(t, "INSERT OR REPLACE", auth, &stored)
         })?)
     }
 
     fn save_salts(&self, dc: DcId, key_id: i64, salts: &[SaltRecord], time_offset: i64) -> Result<(), PersistenceError> {
-        let salts = pack_salts(salts);
+        let salts = self.hide(|owner| salts_place(owner, "dc_auth", dc.0, key_id), &pack_salts(salts))?;
         // Salts can be asked for again: they need not survive a power cut.
         self.write(Durability::Normal, |t| {
             t.execute(
                 "UPDATE dc_auth SET salts = ?3, time_offset = ?4 WHERE dc = ?1 AND key_id = ?2",
-                params![dc.0, key_id, salts, time_offset],
+                params![dc.0, key_id, *salts, time_offset],
             )
         })?;
         Ok(())
@@ -93,11 +102,11 @@ impl Persistence for Namespace {
     }
 
     fn save_temp_salts(&self, dc: DcId, key_id: i64, salts: &[SaltRecord], time_offset: i64) -> Result<(), PersistenceError> {
-        let salts = pack_salts(salts);
+        let salts = self.hide(|owner| salts_place(owner, "temp_auth", dc.0, key_id), &pack_salts(salts))?;
         self.write(Durability::Normal, |t| {
             t.execute(
                 "UPDATE temp_auth SET salts = ?3, time_offset = ?4 WHERE dc = ?1 AND key_id = ?2",
-                params![dc.0, key_id, salts, time_offset],
+                params![dc.0, key_id, *salts, time_offset],
             )
         })?;
         Ok(())
@@ -141,6 +150,18 @@ impl Persistence for Namespace {
 
     fn save_account(&self, account: &AccountRecord) -> Result<(), PersistenceError> {
         Ok(self.set_record("account", &AccountJson::from(account))?)
+    }
+
+    fn ended(&self) -> Result<Option<EndedRecord>, PersistenceError> {
+        Ok(ended::ended(self)?)
+    }
+
+    fn save_ended(&self, ended: &EndedRecord) -> Result<(), PersistenceError> {
+        Ok(ended::save_ended(self, ended)?)
+    }
+
+    fn clear_ended(&self) -> Result<(), PersistenceError> {
+        Ok(ended::clear_ended(self)?)
     }
 
     fn save_peers(&self, peers: &[PeerRecord]) -> Result<(), PersistenceError> {
@@ -190,7 +211,8 @@ impl Persistence for Namespace {
     fn forget_all(&self) -> Result<(), PersistenceError> {
         self.write(Durability::Full, |t| {
             t.execute_batch(
-                "DELETE FROM temp_auth; DELETE FROM dc_auth; DELETE FROM peer; DELETE FROM job; DELETE FROM meta WHERE key <> 'created_at';",
+                "DELETE FROM temp_auth; DELETE FROM dc_auth; DELETE FROM peer; DELETE FROM job; \
+                 DELETE FROM meta WHERE key NOT IN ('created_at', 'devices', 'device');",
             )
         })?;
         Ok(self.checkpoint()?)
@@ -209,17 +231,31 @@ impl Namespace {
     }
 }
 
-pub(super) fn insert(t: &rusqlite::Transaction<'_>, verb: &str, auth: &DcAuth) -> rusqlite::Result<()> {
+/// Key and salts as they are stored: sealed where the namespace is encrypted.
+pub(super) struct Stored {
+    auth_key: Zeroizing<Vec<u8>>,
+    salts: Zeroizing<Vec<u8>>,
+}
+
+impl Stored {
+    pub(super) fn of(namespace: &Namespace, auth: &DcAuth) -> Result<Self, Error> {
+        let (dc, id) = (auth.dc.0, auth.auth_key.id());
+        Ok(Self {
+            auth_key: namespace.hide(|owner| auth_key_place(owner, dc, id), auth.auth_key.as_bytes())?,
+            salts: namespace.hide(|owner| salts_place(owner, "dc_auth", dc, id), &pack_salts(&auth.salts))?,
+        })
+    }
+}
+
+pub(super) fn insert(t: &rusqlite::Transaction<'_>, verb: &str, auth: &DcAuth, stored: &Stored) -> rusqlite::Result<()> {
     let mut statement = t.prepare(&format!(
         "{verb} INTO dc_auth (dc, auth_key, key_id, salts, time_offset, authorized, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
     ))?;
-    let key = auth.auth_key.as_bytes().as_slice();
-    let salts = pack_salts(&auth.salts);
     statement.execute(params![
         auth.dc.0,
-        key,
+        *stored.auth_key,
         auth.auth_key.id(),
-        salts,
+        *stored.salts,
         auth.time_offset,
         auth.authorized,
         auth.created_at
@@ -242,6 +278,7 @@ pub(super) fn unpack_salts(bytes: &[u8]) -> Option<Vec<SaltRecord>> {
 
 struct RawAuth {
     dc: i32,
+    key_id: i64,
     auth_key: Zeroizing<Vec<u8>>,
     salts: Vec<u8>,
     time_offset: i64,
@@ -258,20 +295,24 @@ impl RawAuth {
             time_offset: row.get(3)?,
             authorized: row.get(4)?,
             created_at: row.get(5)?,
+            key_id: row.get(6)?,
         })
     }
 
     fn check(self, namespace: &Namespace) -> Result<DcAuth, Error> {
-        let key: &[u8; 256] = self
-            .auth_key
+        let (dc, id) = (self.dc, self.key_id);
+        let auth_key = namespace.reveal(|owner| auth_key_place(owner, dc, id), self.auth_key, "an auth key")?;
+        let salts =
+            namespace.reveal(|owner| salts_place(owner, "dc_auth", dc, id), Zeroizing::new(self.salts), "the salts of a DC")?;
+        let key: &[u8; 256] = auth_key
             .as_slice()
             .try_into()
-            .map_err(|_| namespace.bad_value("an auth key", "256 bytes", format!("{} bytes", self.auth_key.len())))?;
+            .map_err(|_| namespace.bad_value("an auth key", "256 bytes", format!("{} bytes", auth_key.len())))?;
         Ok(DcAuth {
             dc: DcId(self.dc),
             auth_key: AuthKey::from_bytes(key),
-            salts: unpack_salts(&self.salts).ok_or_else(|| {
-                namespace.bad_value("the salts of a DC", "records of 24 bytes", format!("{} bytes", self.salts.len()))
+            salts: unpack_salts(&salts).ok_or_else(|| {
+                namespace.bad_value("the salts of a DC", "records of 24 bytes", format!("{} bytes", salts.len()))
             })?,
             time_offset: self.time_offset,
             authorized: self.authorized,
@@ -321,38 +362,15 @@ struct IdentityJson {
     api_id: i32,
 }
 
-#[derive(Serialize, Deserialize)]
-struct DeviceJson {
-    name: String,
-    device_model: String,
-    system_version: String,
-    app_version: String,
-    system_lang_code: String,
-    lang_pack: String,
-    lang_code: String,
-}
-
 impl From<&Identity> for IdentityJson {
     fn from(identity: &Identity) -> Self {
-        let DeviceProfile { name, device_model, system_version, app_version, system_lang_code, lang_pack, lang_code } =
-            identity.device.clone();
-        Self {
-            device: DeviceJson { name, device_model, system_version, app_version, system_lang_code, lang_pack, lang_code },
-            layer: identity.layer,
-            api_id: identity.api_id,
-        }
+        Self { device: (&identity.device).into(), layer: identity.layer, api_id: identity.api_id }
     }
 }
 
 impl From<IdentityJson> for Identity {
     fn from(json: IdentityJson) -> Self {
-        let DeviceJson { name, device_model, system_version, app_version, system_lang_code, lang_pack, lang_code } =
-            json.device;
-        Self {
-            device: DeviceProfile { name, device_model, system_version, app_version, system_lang_code, lang_pack, lang_code },
-            layer: json.layer,
-            api_id: json.api_id,
-        }
+        Self { device: json.device.into(), layer: json.layer, api_id: json.api_id }
     }
 }
 

@@ -26,6 +26,28 @@ pub(super) fn open_or_create(path: &Path) -> Result<File, Error> {
     options.open(path).map_err(|e| Error::io(path, e))
 }
 
+/// Makes a file that must not be there yet, readable by its owner only.
+pub(super) fn create_new(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|e| Error::io(path, e))
+}
+
+/// Makes sure that the name of a new file survives a power cut.
+#[cfg(unix)]
+pub(super) fn sync_dir_of(path: &Path) -> Result<(), Error> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| Error::io(dir, e))
+}
+
+/// Elsewhere directories cannot be opened as files; the file system's journal has to do.
+#[cfg(not(unix))]
+pub(super) fn sync_dir_of(_path: &Path) -> Result<(), Error> {
+    Ok(())
+}
+
 /// Takes access away from everyone but the owner, where others have it. Says whether that was needed.
 #[cfg(unix)]
 pub(super) fn restrict(path: &Path) -> Result<bool, Error> {

@@ -64,6 +64,14 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (dc, key_use)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- Where it has its row, auth_key and salts of both tables above are sealed values.
+    CREATE TABLE seal (
+        id          INTEGER PRIMARY KEY CHECK (id = 1),
+        record      BLOB NOT NULL,      -- the wrapped data key
+        scrub       INTEGER NOT NULL    -- 1: what was there in the clear may still be in the log or in free pages
+    ) STRICT;
+",
 ];
 
 /// The version that this program writes.

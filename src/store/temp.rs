@@ -12,9 +12,10 @@ use super::{
     Error, Namespace,
     namespace::Durability,
     persist::{pack_salts, unpack_salts},
+    vault::{salts_place, temp_key_place},
 };
 
-const SELECT: &str = "SELECT dc, key_use, perm_key_id, auth_key, salts, time_offset, created_at, expires_at FROM temp_auth AS t \
+const SELECT: &str = "SELECT dc, key_use, perm_key_id, auth_key, salts, time_offset, created_at, expires_at, key_id FROM temp_auth AS t \
                       WHERE EXISTS (SELECT 1 FROM dc_auth WHERE dc = t.dc AND key_id = t.perm_key_id)";
 
 pub(super) fn read(namespace: &Namespace, dc: DcId, key_use: KeyUse) -> Result<Option<TempAuth>, PersistenceError> {
@@ -31,6 +32,12 @@ pub(super) fn read_all(namespace: &Namespace) -> Result<Vec<TempAuth>, Persisten
 
 /// It can be made again: it need not survive a power cut.
 pub(super) fn save(namespace: &Namespace, auth: &TempAuth) -> Result<(), PersistenceError> {
+    let (dc, id) = (auth.dc.0, auth.auth_key.id());
+    let key = namespace.hide(
+        |owner| temp_key_place(owner, dc, number(auth.key_use), auth.perm_key_id, id),
+        auth.auth_key.as_bytes().as_slice(),
+    )?;
+    let salts = namespace.hide(|owner| salts_place(owner, "temp_auth", dc, id), &pack_salts(&auth.salts))?;
     namespace.write(Durability::Normal, |t| {
         t.execute(
             "INSERT OR REPLACE INTO temp_auth (dc, key_use, perm_key_id, auth_key, key_id, salts, time_offset, created_at, expires_at) \
@@ -39,9 +46,9 @@ pub(super) fn save(namespace: &Namespace, auth: &TempAuth) -> Result<(), Persist
                 auth.dc.0,
                 number(auth.key_use),
                 auth.perm_key_id,
-                auth.auth_key.as_bytes().as_slice(),
-                auth.auth_key.id(),
-                pack_salts(&auth.salts),
+                *key,
+                id,
+                *salts,
                 auth.time_offset,
                 auth.created_at,
                 auth.expires_at
@@ -54,6 +61,7 @@ pub(super) fn save(namespace: &Namespace, auth: &TempAuth) -> Result<(), Persist
 
 struct RawTemp {
     dc: i32,
+    key_id: i64,
     key_use: i64,
     perm_key_id: i64,
     auth_key: Zeroizing<Vec<u8>>,
@@ -74,19 +82,28 @@ impl RawTemp {
             time_offset: row.get(5)?,
             created_at: row.get(6)?,
             expires_at: row.get(7)?,
+            key_id: row.get(8)?,
         })
     }
 
     fn check(self, namespace: &Namespace) -> Result<TempAuth, Error> {
-        let auth_key = AuthKey::try_from_slice(&self.auth_key)
+        let (dc, id) = (self.dc, self.key_id);
+        let place = |owner: &[u8; 16]| temp_key_place(owner, dc, self.key_use, self.perm_key_id, id);
+        let auth_key = namespace.reveal(place, self.auth_key, "a temporary auth key")?;
+        let salts = namespace.reveal(
+            |owner| salts_place(owner, "temp_auth", dc, id),
+            Zeroizing::new(self.salts),
+            "the salts of a temporary key",
+        )?;
+        let auth_key = AuthKey::try_from_slice(&auth_key)
             .map_err(|error| namespace.bad_value("a temporary auth key", "256 bytes", format!("{} bytes", error.found)))?;
         let key_use = match self.key_use {
             0 => KeyUse::Main,
             1 => KeyUse::Media,
             other => return Err(namespace.bad_value("the use of a temporary key", "0 or 1", other)),
         };
-        let salts = unpack_salts(&self.salts).ok_or_else(|| {
-            namespace.bad_value("the salts of a temporary key", "records of 24 bytes", format!("{} bytes", self.salts.len()))
+        let salts = unpack_salts(&salts).ok_or_else(|| {
+            namespace.bad_value("the salts of a temporary key", "records of 24 bytes", format!("{} bytes", salts.len()))
         })?;
         Ok(TempAuth {
             dc: DcId(self.dc),

@@ -250,8 +250,8 @@ fn a_damaged_file_is_reported_as_such() {
         ns.path().to_path_buf()
     };
     let mut bytes = fs::read(&path).expect("read");
-    assert!(bytes.len() > 40_000, "spread over many pages");
-    bytes[20_000..36_000].fill(0xa5);
+    assert!(bytes.len() > 80_000, "spread over many pages");
+    bytes[60_000..76_000].fill(0xa5);
     fs::write(&path, bytes).expect("written");
     let ns = home.open(&name("a"), NOW).expect("the schema is sound");
     assert!(matches!(ns.check(), Err(Error::Corrupt { .. })));

@@ -1,6 +1,7 @@
 //! One module a target, each with `run`, which must neither panic nor hang on any bytes and asserts what must hold for all of them,
 //! and `seeds`, small inputs to start from.
 
+pub mod backup;
 pub mod binding;
 pub mod capture_file;
 pub mod capture_talk;
@@ -61,6 +62,7 @@ macro_rules! targets {
 }
 
 targets! {
+    backup, 64;
     binding, 64;
     capture_file, 64;
     capture_talk, 32;

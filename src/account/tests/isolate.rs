@@ -131,7 +131,7 @@ fn a_client_on_a_lent_key_is_quiet() {
     assert!(!unknown.updates && unknown.pfs.is_none());
     assert_eq!(unknown.introduction, Introduction::Silent);
 
-    let device = DeviceProfile::built_in("desktop").expect("built in");
+    let device = DeviceProfile { name: "desktop".into(), device_model: "Desktop".into(), ..DeviceProfile::default() };
     let owner = |layer| Some(OwnersIdentity { device: device.clone(), layer, api_id: 2040 });
     let known = lent(config(), owner(214));
     assert!(!known.updates && known.pfs.is_none());

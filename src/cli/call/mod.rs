@@ -167,7 +167,10 @@ pub(crate) async fn run(context: &Context, args: CallArgs) -> Result<ExitCode, C
         context.stranger().await?
     } else {
         let (client, _) = context.logged_in().await.map_err(|error| match error.code {
-            ExitCode::NotLoggedIn => error.advise("log in with `tdl login`, or call without an account: --no-login"),
+            ExitCode::NotLoggedIn => {
+                let advice = error.advice.clone().unwrap_or_default();
+                error.advise(format!("{advice}; or call without an account: --no-login"))
+            }
             _ => error,
         })?;
         client

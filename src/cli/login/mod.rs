@@ -8,7 +8,7 @@ use std::{io, io::IsTerminal, sync::Arc};
 use clap::{Args, ValueEnum};
 use tdl::{
     account::{self, LoggedIn, LoginRequest, LoginSignals},
-    client::Persistence,
+    client::{Client, Persistence},
     store::Namespace,
 };
 
@@ -120,6 +120,7 @@ pub(crate) async fn run(context: &Context, mut args: LoginArgs) -> Result<ExitCo
     let (client, result) = match kind {
         LoginType::Code => {
             let client = context.connect(&namespace).await?;
+            begin_anew(context, &client).await?;
             let result = account::login_code(&client, &mut prompts, request).await;
             (client, result)
         }
@@ -129,6 +130,7 @@ pub(crate) async fn run(context: &Context, mut args: LoginArgs) -> Result<ExitCo
                 None => ask(bot_token()).await?,
             };
             let client = context.connect(&namespace).await?;
+            begin_anew(context, &client).await?;
             let result = account::login_bot(&client, &token, request).await;
             (client, result)
         }
@@ -136,6 +138,7 @@ pub(crate) async fn run(context: &Context, mut args: LoginArgs) -> Result<ExitCo
             let except = others(context, &namespace)?;
             // The server says that a link was opened in an update.
             let client = context.connect_listening(&namespace).await?;
+            begin_anew(context, &client).await?;
             let mut signals = LoginSignals::of(&client).expect("nobody else has this client's updates");
             let result =
                 account::login_qr(&client, &mut signals, &mut prompts, &except, LoginRequest { phone: None, ..request }).await;
@@ -145,6 +148,14 @@ pub(crate) async fn run(context: &Context, mut args: LoginArgs) -> Result<ExitCo
     let dc = client.home_dc().0;
     client.close().await;
     report(context, &namespace, &result?, dc)
+}
+
+/// Where the login that was here has ended, the new one begins with keys of its own.
+async fn begin_anew(context: &Context, client: &Client) -> Result<(), CliError> {
+    if let Some(ended) = client.start_over().await? {
+        context.output.note(&format!("the login that was here has ended: {}; logging in anew", ended.reason));
+    }
+    Ok(())
 }
 
 /// Says how a login ended.
@@ -182,7 +193,8 @@ fn others(context: &Context, own: &Arc<Namespace>) -> Result<Vec<i64>, CliError>
         // Whatever is wrong with another namespace is no matter of this login.
         let Ok(other) = context.home.open_existing(&name, unix_now()) else { continue };
         let same = other.cluster().is_ok_and(|found| found.as_ref() == Some(&cluster));
-        if let (true, Ok(Some(account))) = (same, other.account()) {
+        let lives = other.ended().is_ok_and(|ended| ended.is_none());
+        if let (true, Ok(Some(account))) = (same && lives, other.account()) {
             ids.push(account.user_id);
         }
     }

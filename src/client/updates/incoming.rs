@@ -68,7 +68,7 @@ mod tests {
         let (sender, items) = mpsc::channel(2);
         let store = Arc::new(MemoryPersistence::new());
         let interpreter = Interpreter::new(LayerPlan::COMPILED).unwrap();
-        let shared = Shared::new(store, Clock::starting_at(Duration::ZERO), DcId(2), sender, interpreter);
+        let shared = Shared::new(store, Clock::starting_at(Duration::ZERO), DcId(2), None, sender, interpreter);
         let mut updates = Updates { items, gap: Arc::clone(&shared.gap) };
         let update = |n: u8| UpdateItem::Update(Bytes::copy_from_slice(&[n; 4]));
         for n in 0..5 {
