@@ -33,12 +33,12 @@ impl Setup {
 #[test]
 fn the_servers_list_marks_this_one_and_those_of_other_namespaces() {
     let setup = Setup::new();
-    setup.tdl(LOGIN).args("-n second --device desktop").ok();
+    setup.tdl(LOGIN).args("-n second").ok();
     let list = setup.tdl("session ls --json").ok().json();
     let list = list["authorizations"].as_array().unwrap();
     assert_eq!(list.len(), 2, "{list:?}");
     assert_eq!((list[0]["current"].clone(), list[0]["hash"].clone()), (true.into(), serde_json::Value::Null));
-    assert_eq!((list[1]["namespace"].clone(), list[1]["device"].clone()), ("second".into(), "Desktop".into()));
+    assert_eq!((list[1]["namespace"].clone(), list[1]["device"].clone()), ("second".into(), list[0]["device"].clone()));
     assert_eq!((list[0]["idle"].clone(), list[1]["idle"].clone()), (false.into(), false.into()));
     let text = setup.tdl("session ls").ok();
     text.stdout_has("this one").stdout_has("ns second").stdout_has("127.0.0.1").stdout_has(list[1]["hash"].as_str().unwrap());
@@ -50,8 +50,8 @@ fn the_servers_list_marks_this_one_and_those_of_other_namespaces() {
 #[test]
 fn what_would_be_ended_is_shown_and_a_young_login_is_told_how_long_to_wait() {
     let setup = Setup::new();
-    setup.tdl(LOGIN).args("-n second --device desktop").ok();
-    setup.tdl("session end --others --dry-run").ok().stdout_has("would end").stdout_has("Desktop");
+    setup.tdl(LOGIN).args("-n second").ok();
+    setup.tdl("session end --others --dry-run").ok().stdout_has("would end").stdout_has("last used");
     setup.tdl("session end --others").code(1).error("when it is a day old", "wait 2");
     let list = setup.tdl("session ls --json").ok().json();
     let hash = list["authorizations"][1]["hash"].as_str().unwrap().to_owned();
@@ -89,15 +89,24 @@ fn the_doctor_sees_a_second_process_and_a_device_that_is_not_ours() {
     let copy = setup.dir.join("copy");
     std::fs::create_dir_all(copy.join("ns")).unwrap();
     std::fs::copy(setup.dir.join("box/home/ns/default.sqlite"), copy.join("ns/default.sqlite")).unwrap();
-    setup.tdl("whoami --device desktop --home").arg(&copy).ok();
+    setup.tdl("device set bench --model Bench --home").arg(&copy).ok();
+    setup.tdl("whoami --home").arg(&copy).ok();
     let found = setup.tdl("session doctor").code(1);
-    found.stdout_has("problem: another program has introduced itself").stdout_has("\"Desktop\"").stdout_has("to do");
+    found.stdout_has("problem: another program has introduced itself").stdout_has("\"Bench\"").stdout_has("to do");
     let document = setup.tdl("session doctor --json").code(1).json();
     assert_eq!(
         (document["findings"][0]["kind"].clone(), document["findings"][0]["can_fix"].clone()),
         ("device_replaced".into(), true.into())
     );
     setup.tdl("session doctor --fix").ok().stdout_has("done");
+    setup.tdl("session doctor").ok().stdout_has("nothing found");
+
+    // A profile of our own that nobody has been told yet is none of this; nor is it when it has been told.
+    setup.tdl("device set lab --model Lab").ok();
+    for _ in 0..2 {
+        setup.tdl("session doctor").ok().stdout_has("nothing found");
+    }
+    setup.tdl("whoami").ok();
     setup.tdl("session doctor").ok().stdout_has("nothing found");
 }
 

@@ -14,6 +14,7 @@ use crate::tl::{RemoteCall, layers};
 use crate::trace::Tracer;
 
 use super::config::ClientConfig;
+use super::device::Introduction;
 use super::error::InvokeError;
 use super::inner::{Inner, Method, Route, lock, method_id, prelude};
 use super::interpreter::Interpreter;
@@ -68,7 +69,9 @@ impl Client {
         let first = config.dcs.first_dc().ok_or(NetError::NoAddress { dc: DcId(0) })?;
         let home = store.home_dc()?.unwrap_or(first);
         let identity = Identity { device: config.device.clone(), layer: config.layer.layer, api_id: config.api_id };
-        if store.identity()?.as_ref() != Some(&identity) {
+        // What is not said to the server is not what the authorization was introduced as.
+        let says_so = config.introduction == Introduction::Full;
+        if says_so && store.identity()?.as_ref() != Some(&identity) {
             store.save_identity(&identity)?;
         }
         let mut rng = config.seed.map_or_else(rand::make_rng, StdRng::from_seed);
