@@ -4,8 +4,8 @@ use super::Call;
 use super::view::View;
 use crate::fault::Fault;
 use crate::state::users;
+use tdl_core::tl::api::enums;
 use tdl_core::tl::api::functions::account as f;
-use tdl_core::tl::api::{enums, types};
 
 /// How long a client that says it is online is believed.
 const ONLINE_SECONDS: i64 = 300;

@@ -4,7 +4,7 @@
 //! new client                         cluster                       client that is logged in
 //! auth.exportLoginToken ───────────▶ loginToken, for 30 seconds
 //!                                    ◀────────────────────────────  auth.acceptLoginToken
-//! updateLoginToken ◀───────────────  to the key.s latest session        authorization
+//! updateLoginToken ◀───────────────  to the key's latest session     authorization
 //! auth.exportLoginToken ───────────▶ loginTokenSuccess, or SESSION_PASSWORD_NEEDED;
 //!                                    or, if the account lives elsewhere, loginTokenMigrateTo
 //! auth.importLoginToken, there ────▶ loginTokenSuccess, or SESSION_PASSWORD_NEEDED
