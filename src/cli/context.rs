@@ -9,7 +9,9 @@ use std::{
 use sha2::{Digest, Sha256};
 use tdl::{
     account::{self, OwnersIdentity},
-    client::{Client, ClientConfig, DcTable, Identity, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust},
+    client::{
+        Client, ClientConfig, DcTable, Identity, Introduction, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust,
+    },
     ids::DcId,
     store::{Borrowed, Error as StoreError, Home, Namespace, foreign::ForeignSession},
     tl::layers::bundled,
@@ -162,10 +164,32 @@ impl Context {
         if let Some(borrowed) = namespace.borrowed()? {
             config = self.as_borrower(config, namespace, &borrowed)?;
         }
+        let tracer = self.tracer()?;
+        self.connect_by(namespace, config, tracer).await
+    }
+
+    /// A client over the namespace that covers no traces: it says nothing of itself. It listens for updates only if it is to.
+    pub(crate) async fn onlooker(&self, namespace: &Arc<Namespace>, listens: bool, tracer: Tracer) -> Result<Client, CliError> {
+        let (table, name) = self.cluster()?;
+        namespace.bind_cluster(&name)?;
+        let mut config = self.client_config(table, Some(namespace))?;
+        if let Some(borrowed) = namespace.borrowed()? {
+            config = self.as_borrower(config, namespace, &borrowed)?;
+        }
+        config.updates = listens;
+        config.introduction = Introduction::Silent;
+        self.connect_by(namespace, config, tracer).await
+    }
+
+    async fn connect_by(
+        &self,
+        namespace: &Arc<Namespace>,
+        mut config: ClientConfig,
+        tracer: Tracer,
+    ) -> Result<Client, CliError> {
         if let Some(proxy) = &config.proxy {
             self.output.detail(&format!("going through {proxy}"));
         }
-        let tracer = self.tracer()?;
         config.key_log = keylog::logger(&self.settings, &self.output)?;
         let store: Arc<dyn Persistence> = namespace.clone();
         let client = Client::connect(config, store, tracer).await?;

@@ -122,7 +122,7 @@ pub(crate) struct StandingArgs {
 
 /// The directory of the cluster that is meant.
 fn dir(context: &Context, args: DirArgs) -> Result<PathBuf, CliError> {
-    match (args.dir, &context.settings.cluster) {
+    match (&args.dir, &context.settings.cluster) {
         (Some(dir), _) | (None, Cluster::Sandbox(dir)) => Ok(dir.clone()),
         (None, _) => {
             Err(CliError::usage("which cluster?").advise("name its directory: --dir DIR, or --sandbox DIR before the command"))
