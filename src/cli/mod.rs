@@ -55,6 +55,7 @@ mod sandbox_accounts;
 mod sandbox_control;
 mod select;
 mod session;
+mod session_export;
 mod session_info;
 mod settings;
 mod signals;

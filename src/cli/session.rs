@@ -8,6 +8,7 @@ use super::{
     doctor::{self, DoctorArgs},
     exit::{CliError, ExitCode},
     isolate::{self, IsolateArgs},
+    session_export::{self, ExportArgs},
     session_info,
 };
 
@@ -23,6 +24,8 @@ pub(crate) enum SessionCommand {
     End(EndArgs),
     /// Look whether anything is in conflict: evidence, what it means, what to do
     Doctor(DoctorArgs),
+    /// Write this namespace's session in the format of another program
+    Export(ExportArgs),
     /// Replace a borrowed key by one of our own, without logging the other program out
     Isolate(IsolateArgs),
 }
@@ -33,6 +36,7 @@ pub(crate) async fn run(context: &Context, command: SessionCommand) -> Result<Ex
         SessionCommand::Ls(args) => authorizations::ls(context, args).await,
         SessionCommand::End(args) => authorizations::end(context, args).await,
         SessionCommand::Doctor(args) => doctor::run(context, args).await,
+        SessionCommand::Export(args) => session_export::run(context, args).await,
         SessionCommand::Isolate(args) => isolate::run(context, args).await,
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! * [`Home`] opens, lists, renames and removes namespaces. [`NamespaceName`] is a name that cannot leave the directory.
 //! * [`Namespace`] is an open one. It implements [`crate::client::Persistence`], and holds the transfer jobs ([`Job`], [`PartSet`]).
+//! * [`foreign`] reads and writes the sessions of other programs.
 //! * An encrypted namespace keeps keys and salts as sealed values ([`crate::seal`]); [`Namespace::unlock`] opens it for a process.
 //! * [`Home::backup`], [`Home::recover`] and [`Home::migrate`] carry namespaces to a file, from one, and to another home.
 //! * [`UpdateLease`]: who follows the updates of a namespace.
@@ -28,6 +29,7 @@ mod carry;
 mod device;
 mod ended;
 mod error;
+pub mod foreign;
 mod home;
 mod jobs;
 mod lease;

@@ -55,21 +55,30 @@ const PACKAGE: &str = include_str!("package.json");
 
 /// The path of a Node program beside this file, copied to where the packages of `package.json` are: Node looks for them from there.
 ///
+/// # Panics
+///
+/// As [`node_program_with`].
+pub(crate) fn node_program(name: &str) -> PathBuf {
+    node_program_with(PACKAGE, name)
+}
+
+/// The same with the packages of another list, given its content.
+///
 /// The directory is made on first use, as the Python environment is.
 ///
 /// # Panics
 ///
 /// There is no `npm`, or its registry cannot be reached.
-pub(crate) fn node_program(name: &str) -> PathBuf {
+pub(crate) fn node_program_with(package: &str, name: &str) -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    PACKAGE.hash(&mut hasher);
+    package.hash(&mut hasher);
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
     let home = root.join(format!("node-{:016x}", hasher.finish()));
     fs::create_dir_all(&home).expect("the target directory is ours");
     let lock = File::create(root.join("lock")).expect("the target directory is ours");
     lock.lock().expect("a file can be locked");
     if !home.join("ready").exists() {
-        fs::write(home.join("package.json"), PACKAGE).expect("the target directory is ours");
+        fs::write(home.join("package.json"), package).expect("the target directory is ours");
         // No scripts: what they would build (a database) is not used.
         let quiet = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
         run(Command::new("npm").args(quiet).current_dir(&home));
