@@ -13,7 +13,7 @@ use tdl::{
         Client, ClientConfig, DcTable, Identity, Introduction, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust,
     },
     ids::DcId,
-    store::{Borrowed, Error as StoreError, Home, Namespace},
+    store::{Borrowed, Error as StoreError, Home, Namespace, foreign::ForeignSession},
     tl::layers::bundled,
     trace::Tracer,
     transport::{self, Carrier},
@@ -240,6 +240,28 @@ impl Context {
         // A second key, to keep the first one out of the traffic, is of no use where both end with the command.
         config.pfs = None;
         self.forgetful(config).await
+    }
+
+    /// A client on another program's key, for the one call that lets a key of our own in: see [`account::lent`].
+    pub(crate) async fn lent_client(
+        &self,
+        session: &ForeignSession,
+        owner: Option<OwnersIdentity>,
+    ) -> Result<Client, CliError> {
+        let (table, _) = self.cluster()?;
+        let config = self.client_config(table, None)?;
+        let own = Identity { device: config.device.clone(), layer: config.layer.layer, api_id: config.api_id };
+        let identity = match &owner {
+            Some(owner) => Identity { device: owner.device.clone(), layer: owner.layer, api_id: owner.api_id },
+            None => own,
+        };
+        let mut config = account::lent(config, owner);
+        let tracer = self.tracer()?;
+        config.key_log = keylog::logger(&self.settings, &self.output)?;
+        let store = session.memory(&identity, unix_now())?;
+        let client = Client::connect(config, Arc::new(store), tracer).await?;
+        self.show_notices(&client);
+        Ok(client)
     }
 
     async fn forgetful(&self, mut config: ClientConfig) -> Result<Client, CliError> {

@@ -62,9 +62,8 @@ macro_rules! faults {
                 None
             }
 
-            /// The variants without a parameter, for the tests that walk the table.
-            #[cfg(test)]
-            pub(crate) fn plain() -> Vec<Self> {
+            /// The variants without a parameter.
+            pub fn plain() -> Vec<Self> {
                 vec![$(Self::$name,)*]
             }
         }
