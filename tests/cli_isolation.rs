@@ -52,37 +52,37 @@ impl Setting {
     }
 
     fn namespace(&self, name: &str) -> Namespace {
-        Home::at(self.dir.join("box/home")).open_existing(&name.parse().unwrap(), 0).unwrap()
+        Home::at(self.dir.join("box/home")).open_existing(&name.parse().expect("a name"), 0).expect("it opens")
     }
 
     /// The program's session, as its own files would hold it.
     fn session(&self) -> ForeignSession {
-        let table = DcTable::read(&self.dir.join("box/cluster.json")).unwrap();
-        ForeignSession::from_store(&self.namespace("desk"), &table).unwrap()
+        let table = DcTable::read(&self.dir.join("box/cluster.json")).expect("the cluster wrote it");
+        ForeignSession::from_store(&self.namespace("desk"), &table).expect("logged in")
     }
 
     /// A `tdata` with the program's session in it.
     fn tdata(&self, passcode: &str) -> PathBuf {
         let path = self.dir.join(format!("tdata{passcode}"));
-        tdata::write(&path, &[self.session()], passcode.as_bytes(), &mut StdRng::from_seed([5; 32])).unwrap();
+        tdata::write(&path, &[self.session()], passcode.as_bytes(), &mut StdRng::from_seed([5; 32])).expect("written");
         path
     }
 
     /// What the server has on record about a key, but for when it was used.
     fn record(&self, key_id: i64) -> BTreeMap<String, String> {
         let path = self.dir.join("box/cluster.sqlite");
-        let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        let mut statement = db.prepare("SELECT * FROM auth_keys WHERE id = ?1").unwrap();
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the cluster's state");
+        let mut statement = db.prepare("SELECT * FROM auth_keys WHERE id = ?1").expect("a query");
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let row = statement
             .query_row([key_id], |row| (0..names.len()).map(|at| row.get::<_, Value>(at)).collect::<Result<Vec<Value>, _>>());
-        let values = row.unwrap().into_iter().map(|value| format!("{value:?}"));
+        let values = row.expect("a known key").into_iter().map(|value| format!("{value:?}"));
         names.into_iter().zip(values).filter(|(name, _)| !name.starts_with("active")).collect()
     }
 
     fn key_of(&self, ns: &str) -> i64 {
-        let auths = self.namespace(ns).dc_auths().unwrap();
-        auths.iter().find(|auth| auth.authorized).unwrap().auth_key.id()
+        let auths = self.namespace(ns).dc_auths().expect("keys");
+        auths.iter().find(|auth| auth.authorized).expect("a login").auth_key.id()
     }
 
     /// How many authorizations the account has.

@@ -331,9 +331,7 @@ async fn cluster_with(dir: &std::path::Path, rules: super::Rules) -> (Cluster, V
 
 /// The rules, but for the messages that a login causes: for tests that count messages.
 fn without_notices() -> super::Rules {
-    let mut rules = super::Rules::default();
-    rules.notices = false;
-    rules
+    super::Rules { notices: false, ..super::Rules::default() }
 }
 
 fn plain(kind: Kind) -> Options {

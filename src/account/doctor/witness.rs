@@ -63,10 +63,10 @@ impl Seen {
     fn take(&mut self, record: &Record) {
         match &record.event {
             // The first message of a session is what the server begins one for.
-            Event::Envelope { sent: true, inner: Some(inner), .. } if self.sessions.len() < MOST => {
-                if self.sessions.insert(inner.session_id.0) {
-                    self.connection(record.conn).carried += 1;
-                }
+            Event::Envelope { sent: true, inner: Some(inner), .. }
+                if self.sessions.len() < MOST && self.sessions.insert(inner.session_id.0) =>
+            {
+                self.connection(record.conn).carried += 1;
             }
             Event::SessionCreated { .. } => self.connection(record.conn).begun += 1,
             Event::Disconnected { reason } if !is_ours(reason) => self.lost += 1,

@@ -153,9 +153,8 @@ fn a_password_is_not_proved_to_somebody_who_cannot_be_trusted() {
         (|state| state.srp_b = Some(vec![0].into()), |e| matches!(e, Error::PasswordUntrusted(SrpError::PublicValue(_)))),
         (
             |state| {
-                let mut algorithm = types::PasswordKdfAlgoSha256Sha256Pbkdf2Hmacsha512iter100000Sha256ModPow::default();
-                algorithm.g = 3;
-                algorithm.p = vec![47].into();
+                type Algorithm = types::PasswordKdfAlgoSha256Sha256Pbkdf2Hmacsha512iter100000Sha256ModPow;
+                let algorithm = Algorithm { g: 3, p: vec![47].into(), ..Algorithm::default() };
                 state.current_algo = Some(algorithm.into());
             },
             |e| matches!(e, Error::PasswordUntrusted(SrpError::Group(_))),

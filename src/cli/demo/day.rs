@@ -149,7 +149,7 @@ impl Stage {
         for n in 0..messages {
             if n % TURN == 0 {
                 let [first, second] = programs;
-                let turn = if (n / TURN) % 2 == 0 { first } else { second };
+                let turn = if (n / TURN).is_multiple_of(2) { first } else { second };
                 turn.act().await?;
             }
             // Each text is found in bytes, so none may be the beginning of another.
