@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use support::TestDir;
 use tdl::account::{self, CodeAnswer, CodeSent, LoginPrompts, LoginRequest, Name, PromptError};
 use tdl::client::{Client, ClientConfig, DcTable, MemoryPersistence, Persistence};
@@ -57,17 +56,24 @@ async fn login(table: &DcTable, phone: &str) -> (Client, Arc<MemoryPersistence>)
     (client, store)
 }
 
-/// A login as Telethon writes it: `1`, then DC, IPv4 address, port and key in base64.
-fn session_string(table: &DcTable, store: &MemoryPersistence) -> String {
-    let home = store.home_dc().unwrap().unwrap();
-    let auth = store.dc_auth(home).unwrap().unwrap();
-    let dc = table.dcs.iter().find(|dc| dc.id == home.0).unwrap();
-    let std::net::IpAddr::V4(ip) = dc.ip else { panic!("IPv4") };
-    let mut bytes = vec![u8::try_from(home.0).unwrap()];
-    bytes.extend(ip.octets());
-    bytes.extend(dc.port.to_be_bytes());
-    bytes.extend(auth.auth_key.as_bytes());
-    format!("1{}", URL_SAFE.encode(bytes))
+/// A login by the real binary, and the session string that it exports: the key is Telethon's from then on.
+fn session_string(dir: &TestDir) -> String {
+    let mut login = dir.tdl();
+    login.args("--sandbox box -n lent login -T code --phone").arg(ANN).args("--code 22222 --first-name Ann");
+    login.ok();
+    let mut export = dir.tdl();
+    export.args("--sandbox box -n lent session export --format telethon --reveal-key");
+    export.ok().stdout().trim().to_owned()
+}
+
+/// The key of a namespace, as it is.
+fn key_of(dir: &TestDir, name: &str) -> Arc<MemoryPersistence> {
+    let namespace = Home::at(dir.join("home")).open_existing(&name.parse().unwrap(), 1).unwrap();
+    let copy = MemoryPersistence::new();
+    let home = namespace.home_dc().unwrap().unwrap();
+    copy.set_home_dc(home).unwrap();
+    copy.save_dc_auth(&namespace.dc_auth(home).unwrap().unwrap()).unwrap();
+    Arc::new(copy)
 }
 
 /// The device that the server has on record for a key, and the layers that it may have.
@@ -138,9 +144,12 @@ async fn telethon_is_pushed_every_message_while_we_isolate_ourselves_list_upload
     let dir = Arc::new(TestDir::new());
     let cluster = Cluster::start(Config::new(dir.join("box"))).await.unwrap();
     let table = DcTable::read(&cluster.file()).unwrap();
-    let (client, key) = login(&table, ANN).await;
-    client.close().await;
-    let session = session_string(&table, &key);
+    let (session, key) = tokio::task::spawn_blocking({
+        let dir = Arc::clone(&dir);
+        move || (session_string(&dir), key_of(&dir, "lent"))
+    })
+    .await
+    .unwrap();
     let file = cluster.file().to_str().unwrap().to_owned();
     let (mut desktop, ready) = tokio::task::spawn_blocking(move || {
         let mut desktop = interop::Script::start("desktop.py", &[&file, &session]);

@@ -115,7 +115,8 @@ fn a_device_record_that_is_not_ours() {
     let Finding::DeviceReplaced { differences, meanwhile: false, .. } = &found else { panic!("{found:?}") };
     let fields: Vec<_> = differences.iter().map(|d| (d.field, d.found.as_str())).collect();
     assert_eq!(fields, [("device", "Desktop"), ("application id", "2040")]);
-    assert!(found.evidence().contains("device is \"Desktop\", we say \"tdl\""), "{}", found.evidence());
+    let said = format!("device is \"Desktop\", we say {:?}", said().device.device_model);
+    assert!(found.evidence().contains(&said), "{}", found.evidence());
     assert_eq!(found.fix(), Some(Fix::Introduce));
     // While we listened.
     assert!(matches!(only(|e| other(e, 1)), Finding::DeviceReplaced { meanwhile: true, .. }));
