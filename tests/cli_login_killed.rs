@@ -20,12 +20,16 @@ use tdl::store::{Error, Home};
 
 const MOMENTS: usize = 100;
 
-/// Runs at once: most of a run is waiting.
+/// Runs at once: most of a run is waiting. Each has an account of its own, because a code that is sent makes an earlier one worthless.
 const AT_ONCE: usize = 4;
 
-fn login(sandbox: &Sandbox, dir: &TestDir, ns: &str) -> TestCommand {
+fn phone(who: usize) -> String {
+    format!("999662123{who}")
+}
+
+fn login(sandbox: &Sandbox, dir: &TestDir, who: usize, ns: &str) -> TestCommand {
     let mut command = sandbox.tdl(dir);
-    command.args("login --json --phone 9996621234 --code 22222 -n").arg(ns).env("TDL_PASSWORD", "hunter two");
+    command.args("login --json --code 22222 --phone").arg(phone(who)).arg("-n").arg(ns).env("TDL_PASSWORD", "hunter two");
     command
 }
 
@@ -33,11 +37,13 @@ fn login(sandbox: &Sandbox, dir: &TestDir, ns: &str) -> TestCommand {
 fn a_login_that_is_killed_is_made_or_is_not() {
     let dir = TestDir::new();
     let sandbox = Sandbox::start(&dir);
-    sandbox.tdl(&dir).args("sandbox user add --name Ada --phone 9996621234 --password").arg("hunter two").ok();
-    // The first one takes longer, as all that starts for the first time.
-    login(&sandbox, &dir, "witness").ok();
+    for who in 0..AT_ONCE {
+        sandbox.tdl(&dir).args("sandbox user add --name Ada --phone").arg(phone(who)).arg("--password").arg("hunter two").ok();
+        // The first one takes longer, as all that starts for the first time.
+        login(&sandbox, &dir, who, &format!("witness{who}")).ok();
+    }
     let begun = Instant::now();
-    login(&sandbox, &dir, "measure").ok();
+    login(&sandbox, &dir, 0, "measure").ok();
     let whole = begun.elapsed();
 
     let seed: u64 = std::env::var("TDL_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_130);
@@ -49,13 +55,14 @@ fn a_login_that_is_killed_is_made_or_is_not() {
     let next = AtomicUsize::new(0);
     let (made, resumed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
+        for who in 0..AT_ONCE {
+            let (sandbox, dir, moments, next, made, resumed) = (&sandbox, &dir, &moments, &next, &made, &resumed);
+            scope.spawn(move || {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(moment) = moments.get(at) else { return };
                     let ns = format!("k{at}");
-                    let mut child = login(&sandbox, &dir, &ns)
+                    let mut child = login(sandbox, dir, who, &ns)
                         .command()
                         .stdout(Stdio::null())
                         .stderr(Stdio::null())
@@ -65,16 +72,16 @@ fn a_login_that_is_killed_is_made_or_is_not() {
                     child.kill().expect("killed");
                     child.wait().expect("ended");
 
-                    let was = is_logged_in(&dir, &ns, at);
+                    let was = is_logged_in(dir, &ns, at);
                     made.fetch_add(usize::from(was), Ordering::Relaxed);
-                    let json = login(&sandbox, &dir, &ns).ok().json();
+                    let json = login(sandbox, dir, who, &ns).ok().json();
                     let outcome = json["outcome"].as_str().expect("an outcome");
                     match was {
                         true => assert_eq!(outcome, "already_logged_in", "moment {at} of seed {seed}: {moment:?}"),
                         false => assert!(matches!(outcome, "logged_in" | "resumed"), "moment {at} of seed {seed}: {outcome}"),
                     }
                     resumed.fetch_add(usize::from(outcome == "resumed"), Ordering::Relaxed);
-                    assert!(is_logged_in(&dir, &ns, at), "moment {at} of seed {seed}");
+                    assert!(is_logged_in(dir, &ns, at), "moment {at} of seed {seed}");
                 }
             });
         }
@@ -83,10 +90,13 @@ fn a_login_that_is_killed_is_made_or_is_not() {
     println!("{made} of {MOMENTS} were logged in when they were killed, and {} were so without knowing", resumed.into_inner());
     assert!((1..MOMENTS).contains(&made), "the moments are not spread over the login: {made} (seed {seed})");
 
-    let answer = sandbox.tdl(&dir).args("call account.getAuthorizations --json -n witness").ok().json();
-    let list = answer["authorizations"].as_array().or_else(|| answer["result"]["authorizations"].as_array());
-    let count = list.unwrap_or_else(|| panic!("{answer}")).len();
-    assert_eq!(count, MOMENTS + 2, "one for each namespace (seed {seed})");
+    let count = |who: usize| {
+        let answer = sandbox.tdl(&dir).args(&format!("call account.getAuthorizations --json -n witness{who}")).ok().json();
+        let list = answer["authorizations"].as_array().or_else(|| answer["result"]["authorizations"].as_array());
+        list.unwrap_or_else(|| panic!("{answer}")).len()
+    };
+    // Namespaces: the moments', the witnesses', and that of the measurement.
+    assert_eq!((0..AT_ONCE).map(count).sum::<usize>(), MOMENTS + AT_ONCE + 1, "one for each namespace (seed {seed})");
 }
 
 /// Whether the namespace is whole, and logged in.

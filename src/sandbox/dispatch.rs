@@ -237,6 +237,11 @@ pub fn is_concurrent(method: u32) -> bool {
         .contains(&method)
 }
 
+/// Whether a method is about the key that it is called under, and nothing else.
+pub(crate) fn is_about_keys(method: u32) -> bool {
+    [DestroyAuthKey::ID, f::auth::BindTempAuthKey::ID].contains(&method)
+}
+
 /// What may be called under a temporary key that is bound to none: the list of "Perfect Forward Secrecy", and the end of the key itself.
 pub const UNBOUND: [u32; 4] =
     [f::auth::BindTempAuthKey::ID, f::help::GetConfig::ID, f::help::GetNearestDc::ID, DestroyAuthKey::ID];
@@ -249,7 +254,7 @@ pub(crate) fn answer(call: &mut Call<'_>, policy: &dyn Policy, request: Unwrappe
         return Err(Fault::AuthKeyPermEmpty);
     }
     // These are about the key alone; a key that stands for nobody has no device. They are the same in every layer.
-    let about_keys = [DestroyAuthKey::ID, f::auth::BindTempAuthKey::ID].contains(&id);
+    let about_keys = is_about_keys(id);
     let layer = if about_keys {
         layers::OWN_LAYER
     } else if unbound {

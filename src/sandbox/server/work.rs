@@ -198,7 +198,8 @@ fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
     let job = Job { msg_id, method, request };
     let mut inner = slot.lock();
     inner.calls.used = true;
-    if !job.request.without_updates && !is_about_files(&inner, &job) {
+    // What is about the key says nothing about who listens: each kind of connection binds one of its own.
+    if !job.request.without_updates && !dispatch::is_about_keys(method) && !is_about_files(&inner, &job) {
         inner.calls.mark = shared.answers.next_mark();
     }
     inner.calls.queues.bytes += job.request.body.len();
