@@ -65,7 +65,7 @@ pub struct Tdata {
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`], [`Error::NotTdata`]; [`Error::PasscodeNeeded`] and [`Error::WrongPasscode`]; otherwise what is damaged. An account that
+/// [`Error::NotFound`], [`Error::NotTdata`]; [`Error::PasscodeNeeded`], [`Error::WrongPasscode`] and [`Error::NewerPasscode`]; otherwise what is damaged. An account that
 /// cannot be read is no error as long as another one can.
 pub fn read(path: &Path, passcode: &[u8]) -> Result<Tdata, Error> {
     if !path.exists() {
@@ -106,6 +106,9 @@ fn current(folder: &dyn Folder, key_data: Found, passcode: &[u8]) -> Result<Tdat
     let salt = cursor.qt_bytes("key_data")?;
     let key = cursor.qt_bytes("key_data")?;
     let list = cursor.qt_bytes("key_data")?;
+    if key.is_empty() && !cursor.is_empty() {
+        return Err(Error::NewerPasscode);
+    }
     let local_key = open_local_key(salt, key, passcode, local::passcode_key)?;
     let list = local::decrypt("the list of accounts", list, &local_key)?;
     let mut list = Cursor::new(&list);
