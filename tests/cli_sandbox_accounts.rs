@@ -77,3 +77,29 @@ fn without_a_cluster_there_is_nothing_to_operate() {
     operator(&dir, "sandbox user add --phone 9996611111").ok();
     operator(&dir, "sandbox user ls").ok().stdout_has("9996611111");
 }
+
+#[test]
+fn what_an_operator_makes_is_logged_in_with() {
+    let dir = TestDir::new();
+    let sandbox = Sandbox::start(&dir);
+    operator(&dir, "sandbox user add --phone 9996621234 --name Ada --password secret --delivery flash-call,sms-word").ok();
+    let login = |arguments: &str| {
+        let mut command = sandbox.tdl(&dir);
+        command.args("login --phone 9996621234").args(arguments);
+        command
+    };
+    login("-n wrong -T code --code 9996622222 --password other").code(1);
+    login("-n right -T code --code 9996622222 --password secret").ok();
+    let me = sandbox.tdl(&dir).args("whoami -n right --json").ok().json();
+    assert_eq!((&me["first_name"], &me["bot"]), (&"Ada".into(), &false.into()));
+
+    operator(&dir, "sandbox user set --phone 9996621234 --no-password --delivery banned").ok();
+    login("-n banned -T code --code 22222").code(1).stderr_has("is banned");
+
+    let bot = operator(&dir, "sandbox user add --bot --name Helper --home-dc 3 --json").ok().json();
+    let mut by_token = sandbox.tdl(&dir);
+    by_token.args("login -n bot -T bot --token").arg(bot["token"].as_str().expect("a token"));
+    by_token.ok();
+    let me = sandbox.tdl(&dir).args("whoami -n bot --json").ok().json();
+    assert_eq!((&me["id"], &me["bot"], &me["home_dc"]), (&bot["id"], &true.into(), &3.into()));
+}

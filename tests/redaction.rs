@@ -11,13 +11,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tdl::account::{self, CodeAnswer, CodeSent, LoginPrompts, LoginRequest, Name, PromptError};
+use tdl::account::{
+    self, CodeAnswer, CodeSent, LinkDisplay, LoginLink, LoginPrompts, LoginRequest, LoginSignals, Name, PasswordAsked,
+    PromptError,
+};
 use tdl::client::{Client, ClientConfig, DcTable, MemoryPersistence, Persistence, PfsPolicy};
 use tdl::debug::background::Jsonl;
 use tdl::debug::jsonl::{self, Header, Line};
 use tdl::debug::replay::Replay;
 use tdl::debug::{Background, Human, Plan, Shown, Style, Tee, WhenFull, hex};
 use tdl::ids::DcId;
+use tdl::sandbox::operator::{Login, NewBot, NewUser};
 use tdl::sandbox::{Cluster, Config};
 use tdl::tl::api::{enums, functions as f, types};
 use tdl::trace::call::Call;
@@ -29,6 +33,9 @@ const WRONG_CODE: &str = "13579";
 const FIRST_NAME: &str = "Wilhelmina";
 const LAST_NAME: &str = "Quxington";
 const API_HASH: &str = "feedfacecafebeef0123456789abcdef";
+const OTHER_PHONE: &str = "9996631235";
+const PASSWORD: &str = "correct horse battery";
+const HINT: &str = "the animal with the power supply";
 const TEXT: &str = "the words of a private message";
 const CONTENT: &str = "what the file contains, again and again; ";
 
@@ -95,11 +102,27 @@ impl Sinks {
 /// Answers of somebody who mistypes the code at first.
 struct Person {
     wrong: u32,
+    phone: &'static str,
+    /// Where login links go.
+    links: Option<tokio::sync::mpsc::UnboundedSender<Bytes>>,
+}
+
+impl Person {
+    fn new(wrong: u32) -> Self {
+        Self { wrong, phone: PHONE, links: None }
+    }
+}
+
+impl LinkDisplay for Person {
+    fn show(&mut self, link: &LoginLink) -> Result<(), PromptError> {
+        let token = LoginLink::token_of(&link.url).expect("a link").into();
+        Ok(self.links.as_ref().expect("somebody to open it").send(token)?)
+    }
 }
 
 impl LoginPrompts for Person {
     async fn phone(&mut self) -> Result<String, PromptError> {
-        Ok(format!("+{PHONE}"))
+        Ok(format!("+{}", self.phone))
     }
 
     async fn code(&mut self, _sent: &CodeSent, wrong: u32) -> Result<CodeAnswer, PromptError> {
@@ -109,12 +132,59 @@ impl LoginPrompts for Person {
     async fn name(&mut self, _terms: Option<&str>) -> Result<Name, PromptError> {
         Ok(Name { first: FIRST_NAME.to_owned(), last: LAST_NAME.to_owned() })
     }
+
+    async fn password(&mut self, asked: &PasswordAsked) -> Result<zeroize::Zeroizing<String>, PromptError> {
+        let password = if asked.wrong == 0 { "another one" } else { PASSWORD };
+        Ok(password.to_owned().into())
+    }
 }
 
 async fn login(client: &Client, wrong: u32) -> account::LoggedIn {
-    account::login_code(client, &mut Person { wrong }, LoginRequest { now: 1_700_000_000, ..LoginRequest::default() })
-        .await
-        .unwrap()
+    account::login_code(client, &mut Person::new(wrong), request()).await.unwrap()
+}
+
+fn request() -> LoginRequest {
+    LoginRequest { now: 1_700_000_000, ..LoginRequest::default() }
+}
+
+/// A password, mistyped at first; a link that the session which is in then opens; a bot. What is secret about them.
+async fn other_ways_in(cluster: &Cluster, table: &DcTable, tracer: &Tracer) -> Vec<Secret> {
+    let operator = cluster.operator().unwrap();
+    let login = Login { password: Some(PASSWORD.into()), hint: HINT.into(), ..Login::default() };
+    let user = NewUser { phone: OTHER_PHONE.into(), first_name: Some(FIRST_NAME.into()), login, ..NewUser::default() };
+    operator.add_user(&user).unwrap();
+    let (_, bot_token) = operator.add_bot(&NewBot { name: "Helper".into(), ..NewBot::default() }).unwrap();
+    let client = async || {
+        let mut config = ClientConfig::new(table.clone(), 1, API_HASH);
+        config.updates = true;
+        Client::connect(config, Arc::<MemoryPersistence>::default(), tracer.clone()).await.unwrap()
+    };
+    let (opener, scanned, bot) = (client().await, client().await, client().await);
+    let person = || Person { phone: OTHER_PHONE, ..Person::new(0) };
+    account::login_code(&opener, &mut person(), request()).await.unwrap();
+
+    let (links, mut shown) = tokio::sync::mpsc::unbounded_channel();
+    let mut signals = LoginSignals::of(&scanned).unwrap();
+    let mut scanning = Person { links: Some(links), ..person() };
+    let open = async {
+        let token: Bytes = shown.recv().await.unwrap();
+        opener.invoke(&f::auth::AcceptLoginToken { token: token.clone() }).await.unwrap();
+        token
+    };
+    let (outcome, token) = tokio::join!(account::login_qr(&scanned, &mut signals, &mut scanning, &[], request()), open);
+    assert_eq!(outcome.unwrap().me().phone.as_deref(), Some(OTHER_PHONE));
+    account::login_bot(&bot, &bot_token, request()).await.unwrap();
+    for client in [&opener, &scanned, &bot] {
+        account::logout(client).await.unwrap();
+        client.close().await;
+    }
+    vec![
+        text_secret("password", PASSWORD),
+        text_secret("hint of the password", HINT),
+        text_secret("other phone number", OTHER_PHONE),
+        text_secret("bot token", &bot_token),
+        secret("login token", &token),
+    ]
 }
 
 /// A file up, in a message, and down again.
@@ -283,6 +353,7 @@ async fn redaction() {
         account::logout(&client).await.unwrap();
         client.close().await;
     }
+    secrets.extend(other_ways_in(&cluster, &table, &sinks.tracer).await);
     cluster.shutdown().await;
 
     for (name, text) in [
@@ -320,8 +391,8 @@ async fn redaction() {
             }
         }
         for secret in wanted {
-            // Permanent keys are in no call where temporary ones do the work, and the client sends digits alone.
-            let never = secret.name.starts_with("auth key of") || secret.name == "phone number with +";
+            // Permanent keys are in no call where temporary ones do the work, the client sends digits alone, and a password is proved.
+            let never = secret.name.starts_with("auth key of") || ["phone number with +", "password"].contains(&&*secret.name);
             let found = secret.forms.iter().any(|form| text.contains(form.as_str()));
             assert!(found || never, "{sink} does not show the {}", secret.name);
         }

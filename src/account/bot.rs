@@ -4,7 +4,7 @@ use crate::tl::api::functions;
 
 use super::{
     Api, Error, LoggedIn, LoginRequest,
-    login::{admitted, begin},
+    login::{Begun, admitted, begin},
 };
 
 /// Logs in as the bot that a token belongs to.
@@ -18,7 +18,7 @@ pub async fn login_bot(api: &impl Api, token: &str, request: LoginRequest) -> Re
     let token = token.trim();
     let id = bot_id(token).ok_or(Error::BotTokenInvalid)?;
     let request = LoginRequest { phone: None, user_id: Some(id), ..request };
-    if let Some(outcome) = begin(api, &request).await? {
+    if let Begun::In(outcome) = begin(api, &request).await? {
         return Ok(outcome);
     }
     let (api_id, api_hash) = api.application();

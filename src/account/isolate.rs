@@ -26,7 +26,7 @@ use crate::{
 use super::{
     Api, Error, LoggedIn, LoginPrompts, LoginRequest,
     error::is,
-    login::{admitted, begin},
+    login::{admitted, begin_or_go_on},
     token::{Asked, ask_token},
 };
 
@@ -72,7 +72,7 @@ pub async fn isolate(
     prompts: &mut impl LoginPrompts,
     request: LoginRequest,
 ) -> Result<LoggedIn, Error> {
-    if let Some(outcome) = begin(own, &request).await? {
+    if let Some(outcome) = begin_or_go_on(own, prompts, &request).await? {
         return Ok(outcome);
     }
     let token = match ask_token(own, prompts, &[]).await? {

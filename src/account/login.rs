@@ -11,6 +11,8 @@ use crate::{
 
 use super::{
     Api, CodeSent, Error, Me,
+    error::is,
+    password::check_password,
     session::{ask, keep_record, logout},
 };
 
@@ -120,51 +122,83 @@ pub struct LoginRequest {
     pub now: i64,
 }
 
+/// What was found before anything was asked.
+pub(super) enum Begun {
+    /// Somebody is in.
+    In(LoggedIn),
+    /// An earlier login got as far as the password.
+    Halfway,
+    /// Nothing.
+    Fresh,
+}
+
 /// What is done before anything is asked: an authorization that is here already is the answer, unless `force` ends it.
 ///
 /// A key without a login on record may have one all the same: the process that was logging in may have died after the server had let it in.
 /// That login is taken over, so that none is left without an owner; it is asked for only where there is such a key, so the first login of
 /// a namespace costs no request more.
-pub(super) async fn begin(api: &impl Api, request: &LoginRequest) -> Result<Option<LoggedIn>, Error> {
+pub(super) async fn begin(api: &impl Api, request: &LoginRequest) -> Result<Begun, Error> {
     if api.is_authorized()? {
         if request.force {
             logout(api).await?;
-            return Ok(None);
+            return Ok(Begun::Fresh);
         }
         return match ask(api).await {
             Ok(me) => {
                 is_wanted(&me, request)?;
                 keep_record(api, &me, request.now)?;
-                Ok(Some(LoggedIn::Already(me)))
+                Ok(Begun::In(LoggedIn::Already(me)))
             }
             Err(Error::Invoke(InvokeError::Unauthorized(_))) => {
                 api.forget().await?;
-                Ok(None)
+                Ok(Begun::Fresh)
             }
             Err(error) => Err(error),
         };
     }
     if !api.has_key()? {
-        return Ok(None);
+        return Ok(Begun::Fresh);
     }
     match ask(api).await {
         Ok(me) if is_wanted(&me, request).is_ok() && !request.force => {
             api.logged_in(&me.record(request.now))?;
-            Ok(Some(LoggedIn::Resumed(me)))
+            Ok(Begun::In(LoggedIn::Resumed(me)))
         }
         // Somebody else's, or not wanted any more: it ends here, so that no authorization is left that nobody knows of.
         Ok(me) => {
             api.logged_in(&me.record(request.now))?;
             logout(api).await?;
-            Ok(None)
+            Ok(Begun::Fresh)
         }
-        // There was none; or one that still waits for its password, which starts anew.
-        Err(Error::Invoke(InvokeError::Unauthorized(Unauthorized::KeyUnregistered) | InvokeError::Rpc(_))) => Ok(None),
+        Err(Error::Invoke(error)) if is(&error, &["SESSION_PASSWORD_NEEDED"]) && !request.force => Ok(Begun::Halfway),
+        // There was none.
+        Err(Error::Invoke(InvokeError::Unauthorized(Unauthorized::KeyUnregistered) | InvokeError::Rpc(_))) => Ok(Begun::Fresh),
         Err(Error::Invoke(InvokeError::Unauthorized(_))) => {
             api.forget().await?;
-            Ok(None)
+            Ok(Begun::Fresh)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// As [`begin`], for a login that is about no phone number: one that got as far as the password is gone on with.
+pub(super) async fn begin_or_go_on(
+    api: &impl Api,
+    prompts: &mut impl LoginPrompts,
+    request: &LoginRequest,
+) -> Result<Option<LoggedIn>, Error> {
+    match begin(api, request).await? {
+        Begun::In(outcome) => Ok(Some(outcome)),
+        Begun::Fresh => Ok(None),
+        Begun::Halfway => {
+            let authorization = check_password(api, prompts).await?;
+            let me = admitted(api, &authorization, "auth.checkPassword", request.now)?;
+            if is_wanted(&me, request).is_ok() {
+                return Ok(Some(LoggedIn::Resumed(me)));
+            }
+            logout(api).await?;
+            Ok(None)
+        }
     }
 }
 

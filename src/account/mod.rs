@@ -9,6 +9,8 @@
 //! | `qr` | the login by a link that a device which is logged in opens; `token`: what such a link is made of |
 //! | `isolate` | a login of our own out of another program's |
 //! | `bot` | the login of a bot |
+//! | `authorizations` | the account's authorizations, and their end |
+//! | `doctor` | whether anything is in conflict: evidence, and what follows from it |
 //! | `error` | why a login or logout failed, and what to do about it |
 //! | `me` | the account, as the server describes it |
 //! | `session` | who am I, and logging out |
@@ -16,8 +18,10 @@
 //! See "User Authorization" for the flows. Migration to the account's home DC is the client's business.
 
 mod api;
+mod authorizations;
 mod bot;
 mod code;
+pub mod doctor;
 mod email;
 mod error;
 mod isolate;
@@ -30,6 +34,10 @@ mod session;
 mod token;
 
 pub use api::Api;
+pub use authorizations::{
+    Authorization, Authorizations, EndError, FRESH, authorizations, end_authorization, end_other_authorizations,
+    layers_on_record,
+};
 pub use bot::login_bot;
 pub use code::{CodeSent, Delivery, EmailReset};
 pub use error::Error;

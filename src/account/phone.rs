@@ -24,7 +24,7 @@ use crate::{
 use super::{
     Api, CodeAnswer, CodeSent, Delivery, Error, LoggedIn, LoginPrompts, LoginRequest, email,
     error::is,
-    login::{admitted, begin},
+    login::{Begun, admitted, begin},
     me::digits,
     password::check_password,
     redact_phone,
@@ -51,7 +51,8 @@ pub(super) const WRONG_CODE: &[&str] = &["PHONE_CODE_INVALID", "PHONE_CODE_EMPTY
 ///
 /// See [`Error`].
 pub async fn login_code(api: &impl Api, prompts: &mut impl LoginPrompts, request: LoginRequest) -> Result<LoggedIn, Error> {
-    if let Some(outcome) = begin(api, &request).await? {
+    // One that waits for its password may be another account's: the code is asked for anew.
+    if let Begun::In(outcome) = begin(api, &request).await? {
         return Ok(outcome);
     }
     let typed = match request.phone {

@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     Api, Error, LoggedIn, LoginLink, LoginPrompts, LoginRequest, PromptError,
-    login::{admitted, begin},
+    login::{admitted, begin_or_go_on},
     token::{Asked, ask_token},
 };
 
@@ -112,7 +112,7 @@ pub async fn login_qr<P: LoginPrompts + LinkDisplay>(
     except: &[i64],
     request: LoginRequest,
 ) -> Result<LoggedIn, Error> {
-    if let Some(outcome) = begin(api, &request).await? {
+    if let Some(outcome) = begin_or_go_on(api, person, &request).await? {
         return Ok(outcome);
     }
     let (mut links, mut gone) = (0, 0);

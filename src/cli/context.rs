@@ -9,9 +9,11 @@ use std::{
 use sha2::{Digest, Sha256};
 use tdl::{
     account::{self, OwnersIdentity},
-    client::{Client, ClientConfig, DcTable, Identity, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust},
+    client::{
+        Client, ClientConfig, DcTable, Identity, Introduction, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust,
+    },
     ids::DcId,
-    store::{Borrowed, Error as StoreError, Home, Namespace},
+    store::{Borrowed, Error as StoreError, Home, Namespace, foreign::ForeignSession},
     tl::layers::bundled,
     trace::Tracer,
     transport::{self, Carrier},
@@ -162,10 +164,32 @@ impl Context {
         if let Some(borrowed) = namespace.borrowed()? {
             config = self.as_borrower(config, namespace, &borrowed)?;
         }
+        let tracer = self.tracer()?;
+        self.connect_by(namespace, config, tracer).await
+    }
+
+    /// A client over the namespace that covers no traces: it says nothing of itself. It listens for updates only if it is to.
+    pub(crate) async fn onlooker(&self, namespace: &Arc<Namespace>, listens: bool, tracer: Tracer) -> Result<Client, CliError> {
+        let (table, name) = self.cluster()?;
+        namespace.bind_cluster(&name)?;
+        let mut config = self.client_config(table, Some(namespace))?;
+        if let Some(borrowed) = namespace.borrowed()? {
+            config = self.as_borrower(config, namespace, &borrowed)?;
+        }
+        config.updates = listens;
+        config.introduction = Introduction::Silent;
+        self.connect_by(namespace, config, tracer).await
+    }
+
+    async fn connect_by(
+        &self,
+        namespace: &Arc<Namespace>,
+        mut config: ClientConfig,
+        tracer: Tracer,
+    ) -> Result<Client, CliError> {
         if let Some(proxy) = &config.proxy {
             self.output.detail(&format!("going through {proxy}"));
         }
-        let tracer = self.tracer()?;
         config.key_log = keylog::logger(&self.settings, &self.output)?;
         let store: Arc<dyn Persistence> = namespace.clone();
         let client = Client::connect(config, store, tracer).await?;
@@ -216,6 +240,28 @@ impl Context {
         // A second key, to keep the first one out of the traffic, is of no use where both end with the command.
         config.pfs = None;
         self.forgetful(config).await
+    }
+
+    /// A client on another program's key, for the one call that lets a key of our own in: see [`account::lent`].
+    pub(crate) async fn lent_client(
+        &self,
+        session: &ForeignSession,
+        owner: Option<OwnersIdentity>,
+    ) -> Result<Client, CliError> {
+        let (table, _) = self.cluster()?;
+        let config = self.client_config(table, None)?;
+        let own = Identity { device: config.device.clone(), layer: config.layer.layer, api_id: config.api_id };
+        let identity = match &owner {
+            Some(owner) => Identity { device: owner.device.clone(), layer: owner.layer, api_id: owner.api_id },
+            None => own,
+        };
+        let mut config = account::lent(config, owner);
+        let tracer = self.tracer()?;
+        config.key_log = keylog::logger(&self.settings, &self.output)?;
+        let store = session.memory(&identity, unix_now())?;
+        let client = Client::connect(config, Arc::new(store), tracer).await?;
+        self.show_notices(&client);
+        Ok(client)
     }
 
     async fn forgetful(&self, mut config: ClientConfig) -> Result<Client, CliError> {

@@ -19,9 +19,11 @@
 //! | `update_lines` | updates as lines, for people and for programs |
 //! | `decode` | `tdl trace decode`: captures of the wire |
 //! | `keylog` | where `--keylog` goes |
+//! | `authorizations` | `tdl session ls` and `end`; `doctor`: `tdl session doctor` |
 //! | the others | one command each |
 
 mod args;
+mod authorizations;
 mod backup;
 mod bridge;
 mod call;
@@ -33,6 +35,7 @@ mod decode;
 mod demo;
 mod device;
 mod dl;
+mod doctor;
 mod duration;
 mod exit;
 mod expr;
@@ -49,6 +52,7 @@ mod prompt;
 mod retry;
 mod sandbox;
 mod sandbox_accounts;
+mod sandbox_control;
 mod select;
 mod session;
 mod session_export;

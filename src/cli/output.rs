@@ -75,7 +75,7 @@ impl Output {
 
     /// Rows under a heading, aligned. The last column is as wide as it needs.
     pub(crate) fn table(&self, heading: &[&str], rows: &[Vec<String>]) -> Result<(), CliError> {
-        self.raw(table(heading, rows).as_bytes())
+        self.raw(table_text(heading, rows).as_bytes())
     }
 
     /// Something worth knowing, for people. Not with `--quiet`.
@@ -194,7 +194,8 @@ fn key_values(pairs: &[(&str, String)]) -> String {
     pairs.iter().map(|(key, value)| format!("{}  {value}\n", pad(key, width))).collect()
 }
 
-fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
+/// The lines of a table.
+pub(crate) fn table_text(heading: &[&str], rows: &[Vec<String>]) -> String {
     let heading: Vec<String> = heading.iter().map(|&h| h.to_owned()).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&heading).chain(rows).collect();
     let widths: Vec<usize> = (0..heading.len())
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn columns_line_up_by_what_is_seen() {
-        let text = table(&["NAME", "ID"], &[vec!["张伟".into(), "1".into()], vec!["ada".into(), "22".into()]]);
+        let text = table_text(&["NAME", "ID"], &[vec!["张伟".into(), "1".into()], vec!["ada".into(), "22".into()]]);
         assert_eq!(text, "NAME  ID\n张伟  1\nada   22\n");
         assert_eq!(key_values(&[("a", "1".into()), ("long", "2".into())]), "a     1\nlong  2\n");
     }

@@ -14,6 +14,7 @@ use super::{
     exit::{CliError, ExitCode, chain},
     keylog,
     sandbox_accounts::{self, MessageCommand, SeedCommand, UserCommand},
+    sandbox_control::{self, AgeArgs, FaultCommand, StandingArgs},
 };
 
 /// The commands under `tdl sandbox`.
@@ -32,6 +33,24 @@ Examples:
 Phone numbers are 99966XYYYY: the account lives on DC X, and its login code is XXXXX. Everything listens on loopback only.
 Being interrupted is how it ends: that is exit code 0.")]
     Up(UpArgs),
+
+    /// Let things go wrong in a running cluster: errors, delays, lost connections and keys
+    #[command(subcommand)]
+    Fault(FaultCommand),
+
+    /// Make authorizations of a running cluster older, to try what depends on their age
+    #[command(after_help = "\
+Examples:
+  tdl sandbox age --dir box 25h           past the day in which a new login may end no other
+  tdl sandbox age --dir box 200d --phone 9996621234
+                                          past the half year after which unused ones end")]
+    Age(AgeArgs),
+
+    /// Delete or ban an account of a running cluster, or take that back
+    #[command(
+        after_help = "Examples:\n  tdl sandbox standing --dir box 9996621234 banned\n  tdl sandbox standing --dir box 9996621234 good"
+    )]
+    Standing(StandingArgs),
     /// Make accounts and bots, change how they log in, list them
     #[command(subcommand)]
     User(UserCommand),
@@ -62,6 +81,9 @@ pub(crate) struct UpArgs {
 pub(crate) async fn run(context: &Context, command: SandboxCommand) -> Result<ExitCode, CliError> {
     match command {
         SandboxCommand::Up(args) => up(context, args).await,
+        SandboxCommand::Fault(command) => sandbox_control::fault(context, command).await,
+        SandboxCommand::Age(args) => sandbox_control::age(context, args).await,
+        SandboxCommand::Standing(args) => sandbox_control::standing(context, args).await,
         SandboxCommand::User(command) => sandbox_accounts::user(context, command).await,
         SandboxCommand::Message(command) => sandbox_accounts::message(context, command).await,
         SandboxCommand::Seed(command) => sandbox_accounts::seed(context, command).await,

@@ -91,7 +91,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "S")]
     name: Option<String>,
     /// The last name
-    #[arg(long, value_name = "S", default_value = "", conflicts_with = "bot")]
+    #[arg(long, value_name = "S", default_value = "", hide_default_value = true, conflicts_with = "bot")]
     last_name: String,
     /// The username
     #[arg(long, value_name = "S")]
@@ -113,7 +113,7 @@ pub(crate) struct LoginArgs {
     #[arg(long, value_name = "S", conflicts_with = "bot")]
     password: Option<String>,
     /// What is shown to whoever is asked for it
-    #[arg(long, value_name = "S", default_value = "", requires = "password")]
+    #[arg(long, value_name = "S", default_value = "", hide_default_value = true, requires = "password")]
     hint: String,
     /// The address by which it can be recovered
     #[arg(long, value_name = "ADDRESS", requires = "password")]
@@ -142,7 +142,7 @@ pub(crate) struct SetArgs {
     #[arg(long, value_name = "S", required_unless_present_any = ["no_password", "delivery"])]
     password: Option<String>,
     /// What is shown to whoever is asked for it
-    #[arg(long, value_name = "S", default_value = "", requires = "password")]
+    #[arg(long, value_name = "S", default_value = "", hide_default_value = true, requires = "password")]
     hint: String,
     /// The address by which it can be recovered
     #[arg(long, value_name = "ADDRESS", requires = "password")]

@@ -14,6 +14,7 @@ use crate::tl::{RemoteCall, layers};
 use crate::trace::Tracer;
 
 use super::config::ClientConfig;
+use super::device::Introduction;
 use super::error::InvokeError;
 use super::inner::{Inner, Method, Route, lock, method_id, prelude};
 use super::interpreter::Interpreter;
@@ -34,9 +35,9 @@ pub struct Client {
 }
 
 /// What replaces the outside world in tests.
-pub(super) struct Surroundings {
-    pub(super) dialer: Arc<dyn Dialer>,
-    pub(super) clock: Clock,
+pub(crate) struct Surroundings {
+    pub(crate) dialer: Arc<dyn Dialer>,
+    pub(crate) clock: Clock,
 }
 
 impl Client {
@@ -57,7 +58,7 @@ impl Client {
     /// As [`Client::connect`], through other surroundings.
     // Async although it awaits nothing yet: the connections' tasks need a runtime, and callers should not come to rely on less.
     #[expect(clippy::unused_async)]
-    pub(super) async fn connect_through(
+    pub(crate) async fn connect_through(
         config: ClientConfig,
         store: Arc<dyn Persistence>,
         tracer: Tracer,
@@ -68,7 +69,9 @@ impl Client {
         let first = config.dcs.first_dc().ok_or(NetError::NoAddress { dc: DcId(0) })?;
         let home = store.home_dc()?.unwrap_or(first);
         let identity = Identity { device: config.device.clone(), layer: config.layer.layer, api_id: config.api_id };
-        if store.identity()?.as_ref() != Some(&identity) {
+        // What is not said to the server is not what the authorization was introduced as.
+        let says_so = config.introduction == Introduction::Full;
+        if says_so && store.identity()?.as_ref() != Some(&identity) {
             store.save_identity(&identity)?;
         }
         let mut rng = config.seed.map_or_else(rand::make_rng, StdRng::from_seed);
@@ -212,7 +215,7 @@ impl Client {
     }
 
     /// The clock that the client reads.
-    pub(super) fn clock(&self) -> Clock {
+    pub(crate) fn clock(&self) -> Clock {
         self.inner.clock
     }
 

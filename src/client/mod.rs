@@ -43,6 +43,8 @@ pub use config::ClientConfig;
 pub use dcs::{DcAddress, DcTable, DcTableError};
 pub use device::{COMPILED_LAYER, DeviceProfile, DeviceProfileError, Introduction, LayerPlan};
 pub use error::{InvokeError, Unauthorized};
+#[cfg(all(test, feature = "sandbox"))]
+pub(crate) use handle::Surroundings;
 pub use handle::{Client, Media};
 pub use notice::Notice;
 pub use ordered::Ordered;

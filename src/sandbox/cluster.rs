@@ -1,21 +1,21 @@
 //! Several DCs in one process, on one state.
 
 use std::fmt;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::control::{self, Command, CommandError, Reply};
 use super::identity::{Identity, IdentityError};
 use super::policy::{Open, Policy};
 use super::server::work::Services;
 use super::server::{self, Port, Shared};
-use super::services::{DcInfo, Settings};
+use super::services::{DcInfo, Rules, Settings};
 use super::state::{self, State};
 use tdl_core::crypto::keylog::KeyLogger;
 use tdl_core::ids::DcId;
@@ -43,6 +43,8 @@ pub struct Config {
     pub premium: bool,
     /// Seconds for which a file reference can be used.
     pub file_reference_lifetime: i64,
+    /// Which of the real servers' rules about authorizations hold.
+    pub rules: Rules,
     /// What may happen to a call before a service sees it.
     pub policy: Arc<dyn Policy>,
     /// Who hears what happens in the protocol.
@@ -70,6 +72,7 @@ impl Config {
             port_base: None,
             premium: true,
             file_reference_lifetime: 86_400,
+            rules: Rules::default(),
             policy: Arc::new(Open),
             tracer: ClusterTracer::default(),
             key_log: KeyLogger::off(),
@@ -155,6 +158,7 @@ pub struct Cluster {
     certificate: String,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    shared: Weak<Shared<Services>>,
     alive: mpsc::Receiver<()>,
 }
 
@@ -197,12 +201,13 @@ impl Cluster {
             dcs: dcs.iter().map(|dc| DcInfo { id: dc.id, ip: dc.ip.clone(), port: dc.port }).collect(),
             premium: config.premium,
             file_reference_lifetime: config.file_reference_lifetime,
+            rules: config.rules,
         };
         let public_key = key.public().to_pem();
         let (alive_sender, alive) = mpsc::channel(1);
         let shared = Arc::new(Shared::new(
             state,
-            Services { settings, policy: config.policy },
+            Services::new(settings, config.policy),
             Arc::new([key]),
             config.tracer.0,
             config.key_log,
@@ -214,9 +219,12 @@ impl Cluster {
             (1..).zip(tls_listeners).map(|(id, listener)| Port { listener, dc: DcId(id), tls: Some(acceptor.clone()) });
         let mut tasks: Vec<_> =
             bare.chain(wrapped).map(|port| tokio::spawn(server::serve(port, Arc::clone(&shared), stopped.clone()))).collect();
+        let commands = control::Listener::open(&config.dir).await?;
+        let control_shared = Arc::downgrade(&shared);
+        tasks.push(tokio::spawn(commands.serve(Arc::clone(&shared), stopped.clone())));
         tasks.push(tokio::spawn(server::tell::operators(shared, stopped)));
         let certificate = identity.certificate_pem().to_owned();
-        let cluster = Self { dir: config.dir, dcs, public_key, certificate, stop, tasks, alive };
+        let cluster = Self { dir: config.dir, dcs, public_key, certificate, stop, tasks, shared: control_shared, alive };
         cluster.write_file()?;
         Ok(cluster)
     }
@@ -246,9 +254,27 @@ impl Cluster {
         &self.certificate
     }
 
+    /// Tells the cluster something, as [`control::send`] does from another process. Waits for the database, so briefly.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommandError`].
+    pub fn command(&self, command: Command) -> Result<Reply, CommandError> {
+        let shared = self.shared.upgrade().ok_or(CommandError::Stopped)?;
+        control::execute(&shared, command)
+    }
+
+    /// What is under way is not delayed any further.
+    fn end_delays(&self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.answers.faults.stop();
+        }
+    }
+
     /// Stops the cluster and waits until its connections are closed, its calls are done and its state is free for another one.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
+        self.end_delays();
         for task in std::mem::take(&mut self.tasks) {
             // A task that panicked has stopped as well.
             let _ = task.await;
@@ -265,17 +291,14 @@ impl Cluster {
         };
         let path = self.file();
         let text = serde_json::to_string(&content).map_err(std::io::Error::from).map_err(state::Error::io("writing", &path))?;
-        // In one step: whoever reads it finds the old one or the new one.
-        let draft = self.dir.join("cluster.json.new");
-        let mut file = state::private_file(&draft).map_err(state::Error::io("making", &draft))?;
-        file.set_len(0).and_then(|()| writeln!(file, "{text}")).map_err(state::Error::io("writing", &draft))?;
-        std::fs::rename(&draft, &path).map_err(state::Error::io("writing", &path))
+        state::replace_private(&self.dir, CLUSTER_FILE, &text)
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.stop.send_replace(true);
+        self.end_delays();
         for task in &self.tasks {
             task.abort();
         }

@@ -198,9 +198,11 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
             f::account::ResetPassword => services::recovery::reset_password,
             f::account::DeclinePasswordReset => services::recovery::decline_password_reset,
             f::auth::ExportAuthorization => services::auth::export_authorization,
-            f::auth::ResetAuthorizations => services::auth::reset_authorizations,
-            f::account::GetAuthorizations => services::account::authorizations,
-            f::account::ResetAuthorization => services::account::reset_authorization,
+            f::auth::ResetAuthorizations => services::authorizations::reset_authorizations,
+            f::account::GetAuthorizations => services::authorizations::authorizations,
+            f::account::ResetAuthorization => services::authorizations::reset_authorization,
+            f::account::ChangeAuthorizationSettings => services::authorizations::change_authorization_settings,
+            f::account::SetAuthorizationTtl => services::authorizations::set_authorization_ttl,
             f::account::UpdateProfile => services::account::update_profile,
             f::account::UpdateUsername => services::account::update_username,
             f::users::GetFullUser => services::users_service::full_user,
@@ -272,6 +274,9 @@ fn serve(call: &mut Call<'_>, policy: &dyn Policy, id: u32, body: Bytes) -> Resu
         return Err(Fault::InputMethodInvalid { id, len: body.len().saturating_sub(4) });
     };
     policy.before(&CallInfo { dc: call.dc, user: call.auth.user, method: id, name: route.name })?;
+    if route.access != Access::Anyone {
+        services::authorizations::check(call)?;
+    }
     match route.access {
         Access::Anyone => {}
         Access::User => {

@@ -30,6 +30,13 @@ macro_rules! faults {
             },
             /// A policy asks the caller to come back later.
             FloodWait(i32),
+            /// What somebody who provokes errors wants to be said.
+            Provoked {
+                /// The code of `rpc_error`.
+                code: i32,
+                /// Its text.
+                text: String,
+            },
             /// The cluster's own fault: its state could not be read or written. Logged, never shown in detail.
             Internal(state::Error),
         }
@@ -42,8 +49,17 @@ macro_rules! faults {
                     Self::PhoneMigrate(_) | Self::UserMigrate(_) | Self::FileMigrate(_) => 303,
                     Self::EmailUnconfirmed(_) | Self::FilePartMissing(_) | Self::InputMethodInvalid { .. } => 400,
                     Self::FloodWait(_) => 420,
+                    Self::Provoked { code, .. } => *code,
                     Self::Internal(_) => 500,
                 }
+            }
+
+            /// The code of an error without a parameter, by its text.
+            pub(crate) fn code_of(text: &str) -> Option<i32> {
+                $(if text == $text {
+                    return Some($code);
+                })*
+                None
             }
 
             /// The variants without a parameter.
@@ -63,6 +79,7 @@ macro_rules! faults {
                     Self::FilePartMissing(part) => write!(f, "FILE_PART_{part}_MISSING"),
                     Self::InputMethodInvalid { id, len } => write!(f, "INPUT_METHOD_INVALID_{id}_{len}"),
                     Self::FloodWait(seconds) => write!(f, "FLOOD_WAIT_{seconds}"),
+                    Self::Provoked { text, .. } => f.write_str(text),
                     Self::Internal(_) => f.write_str("RPC_CALL_FAIL"),
                 }
             }
@@ -139,10 +156,22 @@ faults! {
     AuthBytesInvalid => 400 "AUTH_BYTES_INVALID",
     /// The method is not for temporary keys that are bound to no permanent one.
     AuthKeyPermEmpty => 401 "AUTH_KEY_PERM_EMPTY",
+    /// The key was seen from two addresses at once; its authorization is ended.
+    AuthKeyDuplicated => 406 "AUTH_KEY_DUPLICATED",
     /// Not logged in.
     AuthKeyUnregistered => 401 "AUTH_KEY_UNREGISTERED",
     /// The authorization was ended from elsewhere.
     SessionRevoked => 401 "SESSION_REVOKED",
+    /// The authorization was not used for longer than its account allows.
+    SessionExpired => 401 "SESSION_EXPIRED",
+    /// The account was deleted.
+    UserDeactivated => 401 "USER_DEACTIVATED",
+    /// The account was banned.
+    UserDeactivatedBan => 401 "USER_DEACTIVATED_BAN",
+    /// An authorization that is younger than a day cannot end others.
+    FreshResetAuthorisationForbidden => 406 "FRESH_RESET_AUTHORISATION_FORBIDDEN",
+    /// Authorizations cannot last as long as this.
+    TtlDaysInvalid => 400 "TTL_DAYS_INVALID",
     /// An object in the call has a constructor that the layer does not have.
     InputConstructorInvalid => 400 "INPUT_CONSTRUCTOR_INVALID",
     /// The cluster's own fault: what it has to say has no form in the client's layer. Logged.

@@ -2,7 +2,8 @@
 //! goes out is translated here.
 //!
 //! A session's layer is what it said last in `invokeWithLayer`; a session that says nothing speaks what its key's was when it first called, which
-//! is what was last said by any session of the key. Layers that are not bundled are refused: guessing would give a client constructors that it does not know.
+//! is what was last said by any session of the key. So each is answered in the layer that it named; what it is told unasked is in its key's
+//! (`server/routing.rs`). Layers that are not bundled are refused: guessing would give a client constructors that it does not know.
 
 use bytes::Bytes;
 
@@ -24,6 +25,11 @@ fn translator(from: i32, to: i32) -> Result<Translator, Fault> {
 /// Whether clients of a layer are answered in it.
 pub(crate) fn is_spoken(layer: i32) -> bool {
     layers::bundled().contains(&layer)
+}
+
+/// The name of a method or constructor in a client's layer.
+pub(crate) fn name_of(layer: i32, id: u32) -> Option<&'static str> {
+    layers::schema(layer).ok()?.by_id(id).map(|definition| definition.name.as_str())
 }
 
 /// Refuses a layer that is not spoken, and says in the log which one would be.

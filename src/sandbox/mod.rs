@@ -26,9 +26,11 @@
 //! to people who have not written to them; methods that are for bots only are refused to people and not answered otherwise.
 
 pub mod cluster;
+pub mod control;
 pub mod delivery;
 pub mod dispatch;
 pub mod fault;
+pub mod faults;
 pub mod identity;
 mod image;
 pub mod layers;
@@ -43,5 +45,9 @@ pub mod state;
 mod tests;
 
 pub use cluster::{Cluster, Config, Dc};
+pub use control::{Command, Reply};
 pub use fault::Fault;
-pub use policy::Policy;
+pub use faults::{FaultEffect, FaultRule};
+pub use policy::{Disturbance, Policy};
+pub use services::Rules;
+pub use state::authorizations::Standing;

@@ -1,11 +1,14 @@
 //! The cluster over real sockets, with our own client roles on the other side.
 
+mod authorizations;
+mod faults;
 mod layers;
+mod routing;
 mod ways_in;
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
@@ -17,10 +20,11 @@ use tdl_core::clock::Now;
 use tdl_core::crypto::AuthKey;
 use tdl_core::crypto::rsa::PublicKey;
 use tdl_core::ids::{DcId, SessionId};
+use tdl_core::mtproto::binding::{self, Binding};
 use tdl_core::mtproto::handshake::Mode;
 use tdl_core::mtproto::handshake::client::{ClientHandshake, Config as HandshakeConfig, Step};
 use tdl_core::mtproto::rpc_error::RpcError;
-use tdl_core::mtproto::session::{ClientParams, Event, FutureSalt, RequestOptions, Session};
+use tdl_core::mtproto::session::{ClientParams, Event, FutureSalt, RequestId, RequestOptions, Session};
 use tdl_core::tl::api::{enums, functions as f, types};
 use tdl_core::tl::{Deserialize as _, RemoteCall, Serialize as _};
 use tdl_core::transport::{Codec, Frame, Kind, Options, TransportError};
@@ -36,6 +40,8 @@ struct Client {
     salt: FutureSalt,
     session: Session,
     heard: VecDeque<Bytes>,
+    /// The server's names for the sessions that it said it made.
+    created: Vec<i64>,
 }
 
 fn now(start: Instant) -> Now {
@@ -43,7 +49,18 @@ fn now(start: Instant) -> Now {
 }
 
 fn dial(dc: &Dc, options: &Options, rng: &mut StdRng) -> (TcpStream, Codec) {
-    let stream = TcpStream::connect(dc.addr()).unwrap();
+    dial_from(Ipv4Addr::LOCALHOST, dc, options, rng)
+}
+
+/// From one of the many addresses of this machine. On a thread for blocking code.
+fn dial_from(from: Ipv4Addr, dc: &Dc, options: &Options, rng: &mut StdRng) -> (TcpStream, Codec) {
+    let stream = tokio::runtime::Handle::current().block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((from, 0))).unwrap();
+        socket.connect(dc.addr()).await.unwrap()
+    });
+    let stream = stream.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let codec = Codec::client(options, rng);
     (stream, codec)
@@ -64,11 +81,15 @@ fn receive(stream: &mut TcpStream, codec: &mut Codec, input: &mut BytesMut) -> F
 impl Client {
     /// Exchanges keys with a DC.
     fn new(dc: &Dc, public_key: &str, options: &Options, seed: u8) -> Self {
+        Self::with_mode(dc, public_key, options, seed, Mode::Permanent)
+    }
+
+    fn with_mode(dc: &Dc, public_key: &str, options: &Options, seed: u8, mode: Mode) -> Self {
         let start = Instant::now();
         let mut rng = StdRng::from_seed([seed; 32]);
         let (mut stream, mut codec) = dial(dc, options, &mut rng);
         let keys = [PublicKey::from_pem(public_key).unwrap()];
-        let config = HandshakeConfig::new(&keys, DcId(dc.id), Mode::Permanent);
+        let config = HandshakeConfig::new(&keys, DcId(dc.id), mode);
         let (mut handshake, mut frame) = ClientHandshake::new(&config, now(start), &mut rng);
         let mut input = BytesMut::new();
         let established = loop {
@@ -83,7 +104,8 @@ impl Client {
         };
         let salt = FutureSalt::unlimited(established.salt);
         let session = Self::session(&established.auth_key, salt, start, &mut rng);
-        Self { stream, codec, input, rng, start, key: established.auth_key, salt, session, heard: VecDeque::new() }
+        let (key, heard, created) = (established.auth_key, VecDeque::new(), Vec::new());
+        Self { stream, codec, input, rng, start, key, salt, session, heard, created }
     }
 
     fn session(key: &AuthKey, salt: FutureSalt, start: Instant, rng: &mut StdRng) -> Session {
@@ -96,10 +118,53 @@ impl Client {
         Session::client(params, now(start))
     }
 
+    /// Another session of the same key, beside this one.
+    fn sibling(&self, dc: &Dc, options: &Options, seed: u8) -> Self {
+        self.sibling_from(Ipv4Addr::LOCALHOST, dc, options, seed)
+    }
+
+    /// The same, from another address.
+    fn sibling_from(&self, from: Ipv4Addr, dc: &Dc, options: &Options, seed: u8) -> Self {
+        let start = Instant::now();
+        let mut rng = StdRng::from_seed([seed; 32]);
+        let (stream, codec) = dial_from(from, dc, options, &mut rng);
+        let session = Self::session(&self.key, self.salt, start, &mut rng);
+        let (key, salt, heard, created) = (self.key.clone(), self.salt, VecDeque::new(), Vec::new());
+        Self { stream, codec, input: BytesMut::new(), rng, start, key, salt, session, heard, created }
+    }
+
+    /// Binds this client's temporary key to a permanent one: "Perfect Forward Secrecy".
+    fn bind(&mut self, perm: &AuthKey) {
+        let at = now(self.start);
+        let reserved = self.session.reserve(at).unwrap();
+        let binding = Binding {
+            msg_id: reserved.msg_id(),
+            nonce: 5,
+            temp_auth_key_id: self.key.id(),
+            perm_auth_key_id: perm.id(),
+            session_id: self.session.session_id(),
+            expires_at: i32::try_from(at.unix() + 3000).unwrap(),
+        };
+        let request = f::auth::BindTempAuthKey {
+            perm_auth_key_id: binding.perm_auth_key_id,
+            nonce: binding.nonce,
+            expires_at: binding.expires_at,
+            encrypted_message: binding::seal(perm, &binding, &mut self.rng),
+        };
+        let options = RequestOptions { compress: false, ..RequestOptions::default() };
+        let id = self.session.request_reserved(at, &reserved, request.to_bytes(), options).unwrap();
+        assert!(bool::from_bytes(self.answer(id).unwrap()).unwrap());
+    }
+
     /// Another connection for the same session.
     fn reconnect(&mut self, dc: &Dc, options: &Options) {
+        self.reconnect_from(Ipv4Addr::LOCALHOST, dc, options);
+    }
+
+    /// The same, from another address.
+    fn reconnect_from(&mut self, from: Ipv4Addr, dc: &Dc, options: &Options) {
         self.session.connection_lost(now(self.start));
-        (self.stream, self.codec) = dial(dc, options, &mut self.rng);
+        (self.stream, self.codec) = dial_from(from, dc, options, &mut self.rng);
         self.input.clear();
         self.session.connection_opened(now(self.start));
     }
@@ -134,14 +199,23 @@ impl Client {
     }
 
     fn call<R: RemoteCall>(&mut self, request: R) -> Result<R::Return, RpcError> {
-        let id = self.session.request(now(self.start), request.to_bytes(), RequestOptions::default()).unwrap();
+        self.call_raw(request.to_bytes()).map(|bytes| R::Return::from_bytes(bytes).unwrap())
+    }
+
+    /// Calls with bytes, and is answered with bytes.
+    fn call_raw(&mut self, body: Bytes) -> Result<Bytes, RpcError> {
+        let id = self.session.request(now(self.start), body, RequestOptions::default()).unwrap();
+        self.answer(id)
+    }
+
+    /// The answer to a call.
+    fn answer(&mut self, id: RequestId) -> Result<Bytes, RpcError> {
         loop {
             while let Some(event) = self.session.poll_event() {
                 match event {
-                    Event::Response { id: found, result } if found == id => {
-                        return result.map(|bytes| R::Return::from_bytes(bytes).unwrap());
-                    }
+                    Event::Response { id: found, result } if found == id => return result,
                     Event::Update(update) => self.heard.push_back(update),
+                    Event::NewSession { unique_id, .. } => self.created.push(unique_id),
                     Event::Failed { error, .. } => panic!("{error:?}"),
                     _ => {}
                 }
@@ -152,8 +226,19 @@ impl Client {
         }
     }
 
-    /// The next update.
-    fn update(&mut self) -> enums::Updates {
+    /// What was pushed until now, without asking for more: an answer comes after whatever was pushed before it.
+    fn told(&mut self) -> Vec<Bytes> {
+        let _ = self.call(quiet());
+        self.heard.drain(..).collect()
+    }
+
+    /// The texts of the messages among it.
+    fn texts(&mut self) -> Vec<String> {
+        self.told().into_iter().flat_map(|update| texts_of(&enums::Updates::from_bytes(update).unwrap())).collect()
+    }
+
+    /// The next update, as it came.
+    fn next_update(&mut self) -> Bytes {
         loop {
             while let Some(event) = self.session.poll_event() {
                 if let Event::Update(update) = event {
@@ -161,10 +246,15 @@ impl Client {
                 }
             }
             match self.heard.pop_front() {
-                Some(update) => return enums::Updates::from_bytes(update).unwrap(),
+                Some(update) => return update,
                 None => assert!(self.step().is_none()),
             }
         }
+    }
+
+    /// The next update.
+    fn update(&mut self) -> enums::Updates {
+        enums::Updates::from_bytes(self.next_update()).unwrap()
     }
 
     fn login(&mut self, phone: &str) -> i64 {
@@ -208,6 +298,40 @@ fn introduced<X>(query: X) -> f::InvokeWithLayer<f::InitConnection<X>> {
         query,
     };
     f::InvokeWithLayer { layer: 230, query }
+}
+
+/// A call that does not subscribe to anything.
+fn quiet() -> f::InvokeWithoutUpdates<f::updates::GetState> {
+    f::InvokeWithoutUpdates { query: f::updates::GetState }
+}
+
+/// The texts of the messages that are new.
+fn texts_of(updates: &enums::Updates) -> Vec<String> {
+    match updates {
+        enums::Updates::Updates(updates) => updates.updates.iter().filter_map(text_of).collect(),
+        enums::Updates::UpdateShortMessage(message) => vec![message.message.to_string()],
+        _ => Vec::new(),
+    }
+}
+
+fn text_of(update: &enums::Update) -> Option<String> {
+    let enums::Update::NewMessage(new) = update else { return None };
+    let enums::Message::Message(message) = &new.message else { return None };
+    Some(message.message.to_string())
+}
+
+/// A cluster with these rules, its DCs, and its key.
+async fn cluster_with(dir: &std::path::Path, rules: super::Rules) -> (Cluster, Vec<Dc>, String) {
+    let mut config = Config::new(dir);
+    config.rules = rules;
+    let cluster = Cluster::start(config).await.unwrap();
+    let (dcs, pem) = (cluster.dcs().to_vec(), cluster.rsa_public_key().to_owned());
+    (cluster, dcs, pem)
+}
+
+/// The rules, but for the messages that a login causes: for tests that count messages.
+fn without_notices() -> super::Rules {
+    super::Rules { notices: false, ..super::Rules::default() }
 }
 
 fn plain(kind: Kind) -> Options {
@@ -291,8 +415,7 @@ async fn a_quick_acknowledgement_names_the_frame_that_it_is_about() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_life_with_migration_updates_files_and_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
-    let (dcs, pem) = (cluster.dcs().to_vec(), cluster.rsa_public_key().to_owned());
+    let (cluster, dcs, pem) = cluster_with(dir.path(), without_notices()).await;
     let options = plain(Kind::Intermediate);
     let (mut ann, ann_id) = beside(move || {
         // The number lives elsewhere, and says so.
@@ -375,8 +498,7 @@ async fn a_life_with_migration_updates_files_and_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn updates_go_to_sessions_that_want_them() {
     let dir = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(Config::new(dir.path())).await.unwrap();
-    let (dcs, pem) = (cluster.dcs().to_vec(), cluster.rsa_public_key().to_owned());
+    let (cluster, dcs, pem) = cluster_with(dir.path(), without_notices()).await;
     beside(move || {
         let options = plain(Kind::Intermediate);
         let mut writer = Client::new(&dcs[0], &pem, &options, 1);
@@ -384,7 +506,6 @@ async fn updates_go_to_sessions_that_want_them() {
         let mut listener = Client::new(&dcs[0], &pem, &options, 2);
         listener.login("9996611111");
         listener.new_session(&dcs[0], &options);
-        let quiet = || f::InvokeWithoutUpdates { query: f::updates::GetState };
         listener.call(quiet()).unwrap();
         writer.call(saved_message("unheard", 1)).unwrap();
         // The answer comes after whatever was pushed before it.

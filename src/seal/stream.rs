@@ -431,7 +431,7 @@ mod tests {
     fn streams_of_all_lengths_come_back() {
         for protection in both() {
             for length in [0, 1, 999, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 17] {
-                let content: Vec<u8> = (0..length).map(|i| (i * 31 >> 3) as u8).collect();
+                let content: Vec<u8> = (0..length).map(|i| ((i * 31) >> 3) as u8).collect();
                 let bytes = sealed(&protection, &content, 1);
                 assert_eq!(opened(&bytes).unwrap(), content, "{length}");
             }

@@ -77,6 +77,18 @@ impl Home {
         self.open_at(name, now)
     }
 
+    /// Whether any process, this one included, has the namespace open. A process that opens it at this very moment may wait for the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] or [`Error::ReadOnly`] where the lock cannot be tried.
+    pub fn is_in_use(&self, name: &NamespaceName) -> Result<bool, Error> {
+        if !self.contains(name) {
+            return Ok(false);
+        }
+        Ok(PresenceLock::try_exclusive(&self.lock_path(name))?.is_none())
+    }
+
     /// The namespaces there are, sorted by name. Files that cannot be one are passed over.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     hash::{DefaultHasher, Hash, Hasher},
-    io::{BufRead, BufReader, Lines},
+    io::{BufRead, BufReader, Lines, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
 };
@@ -142,6 +142,12 @@ impl Script {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let lines = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
         Self { child, lines }
+    }
+
+    /// Writes a line to its standard input.
+    pub(crate) fn tell(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("it was asked for");
+        writeln!(stdin, "{line}").expect("it reads");
     }
 
     /// The next line that it prints; it is waited for.

@@ -74,6 +74,16 @@ fn an_attempt_that_was_cut_off_goes_on_without_the_other_key() {
         .step::<ExportLoginToken>(success());
     assert_eq!(moved(&foreign, &own).expect("let in"), LoggedIn::In(me()));
     assert!(foreign.is_asked_nothing());
+    // As far as the password, whose own story is told elsewhere.
+    let halfway = || Script::default().with_key().fails::<GetUsers>(rpc(401, "SESSION_PASSWORD_NEEDED"));
+    let own = halfway().fails::<GetPassword>(rpc(500, "asked for"));
+    assert!(matches!(moved(&foreign, &own), Err(Error::Invoke(_))));
+    assert!(own.is_done() && foreign.is_asked_nothing());
+    // Somebody who wants to begin anew does.
+    let own = halfway().step::<ExportLoginToken>(success());
+    let request = LoginRequest { force: true, now: NOW, ..LoginRequest::default() };
+    let outcome = run(isolate(&foreign, &own, &mut Answers::default(), request));
+    assert_eq!(outcome.expect("let in"), LoggedIn::In(me()));
 }
 
 #[test]

@@ -13,7 +13,8 @@ use super::*;
 
 use functions::{
     account::GetPassword,
-    auth::{CheckPassword, SendCode, SignIn},
+    auth::{CheckPassword, ExportLoginToken, LogOut, SendCode, SignIn},
+    users::GetUsers,
 };
 
 fn kdf() -> Kdf {
@@ -152,9 +153,8 @@ fn a_password_is_not_proved_to_somebody_who_cannot_be_trusted() {
         (|state| state.srp_b = Some(vec![0].into()), |e| matches!(e, Error::PasswordUntrusted(SrpError::PublicValue(_)))),
         (
             |state| {
-                let mut algorithm = types::PasswordKdfAlgoSha256Sha256Pbkdf2Hmacsha512iter100000Sha256ModPow::default();
-                algorithm.g = 3;
-                algorithm.p = vec![47].into();
+                type Algorithm = types::PasswordKdfAlgoSha256Sha256Pbkdf2Hmacsha512iter100000Sha256ModPow;
+                let algorithm = Algorithm { g: 3, p: vec![47].into(), ..Algorithm::default() };
                 state.current_algo = Some(algorithm.into());
             },
             |e| matches!(e, Error::PasswordUntrusted(SrpError::Group(_))),
@@ -205,4 +205,30 @@ fn somebody_without_a_password_says_so() {
     let error = run(login_code(&api, &mut Silent, LoginRequest::default())).expect_err("no password");
     assert!(matches!(&error, Error::Prompt(e) if e.to_string().contains("password")), "{error:?}");
     assert!(matches!(run(Silent.email(None)), Err(e) if e.to_string().contains("email")));
+}
+
+#[test]
+fn a_login_that_got_as_far_as_the_password_is_gone_on_with() {
+    let needed = || rpc(401, "SESSION_PASSWORD_NEEDED");
+    let halfway = || {
+        Script::default()
+            .with_key()
+            .fails::<GetUsers>(needed())
+            .step::<GetPassword>(answered(&challenge(1), 1))
+            .step::<CheckPassword>(authorization())
+    };
+    let scan = |api: &Script, user_id| {
+        let request = LoginRequest { user_id, now: NOW, ..LoginRequest::default() };
+        run(login_qr(api, &mut Watch::default(), &mut answers(&["hunter2"]), &[], request))
+    };
+    let api = halfway();
+    assert_eq!(scan(&api, None).expect("in"), LoggedIn::Resumed(me()));
+    assert_eq!(scan(&halfway(), Some(77)).expect("in"), LoggedIn::Resumed(me()));
+    // It was another account's: that one is ended, so that none is left that nobody knows of.
+    let success = types::auth::LoginTokenSuccess { authorization: authorization() };
+    let api = halfway()
+        .step::<LogOut>(enums::auth::LoggedOut::default())
+        .step::<ExportLoginToken>(enums::auth::LoginToken::from(success));
+    assert_eq!(scan(&api, Some(78)).expect("in"), LoggedIn::In(me()));
+    assert!(api.is_done());
 }

@@ -1,9 +1,10 @@
 //! `tdl login`: a fresh authorization for this namespace.
 
+mod foreign;
 mod prompts;
 mod qr;
 
-use std::{io, io::IsTerminal, sync::Arc};
+use std::{io, io::IsTerminal, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use tdl::{
@@ -11,6 +12,7 @@ use tdl::{
     client::{Client, Persistence},
     store::Namespace,
 };
+use zeroize::Zeroizing;
 
 use super::{
     context::{Context, no_application, unix_now},
@@ -32,6 +34,8 @@ Examples:
   TDL_PHONE=+4915112345678 TDL_CODE=12345 tdl login   asks nothing
   printf '%s\\n' 12345 'my password' | tdl login --phone +4915112345678
                                                       answers from standard input, a line for each question
+  tdl login -T desktop                                lets the account of Telegram Desktop on this machine let us in
+  tdl login -T desktop -d /mnt/old/tdata --account 12345678
   tdl login -T bot --token 123456:AAF…                a bot; better with TDL_BOT_TOKEN, which nobody else can see
   tdl --sandbox box login --phone 9996621234 --code 22222 --first-name Ada
                                                       a new account in the local cluster: it lives on DC 2, hence the code
@@ -67,6 +71,22 @@ pub(crate) struct LoginArgs {
     #[arg(long, env = "TDL_LAST_NAME", value_name = "NAME")]
     last_name: Option<String>,
 
+    /// The tdata directory of Telegram Desktop, or the session file of another program [default: where Desktop keeps it]
+    #[arg(short = 'd', long, env = "TDL_DESKTOP", value_name = "PATH", hide_env_values = true)]
+    desktop: Option<PathBuf>,
+
+    /// The local passcode of Telegram Desktop. Others on this machine can see what is given as a flag
+    #[arg(short = 'p', long, env = "TDL_PASSCODE", value_name = "PASSCODE", hide_env_values = true)]
+    passcode: Option<String>,
+
+    /// Which account, if there are several: its user id or its name there
+    #[arg(long, env = "TDL_ACCOUNT", value_name = "ID", hide_env_values = true)]
+    account: Option<String>,
+
+    /// Live on the other program's own key instead of one of our own. Telegram may end the login of both; see `tdl session isolate`
+    #[arg(long)]
+    borrow: bool,
+
     /// The token of a bot, as @BotFather gives it. Others on this machine can see what is given as a flag
     #[arg(long, env = "TDL_BOT_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -83,6 +103,8 @@ enum LoginType {
     Qr,
     /// With your phone number and a code
     Code,
+    /// Through Telegram Desktop, or another program that is logged in: it lets a key of our own in, once
+    Desktop,
     /// As a bot, with its token
     Bot,
 }
@@ -93,6 +115,7 @@ impl LoginArgs {
         match self.kind {
             Some(kind) => kind,
             None if self.token.is_some() => LoginType::Bot,
+            None if self.desktop.is_some() || self.borrow => LoginType::Desktop,
             None if self.phone.is_some() || self.code.is_some() || !terminal => LoginType::Code,
             None => LoginType::Qr,
         }
@@ -133,6 +156,16 @@ pub(crate) async fn run(context: &Context, mut args: LoginArgs) -> Result<ExitCo
             begin_anew(context, &client).await?;
             let result = account::login_bot(&client, &token, request).await;
             (client, result)
+        }
+        LoginType::Desktop => {
+            let given = foreign::Given {
+                path: args.desktop,
+                passcode: args.passcode.map(Zeroizing::new),
+                account: args.account,
+                borrow: args.borrow,
+            };
+            let (outcome, dc) = foreign::run(context, &namespace, given, request, &mut prompts).await?;
+            return report(context, &namespace, &outcome, dc.0);
         }
         LoginType::Qr => {
             let except = others(context, &namespace)?;
@@ -233,6 +266,7 @@ mod tests {
         assert_eq!(kind("--phone 9996621234", true), LoginType::Code);
         assert_eq!(kind("--code 22222", true), LoginType::Code);
         assert_eq!(kind("--token 1:x", true), LoginType::Bot);
+        assert_eq!((kind("-d tdata", true), kind("--borrow", true)), (LoginType::Desktop, LoginType::Desktop));
         assert_eq!(kind("-T QR --phone 1", false), LoginType::Qr);
     }
 }

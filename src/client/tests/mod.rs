@@ -399,6 +399,42 @@ async fn an_ended_authorization_is_not_used_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_outlives_the_process_and_only_a_login_replaces_it() {
+    for (code, name, reason) in [
+        (406, "AUTH_KEY_DUPLICATED", Unauthorized::KeyDuplicated),
+        (401, "AUTH_KEY_UNREGISTERED", Unauthorized::KeyUnregistered),
+        (401, "AUTH_KEY_INVALID", Unauthorized::KeyInvalid),
+        (401, "SESSION_REVOKED", Unauthorized::SessionRevoked),
+        (401, "SESSION_EXPIRED", Unauthorized::SessionExpired),
+        (401, "USER_DEACTIVATED", Unauthorized::UserDeactivated),
+        (401, "USER_DEACTIVATED_BAN", Unauthorized::UserDeactivated),
+    ] {
+        let server = TestServer::new(move |call| if call.nth == 1 { Reply::Error(code, name) } else { usual(call) });
+        let store = Arc::default();
+        let first = client(&server, &store).await;
+        this_dc(&first).await.unwrap();
+        first.logged_in(&account()).unwrap();
+        assert!(first.start_over().await.unwrap().is_none(), "nothing has ended");
+        assert!(this_dc(&first).await.is_err());
+        first.close().await;
+        assert_eq!(store.ended().unwrap().map(|ended| ended.reason), Some(reason), "{name}");
+
+        let later = client(&server, &store).await;
+        let error = this_dc(&later).await.unwrap_err();
+        assert!(matches!(error, InvokeError::Unauthorized(found) if found == reason), "{error}");
+        assert_eq!(server.count::<GetNearestDc>(), 2, "{name}: the later one asks nothing");
+        assert_eq!(store.dc_auths().unwrap().len(), 1, "and removes nothing");
+
+        assert_eq!(later.start_over().await.unwrap().map(|ended| ended.reason), Some(reason));
+        this_dc(&later).await.unwrap();
+        assert_eq!(server.handshakes(), 2, "under a key of its own");
+        assert!(store.ended().unwrap().is_some(), "a login that is not finished replaces nothing");
+        later.logged_in(&account()).unwrap();
+        assert!(store.ended().unwrap().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn asking_before_a_login_is_no_end_of_one() {
     let server = TestServer::new(|call| if call.nth == 0 { Reply::Error(401, "AUTH_KEY_UNREGISTERED") } else { usual(call) });
     let client = client(&server, &Arc::default()).await;

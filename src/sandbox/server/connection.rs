@@ -41,7 +41,7 @@ const MAX_SESSIONS: usize = 16;
 /// Salts given to a session: with one every half hour, enough for more than a day.
 const SALTS: usize = 64;
 /// Seconds before their end at which more salts are given.
-const SALTS_AHEAD: i64 = 4 * 3600;
+pub(super) const SALTS_AHEAD: i64 = 4 * 3600;
 /// How long the last words may take to be written.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -453,9 +453,9 @@ impl<A: Answers> Connection<A> {
         };
         let now = self.shared.now();
         if http {
-            slot.attach_http(now, self.id, &self.notify);
+            slot.attach_http(now, self.id, self.peer.ip(), &self.notify);
         } else {
-            slot.attach(now, self.id, &self.notify);
+            slot.attach(now, self.id, self.peer.ip(), &self.notify);
         }
         let handled = slot.lock().session.handle_opened(now, opened);
         let received = match handled {

@@ -4,6 +4,7 @@
 //! * [`connection`]: one client's socket: transport, key exchange, encrypted messages;
 //! * [`socket`]: what it comes through, bare or inside TLS; [`http`]: the same over HTTP; [`turns`]: which request gets what a session has to say;
 //! * [`sessions`]: sessions, which outlive connections, and the pushing of updates to them;
+//! * [`routing`]: who is told of an update; [`duplicates`]: keys that are in two places at once; [`disturb`]: what goes wrong on purpose;
 //! * [`work`]: the cluster's own answers: calls on their way through the services, off the tasks that serve sockets.
 
 use std::net::SocketAddr;
@@ -26,9 +27,12 @@ use tdl_core::trace::Tracer;
 
 pub mod answers;
 pub(crate) mod connection;
+mod disturb;
+mod duplicates;
 mod http;
 #[cfg(test)]
 mod http_tests;
+mod routing;
 pub mod sessions;
 mod socket;
 pub(crate) mod tell;
@@ -117,7 +121,7 @@ pub async fn serve<A: Answers>(port: Port, shared: Arc<Shared<A>>, stop: watch::
 }
 
 /// Waits for the word to stop; its sender's end is one too.
-async fn told(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 

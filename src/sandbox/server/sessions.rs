@@ -2,6 +2,7 @@
 //! its next message comes.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub struct Inner<A: Answers> {
     pub(crate) session: Session,
     /// The connection or connections that the session's messages come from and go to.
     owner: Option<Owner>,
+    /// The address at the other end of it.
+    address: Option<IpAddr>,
     /// What whoever answers keeps beside it.
     pub calls: A::Calls,
     /// Updates were not pushed while nobody was connected.
@@ -123,6 +126,11 @@ impl<A: Answers> Inner<A> {
             Some(Owner::Http(turns)) => turns.conn(),
             None => None,
         }
+    }
+
+    /// The address that the session's messages come from, if it has a connection.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address.filter(|_| self.owner.is_some())
     }
 
     /// Over HTTP: a request of this session came. `None` if the session is elsewhere meanwhile.
@@ -191,8 +199,9 @@ impl<A: Answers> Slot<A> {
     }
 
     /// Makes a connection the session's own.
-    pub(crate) fn attach(&self, now: Now, conn: ConnId, notify: &Arc<Notify>) {
+    pub(crate) fn attach(&self, now: Now, conn: ConnId, address: IpAddr, notify: &Arc<Notify>) {
         let mut inner = self.lock();
+        inner.address = Some(address);
         if matches!(&inner.owner, Some(Owner::Stream(owner, _)) if *owner == conn) {
             return;
         }
@@ -200,8 +209,9 @@ impl<A: Answers> Slot<A> {
     }
 
     /// Adds a connection over HTTP to the session's own.
-    pub(crate) fn attach_http(&self, now: Now, conn: ConnId, notify: &Arc<Notify>) {
+    pub(crate) fn attach_http(&self, now: Now, conn: ConnId, address: IpAddr, notify: &Arc<Notify>) {
         let mut inner = self.lock();
+        inner.address = Some(address);
         if let Some(Owner::Http(turns)) = &mut inner.owner {
             turns.attach(conn, notify);
             return;
@@ -255,6 +265,7 @@ impl<A: Answers> Registry<A> {
         let inner = Inner {
             session,
             owner: None,
+            address: None,
             calls: A::calls(key),
             missed: false,
             dismissed: None,

@@ -1,37 +1,18 @@
-//! What is told without a call that caused it, or to keys that stand for nobody.
+//! What is told without a call that caused it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tdl_core::clock::Now;
 use tokio::sync::watch;
 
-use super::work::{self, Services};
-use crate::layers;
+use super::routing;
+use super::work::Services;
 use crate::state;
 
 type Shared = super::Shared<Services>;
 
 /// How often a cluster looks for what operators in other processes have left.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// Sends an update to the sessions of a key that want updates, to each in its own layer. Nobody need be logged in there: what comes of a
-/// login token is told so.
-pub(super) fn key(shared: &Shared, now: Now, (dc, key_id): (i32, i64), updates: &Bytes) {
-    let mut said: HashMap<i32, Option<Bytes>> = HashMap::new();
-    for slot in shared.sessions.all().iter().filter(|slot| slot.key.dc == dc) {
-        let mut inner = slot.lock();
-        if inner.calls.wants_updates && inner.calls.behind == key_id {
-            let layer = inner.calls.layer.unwrap_or(layers::OWN_LAYER);
-            let body = said.entry(layer).or_insert_with(|| layers::update(layer, updates.clone()));
-            if let Some(body) = body {
-                inner.push(now, body.clone());
-            }
-        }
-    }
-}
 
 /// Tells what operators have left, until the cluster stops.
 pub(crate) async fn operators(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
@@ -56,7 +37,7 @@ fn look(shared: &Shared, seen: Option<i64>) -> Result<i64, state::Error> {
     let changes = shared.state.foreign_changes()?;
     if seen != Some(changes) {
         for (user, updates) in shared.state.take_outbox()? {
-            work::push(shared, shared.now(), user, &updates.into(), None);
+            routing::push(shared, shared.now(), user, &updates.into(), None);
         }
     }
     Ok(changes)

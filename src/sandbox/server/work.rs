@@ -4,21 +4,23 @@
 //! move file contents are the exception: a few of them run side by side. Both run on threads of their own, since services wait for the
 //! disk and the database.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use super::answers::Answers;
+use super::disturb::{self, Course};
 use super::sessions::{self, SessionKey};
-use super::tell;
+use super::{duplicates, routing};
 use crate::dispatch::{self, Unwrapped};
 use crate::fault::Fault;
+use crate::faults::Faults;
 use crate::layers;
-use crate::policy::Policy;
+use crate::policy::{CallInfo, Policy};
 use crate::services::{Call, Effect, Origin, Settings};
 use crate::state::{self, keys};
-use tdl_core::clock::Now;
 use tdl_core::ids::{DcId, MsgId};
 use tdl_core::mtproto::session::KeyDestruction;
 
@@ -44,6 +46,20 @@ type Inner = sessions::Inner<Services>;
 pub(crate) struct Services {
     pub(crate) settings: Settings,
     pub(crate) policy: Arc<dyn Policy>,
+    /// What goes wrong on purpose.
+    pub(crate) faults: Arc<Faults>,
+    /// Counts calls that move a session's mark.
+    marks: AtomicU64,
+}
+
+impl Services {
+    pub(crate) fn new(settings: Settings, policy: Arc<dyn Policy>) -> Self {
+        Self { settings, policy, faults: Arc::default(), marks: AtomicU64::new(0) }
+    }
+
+    fn next_mark(&self) -> u64 {
+        self.marks.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
 }
 
 /// A call that waits for its turn.
@@ -84,13 +100,17 @@ impl Queues {
 pub(crate) struct Calls {
     queues: Queues,
     /// The account to whose updates the session is entitled: logged in here, not imported from elsewhere.
-    user: Option<i64>,
+    pub(super) user: Option<i64>,
     /// The permanent key behind the session's own, as of the last call: itself, unless that is a temporary one.
     pub(super) behind: i64,
     /// The layer that it speaks, as of the last call.
-    pub(super) layer: Option<i32>,
-    /// The session made a call without `invokeWithoutUpdates`.
-    pub(super) wants_updates: bool,
+    layer: Option<i32>,
+    /// When it made its last call that was neither about file contents nor wrapped in `invokeWithoutUpdates`, as a count; 0 if it never did.
+    pub(super) mark: u64,
+    /// A call came over the connection that it has.
+    pub(super) used: bool,
+    /// Its authorization was ended because it was in two places; the client has not been told.
+    pub(super) duplicated: bool,
     /// Calls that ended, and whether well; the oldest first.
     finished: VecDeque<(MsgId, bool)>,
 }
@@ -121,7 +141,9 @@ impl Answers for Services {
             user: None,
             behind: key.key_id,
             layer: None,
-            wants_updates: false,
+            mark: 0,
+            used: false,
+            duplicated: false,
             finished: VecDeque::new(),
         }
     }
@@ -142,6 +164,10 @@ impl Answers for Services {
         calls.queues.is_busy()
     }
 
+    fn attached(calls: &mut Calls) {
+        calls.used = false;
+    }
+
     /// With the key goes who is logged in with it, and the temporary keys that are bound to it.
     fn destroy_key(shared: &Arc<Shared>, dc: DcId, key_id: i64) -> Result<KeyDestruction, state::Error> {
         let Some(auth) = shared.state.auth_behind(dc.0, key_id)? else { return Ok(KeyDestruction::Unknown) };
@@ -152,23 +178,8 @@ impl Answers for Services {
     }
 }
 
-/// Sends an update to the account's subscribed sessions, all but one, to each in its own layer.
-pub(super) fn push(shared: &Shared, now: Now, user: i64, updates: &Bytes, except: Option<SessionKey>) {
-    let mut said: HashMap<i32, Option<Bytes>> = HashMap::new();
-    for slot in shared.sessions.all().iter().filter(|slot| Some(slot.key) != except) {
-        let mut inner = slot.lock();
-        if inner.calls.wants_updates && inner.calls.user == Some(user) {
-            let layer = inner.calls.layer.unwrap_or(layers::OWN_LAYER);
-            let body = said.entry(layer).or_insert_with(|| layers::update(layer, updates.clone()));
-            if let Some(body) = body {
-                inner.push(now, body.clone());
-            }
-        }
-    }
-}
-
 /// The sessions of a key stand for nobody any more.
-fn logged_out(shared: &Shared, dc: i32, key_id: i64) {
+pub(crate) fn logged_out(shared: &Shared, dc: i32, key_id: i64) {
     for slot in shared.sessions.all() {
         let mut inner = slot.lock();
         if slot.key.dc == dc && inner.calls.behind == key_id {
@@ -186,7 +197,10 @@ fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
     let method = dispatch::method_id(&request.body).unwrap_or(0);
     let job = Job { msg_id, method, request };
     let mut inner = slot.lock();
-    inner.calls.wants_updates |= !job.request.without_updates;
+    inner.calls.used = true;
+    if !job.request.without_updates && !is_about_files(&inner, &job) {
+        inner.calls.mark = shared.answers.next_mark();
+    }
     inner.calls.queues.bytes += job.request.body.len();
     if dispatch::is_concurrent(method) && job.request.after.is_empty() {
         inner.calls.queues.files.push_back(job);
@@ -194,6 +208,17 @@ fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
         inner.calls.queues.in_order.push_back(job);
     }
     resume(shared, slot, &mut inner);
+}
+
+/// The name of a call's method, in the layer that its session speaks.
+fn name_of(inner: &Inner, job: &Job) -> &'static str {
+    let layer = job.request.layer.or(inner.calls.layer).unwrap_or(layers::OWN_LAYER);
+    layers::name_of(layer, job.method).unwrap_or_default()
+}
+
+/// Whether a call is about file contents: such do not subscribe to updates.
+fn is_about_files(inner: &Inner, job: &Job) -> bool {
+    name_of(inner, job).starts_with("upload.")
 }
 
 /// Begins what waits and may run: after a call came, after one ended, after the client took answers.
@@ -233,8 +258,21 @@ fn spawn(shared: &Arc<Shared>, slot: &Arc<Slot>, next: fn(&mut Inner) -> Next) {
             match job {
                 Next::Run(job) => {
                     let (msg_id, compress) = (job.msg_id, !dispatch::is_concurrent(job.method));
-                    let result = run(&shared, &slot, msg_id, job.request);
+                    let info = {
+                        let inner = slot.lock();
+                        let (method, name) = (job.method, name_of(&inner, &job));
+                        CallInfo { dc: slot.key.dc, user: inner.calls.user, method, name }
+                    };
+                    let (result, aftermath) = match disturb::before(&shared, &slot, &info) {
+                        Course::Run(aftermath) => (run(&shared, &slot, msg_id, job.request), aftermath),
+                        Course::Refuse(fault, aftermath) => (Err(fault), aftermath),
+                        Course::Swallow => {
+                            ended(&shared, &slot, &mut slot.lock(), msg_id, false);
+                            continue;
+                        }
+                    };
                     finish(&shared, &slot, msg_id, result, compress);
+                    disturb::after(&shared, &slot, aftermath);
                 }
                 Next::Refuse(msg_id, fault) => finish(&shared, &slot, msg_id, Err(fault), true),
                 Next::Stop => break,
@@ -287,12 +325,17 @@ fn next_in_order(inner: &mut Inner) -> Next {
 /// Runs one call and carries out what follows from it.
 fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped) -> Result<Bytes, Fault> {
     let SessionKey { dc, key_id, session } = slot.key;
-    let auth = shared.state.auth_behind(dc, key_id)?.ok_or(Fault::AuthKeyUnregistered)?;
-    let layer = {
+    let mut auth = shared.state.auth_behind(dc, key_id)?.ok_or(Fault::AuthKeyUnregistered)?;
+    let (layer, address) = {
         let mut inner = slot.lock();
         inner.calls.behind = auth.key_id;
-        inner.calls.layer
+        (inner.calls.layer, inner.address())
     };
+    duplicates::check(shared, slot, &auth)?;
+    if let Some(address) = address.map(|address| address.to_string()).filter(|address| *address != auth.ip) {
+        shared.state.set_ip(auth.dc, auth.key_id, &address)?;
+        auth.ip = address;
+    }
     let mut rng = rand::rng();
     let now = shared.now();
     let mut call = Call {
@@ -311,15 +354,15 @@ fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped
     {
         let mut inner = slot.lock();
         inner.calls.layer = layer;
-        if answer.is_ok() {
+        if answer.is_ok() || auth.user.is_none() {
             inner.calls.user = auth.user.filter(|_| auth.imported_from.is_none());
         }
     }
     let answer = answer?;
     for effect in effects {
         match effect {
-            Effect::Push { user, updates } => push(shared, now, user, &updates, Some(slot.key)),
-            Effect::TellKey { dc, key_id, updates } => tell::key(shared, now, (dc, key_id), &updates),
+            Effect::Push { user, updates } => routing::push(shared, now, user, &updates, Some(slot.key)),
+            Effect::TellKey { dc, key_id, updates } => routing::push_to_key(shared, now, (dc, key_id), &updates),
             Effect::LoggedOut { dc, key_id } => logged_out(shared, dc, key_id),
         }
     }
@@ -343,8 +386,13 @@ fn finish(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, result: Result<
     if let Err(error) = answered {
         tracing::debug!(%error, "answer not wanted");
     }
-    inner.calls.queues.running.retain(|id| *id != msg_id);
-    inner.calls.finish(msg_id, result.is_ok());
-    resume(shared, slot, &mut inner);
+    ended(shared, slot, &mut inner, msg_id, result.is_ok());
     inner.wake();
+}
+
+/// A call is over: those that waited for it go on.
+fn ended(shared: &Arc<Shared>, slot: &Arc<Slot>, inner: &mut Inner, msg_id: MsgId, good: bool) {
+    inner.calls.queues.running.retain(|id| *id != msg_id);
+    inner.calls.finish(msg_id, good);
+    resume(shared, slot, inner);
 }

@@ -1,7 +1,7 @@
 //! `auth.*`: signing in and up, leaving, and carrying an authorization to another DC.
 
 use super::view::View;
-use super::{Call, Effect, Origin, codes, terms};
+use super::{Call, Effect, Origin, authorizations, codes, terms};
 use crate::fault::Fault;
 use crate::state::keys::{self, EXPORT_LIFETIME, Exported};
 use crate::state::users::{self, User};
@@ -66,7 +66,20 @@ pub(crate) fn sign_up(call: &mut Call<'_>, req: f::SignUp) -> Result<enums::auth
 
 /// The end of every way in: the account is logged in on the call's key, or its password is needed first.
 pub(super) fn entered(call: &mut Call<'_>, user: &User, is_in: bool) -> Result<enums::auth::Authorization, Fault> {
-    if is_in { authorization(call, user) } else { Err(Fault::SessionPasswordNeeded) }
+    enter(call, user, is_in, true)
+}
+
+/// The same, for a login that another authorization of the account had a part in: it need not be confirmed.
+pub(super) fn entered_with_help(call: &mut Call<'_>, user: &User, is_in: bool) -> Result<enums::auth::Authorization, Fault> {
+    enter(call, user, is_in, false)
+}
+
+fn enter(call: &mut Call<'_>, user: &User, is_in: bool, unconfirmed: bool) -> Result<enums::auth::Authorization, Fault> {
+    if !is_in {
+        return Err(Fault::SessionPasswordNeeded);
+    }
+    authorizations::logged_in(call, user, unconfirmed)?;
+    authorization(call, user)
 }
 
 /// The answer to a login; from here on the key stands for the account.
@@ -114,8 +127,13 @@ pub(crate) fn end(call: &mut Call<'_>, keys: &[(i32, i64)], revoked: bool) -> Re
         }
         Ok::<_, Fault>(())
     })?;
-    call.effects.extend(keys.iter().map(|&(dc, key_id)| Effect::LoggedOut { dc, key_id }));
+    logged_out(call, keys);
     Ok(())
+}
+
+/// Has the sessions of ended authorizations told nothing more.
+pub(crate) fn logged_out(call: &mut Call<'_>, keys: &[(i32, i64)]) {
+    call.effects.extend(keys.iter().map(|&(dc, key_id)| Effect::LoggedOut { dc, key_id }));
 }
 
 /// Forgets the key itself, and who is logged in with it: "Service Messages", Destroy Auth Key.
@@ -127,21 +145,6 @@ pub(crate) fn destroy_auth_key(call: &mut Call<'_>, _: DestroyAuthKey) -> Result
     } else {
         DestroyAuthKeyRes::DestroyAuthKeyNone
     })
-}
-
-/// Ends all authorizations but the caller's.
-pub(crate) fn reset_authorizations(call: &mut Call<'_>, _: f::ResetAuthorizations) -> Result<bool, Fault> {
-    let user = call.user_id()?;
-    let own = (call.auth.dc, call.auth.key_id);
-    let others: Vec<(i32, i64)> = call
-        .state
-        .read(|db| keys::authorizations(db, user))?
-        .iter()
-        .map(|a| (a.dc, a.key_id))
-        .filter(|key| *key != own)
-        .collect();
-    end(call, &others, true)?;
-    Ok(true)
 }
 
 pub(crate) fn export_authorization(

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use tdl_core::tl::api::functions::auth as f;
 use tdl_core::tl::api::{enums, types};
 
-use super::Call;
+use super::{Call, notices};
 use crate::delivery::{CALLER_PREFIX, CODE_LENGTH, Deliveries, Delivery, EMAIL_CODE_LENGTH, email_pattern};
 use crate::fault::Fault;
 use crate::state::codes::{self, CODE_LIFETIME, LoginCode, Wanted};
@@ -50,9 +50,24 @@ pub(super) fn send(call: &mut Call<'_>, phone: &Phone, step: usize) -> Result<en
     }
     let (now, dc) = (call.now, call.dc);
     call.state.write(|tx| codes::add(tx, &hash, &phone.digits, dc, step, now))?;
+    if kind == Delivery::App {
+        tell_sessions(call, phone)?;
+    }
     let next_type = next_type(&wanted.kinds, step.saturating_add(1));
     let timeout = next_type.is_some().then_some(NEXT_AFTER);
     Ok(types::auth::SentCode { r#type, phone_code_hash: hash.into(), next_type, timeout }.into())
+}
+
+/// The account's other sessions are told the code, by a message from the service.
+fn tell_sessions(call: &mut Call<'_>, phone: &Phone) -> Result<(), Fault> {
+    let user = call.state.read(|db| {
+        let Some(user) = users::by_phone(db, &phone.digits)? else { return Ok(None) };
+        Ok::<_, Fault>((!keys::authorizations(db, user.id)?.is_empty()).then_some(user))
+    })?;
+    match (user, Delivery::App.code(phone.dc)) {
+        (Some(user), Some(code)) => notices::login_code(call, user.id, &code),
+        _ => Ok(()),
+    }
 }
 
 fn sent_type(kind: Delivery, phone: &Phone, wanted: &Wanted) -> Result<enums::auth::SentCodeType, Fault> {

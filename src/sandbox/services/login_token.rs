@@ -4,7 +4,7 @@
 //! new client                         cluster                       client that is logged in
 //! auth.exportLoginToken ───────────▶ loginToken, for 30 seconds
 //!                                    ◀────────────────────────────  auth.acceptLoginToken
-//! updateLoginToken ◀───────────────  to every session of the key     authorization
+//! updateLoginToken ◀───────────────  to the key's latest session     authorization
 //! auth.exportLoginToken ───────────▶ loginTokenSuccess, or SESSION_PASSWORD_NEEDED;
 //!                                    or, if the account lives elsewhere, loginTokenMigrateTo
 //! auth.importLoginToken, there ────▶ loginTokenSuccess, or SESSION_PASSWORD_NEEDED
@@ -16,7 +16,7 @@
 use tdl_core::tl::api::functions::auth as f;
 use tdl_core::tl::api::{enums, types};
 
-use super::{Call, auth, unix32};
+use super::{Call, auth, authorizations, unix32};
 use crate::fault::Fault;
 use crate::state::keys::{self, Auth};
 use crate::state::login_tokens::{self, LoginToken, TOKEN_LIFETIME};
@@ -89,7 +89,7 @@ fn claim(call: &mut Call<'_>, token: &LoginToken) -> Result<enums::auth::LoginTo
         }
         Ok::<_, Fault>(entered)
     })?;
-    let authorization = auth::entered(call, &user, entered)?;
+    let authorization = auth::entered_with_help(call, &user, entered)?;
     Ok(types::auth::LoginTokenSuccess { authorization }.into())
 }
 
@@ -113,22 +113,13 @@ pub(crate) fn accept_login_token(call: &mut Call<'_>, req: f::AcceptLoginToken) 
     })?;
     let update = types::UpdateShort { update: enums::Update::LoginToken, date: call.date() };
     call.tell_key(token.dc, token.key_id, &update.into());
-    Ok(describe(call, &exporter, has_password))
+    describe(call, &exporter, has_password)
 }
 
 /// The authorization that is to be, as the account's list will show it.
-fn describe(call: &Call<'_>, exporter: &Auth, password_pending: bool) -> enums::Authorization {
-    types::Authorization {
-        password_pending,
-        hash: call.state.derive(b"authorization", &[exporter.dc.into(), exporter.key_id]),
-        device_model: exporter.device.device_model.as_str().into(),
-        system_version: exporter.device.system_version.as_str().into(),
-        api_id: exporter.device.api_id,
-        app_version: exporter.device.app_version.as_str().into(),
-        date_created: call.date(),
-        date_active: call.date(),
-        ip: exporter.ip.as_str().into(),
-        ..types::Authorization::default()
-    }
-    .into()
+fn describe(call: &Call<'_>, exporter: &Auth, password_pending: bool) -> Result<enums::Authorization, Fault> {
+    let enums::Authorization::Authorization(mut shown) = authorizations::view(call, exporter)?;
+    shown.password_pending = password_pending;
+    (shown.date_created, shown.date_active) = (call.date(), call.date());
+    Ok(enums::Authorization::Authorization(shown))
 }

@@ -16,6 +16,7 @@ use tdl_core::tl::{Deserialize, Serialize};
 
 pub(crate) mod account;
 pub(crate) mod auth;
+pub(crate) mod authorizations;
 pub(crate) mod bot;
 pub(crate) mod codes;
 pub(crate) mod contacts;
@@ -26,6 +27,7 @@ pub(crate) mod history;
 pub(crate) mod langpack;
 pub(crate) mod login_token;
 pub(crate) mod media;
+pub(crate) mod notices;
 pub(crate) mod password;
 pub(crate) mod recovery;
 pub(crate) mod send;
@@ -54,6 +56,27 @@ pub(crate) struct Settings {
     pub(crate) premium: bool,
     /// Seconds for which a file reference can be used.
     pub(crate) file_reference_lifetime: i64,
+    /// What holds for authorizations.
+    pub(crate) rules: Rules,
+}
+
+/// Which of the real servers' rules about authorizations hold here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rules {
+    /// An authorization that is younger than a day ends no other: `FRESH_RESET_AUTHORISATION_FORBIDDEN`.
+    pub fresh: bool,
+    /// An authorization that is used from two addresses at once is ended: `AUTH_KEY_DUPLICATED`.
+    pub duplicates: bool,
+    /// An account with authorizations is told of its login codes and of new authorizations, by messages from 777000.
+    pub notices: bool,
+}
+
+impl Default for Rules {
+    /// All of them.
+    fn default() -> Self {
+        Self { fresh: true, duplicates: true, notices: true }
+    }
 }
 
 impl Settings {
@@ -125,6 +148,7 @@ impl Call<'_> {
         match self.auth.user {
             Some(id) => Ok(id),
             None if self.auth.revoked => Err(Fault::SessionRevoked),
+            None if self.auth.expired => Err(Fault::SessionExpired),
             None if self.waits_for()?.is_some() => Err(Fault::SessionPasswordNeeded),
             None => Err(Fault::AuthKeyUnregistered),
         }

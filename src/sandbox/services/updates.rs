@@ -10,6 +10,8 @@ use tdl_core::tl::api::{enums, types};
 
 /// Events of one `updates.difference`; what is beyond comes in slices.
 const SLICE: usize = 100;
+/// How far the counter may have gone on for a difference to be told: who is further behind fetches everything anew.
+pub(crate) const FARTHEST: i32 = 20_000;
 
 /// Chats with something unread.
 pub(crate) fn unread_chats(db: &rusqlite::Connection, user: i64) -> Result<i32, Fault> {
@@ -29,7 +31,7 @@ pub(crate) fn difference(call: &mut Call<'_>, req: f::GetDifference) -> Result<e
         return Err(Fault::PersistentTimestampInvalid);
     }
     let (state, now) = (call.state, call.now);
-    if req.pts_total_limit.is_some_and(|limit| user.pts - req.pts > limit.max(0)) {
+    if user.pts - req.pts > req.pts_total_limit.map_or(FARTHEST, |limit| limit.clamp(0, FARTHEST)) {
         return Ok(types::updates::DifferenceTooLong { pts: user.pts }.into());
     }
     let limit = req.pts_limit.and_then(|n| usize::try_from(n).ok()).map_or(SLICE, |n| n.clamp(1, SLICE));
@@ -41,16 +43,20 @@ pub(crate) fn difference(call: &mut Call<'_>, req: f::GetDifference) -> Result<e
         let view = View { state, db, viewer: user.id, now };
         let mut found = Vec::new();
         let mut other_updates = Vec::new();
+        // Whoever is spoken of is described: the client may not know them.
+        let mut spoken_of = Vec::new();
         for event in &events {
             match &event.entry {
                 Entry::New { id } => found.extend(messages::by_id(db, user.id, *id)?),
-                Entry::Deleted { .. } | Entry::ReadInbox { .. } | Entry::ReadOutbox { .. } => {
+                Entry::Deleted { .. } => other_updates.extend(view.event(event)?),
+                Entry::ReadInbox { peer, .. } | Entry::ReadOutbox { peer, .. } => {
                     other_updates.extend(view.event(event)?);
+                    spoken_of.push(*peer);
                 }
             }
         }
         let new_messages = view.messages(&found)?;
-        let users = view.users_of(&found)?;
+        let users = view.users(View::spoken_of(&found).chain(spoken_of))?;
         let unread_count = unread_chats(db, user.id)?;
         let reached = types::updates::State { pts: last.pts, qts: 0, date: unix32(now), seq: 0, unread_count }.into();
         let (new_encrypted_messages, chats) = (Vec::new(), Vec::new());

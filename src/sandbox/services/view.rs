@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use rusqlite::Connection;
 
+use super::notices::SERVICE_USER;
 use super::{Settings, stored, unix32, user_access_hash};
 use crate::fault::Fault;
 use crate::state::State;
@@ -87,6 +88,7 @@ impl View<'_> {
     /// An account.
     pub(crate) fn user(&self, user: &User) -> Result<enums::User, Fault> {
         let is_self = user.id == self.viewer;
+        let is_service = user.id == SERVICE_USER;
         let kept = users::contact_name(self.db, self.viewer, user.id)?;
         let contact = kept.is_some();
         let keeps_viewer = users::contact_name(self.db, user.id, self.viewer)?.is_some();
@@ -100,6 +102,8 @@ impl View<'_> {
             is_self,
             contact,
             mutual_contact: contact && keeps_viewer,
+            verified: is_service,
+            support: is_service,
             premium: user.premium,
             id: user.id,
             access_hash: Some(user_access_hash(self.state, self.viewer, user.id)),
@@ -107,7 +111,7 @@ impl View<'_> {
             last_name: text(&last),
             username: user.username.as_deref().and_then(text),
             // A number is shown to its owner, and to those who had it anyway.
-            phone: ((is_self || contact) && !user.bot).then(|| user.phone.as_str().into()),
+            phone: ((is_self || contact || is_service) && !user.bot).then(|| user.phone.as_str().into()),
             status: (!user.bot).then_some(status),
             bot: user.bot,
             bot_info_version: user.bot.then_some(1),
@@ -132,7 +136,12 @@ impl View<'_> {
 
     /// The accounts that messages speak of.
     pub(crate) fn users_of(&self, messages: &[Message]) -> Result<Vec<enums::User>, Fault> {
-        self.users(messages.iter().flat_map(|m| [Some(m.peer), Some(m.sender), m.forward.map(|f| f.from)]).flatten())
+        self.users(View::spoken_of(messages))
+    }
+
+    /// Their ids.
+    pub(crate) fn spoken_of(messages: &[Message]) -> impl Iterator<Item = i64> + '_ {
+        messages.iter().flat_map(|m| [Some(m.peer), Some(m.sender), m.forward.map(|f| f.from)]).flatten()
     }
 
     /// A document.

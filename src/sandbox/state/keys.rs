@@ -3,7 +3,7 @@
 use rand::Rng;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Error, State, binding};
+use super::{Error, State, authorizations, binding};
 use tdl_core::crypto::AuthKey;
 use tdl_core::crypto::rsa::PrivateKey;
 use tdl_core::ids::{DcId, Salt};
@@ -42,6 +42,8 @@ pub struct Auth {
     pub(crate) imported_from: Option<(i32, i64)>,
     /// Somebody ended this authorization from elsewhere.
     pub(crate) revoked: bool,
+    /// It ended because it was not used for too long.
+    pub(crate) expired: bool,
     /// When the key was made, the account logged in, and it was last used.
     pub(crate) created: i64,
     pub(crate) bound_at: i64,
@@ -67,7 +69,8 @@ fn auth_from(row: &Row<'_>) -> rusqlite::Result<Auth> {
         key_id: row.get(1)?,
         user: row.get(2)?,
         imported_from: from_dc.zip(from_key),
-        revoked: row.get(5)?,
+        revoked: row.get::<_, i32>(5)? == 1,
+        expired: row.get::<_, i32>(5)? == authorizations::EXPIRED,
         created: row.get(6)?,
         bound_at: row.get(7)?,
         active_at: row.get(8)?,
@@ -274,6 +277,13 @@ pub(crate) fn authorizations(db: &Connection, user: i64) -> rusqlite::Result<Vec
     ))?
     .query_map([user], auth_from)?
     .collect()
+}
+
+/// The accounts that are logged in anywhere.
+pub(crate) fn logged_in_accounts(db: &Connection) -> rusqlite::Result<Vec<i64>> {
+    db.prepare_cached("SELECT DISTINCT user FROM auth_keys WHERE user IS NOT NULL ORDER BY user")?
+        .query_map([], |row| row.get(0))?
+        .collect()
 }
 
 /// Keeps an exported authorization until it is imported.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | opening, the schema, transactions, the secret |
 //! | `keys.rs` | the RSA key, auth keys with who is logged in and what device, exported authorizations |
+//! | `authorizations.rs` | what is said about authorizations, how long they last, whether an account may be used |
 //! | `binding.rs` | temporary keys and what they are bound to |
 //! | `codes.rs` | login codes, how each number wants them, terms of service |
 //! | `passwords.rs` | passwords, challenges, keys that wait for a password |
@@ -28,6 +29,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 
 use tdl_core::crypto::hash;
 
+pub(crate) mod authorizations;
 pub(crate) mod binding;
 pub(crate) mod bots;
 pub(crate) mod codes;
@@ -202,6 +204,7 @@ impl State {
             }
             tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
+        tx.execute_batch(authorizations::TABLES)?;
         let secret = secret(&tx)?;
         tx.commit()?;
         let state = Self {
@@ -319,6 +322,15 @@ pub(crate) fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
         options.mode(0o600);
     }
     options.open(path)
+}
+
+/// Writes a file that only its owner may read, in one step: whoever reads it finds the old one or the new one.
+pub(crate) fn replace_private(dir: &Path, name: &str, text: &str) -> Result<(), Error> {
+    use std::io::Write as _;
+    let (path, draft) = (dir.join(name), dir.join(format!("{name}.new")));
+    let mut file = private_file(&draft).map_err(Error::io("making", &draft))?;
+    file.set_len(0).and_then(|()| writeln!(file, "{text}")).map_err(Error::io("writing", &draft))?;
+    std::fs::rename(&draft, &path).map_err(Error::io("writing", &path))
 }
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ pub fn detect_text(text: &str) -> Result<Format, Error> {
         ),
     };
     // GramJS before Telethon: see its module's head.
-    let strings: [(Format, fn(&str) -> Result<ForeignSession, Error>); 4] = [
+    type Read = fn(&str) -> Result<ForeignSession, Error>;
+    let strings: [(Format, Read); 4] = [
         (Format::Gramjs, gramjs::from_string),
         (Format::TelethonString, telethon::from_string),
         // By its fields, not only by its length, as Pyrogram's.

@@ -2,6 +2,7 @@
 
 use super::{World, introduced};
 use crate::services::Effect;
+use crate::state::authorizations::DAY;
 use crate::state::codes::CODE_LIFETIME;
 use crate::state::keys::EXPORT_LIFETIME;
 use tdl_core::tl::api::{enums, functions as f, types};
@@ -130,6 +131,7 @@ fn an_account_is_made_once_and_entered_from_anywhere() {
     let list: Vec<_> = list.authorizations.into_iter().map(|enums::Authorization::Authorization(a)| a).collect();
     assert_eq!((list.len(), list.iter().filter(|a| a.current && a.hash == 0).count()), (2, 1));
     let other = list.iter().find(|a| !a.current).unwrap();
+    world.now += DAY;
     assert_eq!((&*other.device_model, other.api_id), ("Test", 1));
     assert_eq!(world.fault(first, f::account::ResetAuthorization { hash: 0 }), "HASH_INVALID");
     assert!(world.call(first, f::account::ResetAuthorization { hash: other.hash }).unwrap());

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 
 use super::{Key, World};
+use crate::services::updates::FARTHEST;
+use crate::state::users;
 use tdl_core::tl::api::{enums, functions as f, types};
 
 fn text(peer: enums::InputPeer, message: &str, random_id: i64) -> f::messages::SendMessage {
@@ -221,7 +223,18 @@ fn reading_deleting_and_catching_up() {
     assert!(matches!(world.call(bob, since(7)).unwrap(), enums::updates::Difference::Empty(_)));
     let total = f::updates::GetDifference { pts_total_limit: Some(2), ..since(1) };
     assert!(matches!(world.call(bob, total).unwrap(), enums::updates::Difference::TooLong(d) if d.pts == 7));
-    assert_eq!(world.fault(bob, since(8)), "PERSISTENT_TIMESTAMP_INVALID");
+    // Who is spoken of is described, even where only read marks are left of them.
+    let enums::updates::Difference::Difference(marks) = world.call(bob, since(4)).unwrap() else { panic!("all of it") };
+    assert!(marks.new_messages.is_empty());
+    assert!(matches!(marks.users.as_slice(), [enums::User::User(user)] if user.id == ann_id));
+    // Too far behind for anything to be told: everything has to be fetched anew.
+    world.state.write(|tx| users::advance_pts(tx, bob_id, FARTHEST - 6)).unwrap();
+    assert!(matches!(world.call(bob, since(1)).unwrap(), enums::updates::Difference::Slice(_)));
+    world.state.write(|tx| users::advance_pts(tx, bob_id, 1)).unwrap();
+    assert!(matches!(world.call(bob, since(1)).unwrap(), enums::updates::Difference::TooLong(d) if d.pts == FARTHEST + 2));
+    let unlimited = f::updates::GetDifference { pts_total_limit: Some(i32::MAX), ..since(1) };
+    assert!(matches!(world.call(bob, unlimited).unwrap(), enums::updates::Difference::TooLong(_)));
+    assert_eq!(world.fault(bob, since(FARTHEST + 3)), "PERSISTENT_TIMESTAMP_INVALID");
     assert_eq!(world.fault(bob, since(0)), "PERSISTENT_TIMESTAMP_INVALID");
 }
 

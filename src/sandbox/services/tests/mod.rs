@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 
-use super::{Call, DcInfo, Effect, Origin, Settings};
+use super::{Call, DcInfo, Effect, Origin, Rules, Settings};
 use crate::dispatch;
 use crate::fault::Fault;
 use crate::policy::{CallInfo, Open, Policy};
@@ -16,6 +16,7 @@ use tdl_core::ids::{DcId, MsgId, Salt, SessionId};
 use tdl_core::tl::api::{enums, functions as f, types};
 use tdl_core::tl::{Deserialize, RemoteCall};
 
+mod authorizations;
 mod binding;
 mod bots;
 mod codes;
@@ -54,7 +55,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let state = open(dir.path());
         let dcs = (1..=3).map(|id| DcInfo { id, ip: "127.0.0.1".into(), port: 1000 }).collect();
-        let settings = Settings { dcs, premium: true, file_reference_lifetime: 3600 };
+        let settings = Settings { dcs, premium: true, file_reference_lifetime: 3600, rules: Rules::default() };
         Self { _dir: dir, state, settings, now: NOW, rng: rng(9), effects: Vec::new(), policy: Arc::new(Open), keys: 0 }
     }
 

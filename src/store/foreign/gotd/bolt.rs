@@ -51,6 +51,9 @@ pub(super) fn is_bolt(bytes: &[u8]) -> bool {
     [0, 4096, 16_384].into_iter().any(|at| number32(bytes, at + HEAD) == Some(MAGIC))
 }
 
+/// The values of a bucket, by their keys.
+pub(super) type Bucket = BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>;
+
 impl<'a> Bolt<'a> {
     /// Finds the newer of the facts that are whole.
     ///
@@ -91,7 +94,7 @@ impl<'a> Bolt<'a> {
     /// # Errors
     ///
     /// [`Error::BoltPage`], [`Error::BoltLoop`].
-    pub(super) fn buckets(&self) -> Result<BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>>, Error> {
+    pub(super) fn buckets(&self) -> Result<BTreeMap<Vec<u8>, Bucket>, Error> {
         let mut seen = HashSet::new();
         let mut buckets = BTreeMap::new();
         for (name, entry) in self.tree(self.root, &mut seen)? {

@@ -155,12 +155,12 @@ fn an_older_copy_stands_in_for_a_damaged_one() {
 fn of_two_old_copies_the_newer_one_counts() {
     let dir = tempfile::tempdir().unwrap();
     let local_key = AuthKey::from_bytes(&[5; 256]);
-    fs::write(dir.path().join("key_datas"), &key_data(&[1, 0], &local_key)).unwrap();
+    fs::write(dir.path().join("key_datas"), key_data(&[1, 0], &local_key)).unwrap();
     let copies = [(format!("{DATA}0"), 11, 2000), (format!("{DATA}1"), 22, 1000)];
     for swap in [false, true] {
         for (name, user, age) in &copies {
             let path = dir.path().join(name);
-            fs::write(&path, &account_file(&account(*user, 2), &local_key)).unwrap();
+            fs::write(&path, account_file(&account(*user, 2), &local_key)).unwrap();
             let age = if swap { 3000 - age } else { *age };
             let then = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000 - age);
             fs::File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();

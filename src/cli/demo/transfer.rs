@@ -1,67 +1,21 @@
-//! `tdl demo`: a guided run on a cluster of its own.
+//! `tdl demo transfer`: a file travels.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
 use humansize::{BINARY, format_size};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use sha2::{Digest as _, Sha256};
 use tdl::sandbox::{Cluster, Config};
 
-use super::context::Context;
-use super::exit::{CliError, ExitCode};
-
-/// What can be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DemoName {
-    /// A file travels: sign up, upload, list, export, download, compare, log out
-    Transfer,
-}
-
-/// The arguments of `tdl demo`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  tdl demo
-  tdl demo transfer --size 200 --keep
-The exit code is 0 only if everything that the demo promises held.")]
-pub(crate) struct DemoArgs {
-    /// What to show
-    #[arg(value_name = "NAME", default_value = "transfer")]
-    name: DemoName,
-
-    /// How long the file is, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4000))]
-    size: u32,
-
-    /// Leave the cluster's directory and the files in place
-    #[arg(long)]
-    keep: bool,
-}
+use super::DemoArgs;
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, ExitCode};
 
 /// The demo's account: it lives on DC 2, while a client begins at another, so that a migration really happens.
 const PHONE: &str = "9996621234";
 const CODE: &str = "22222";
-
-pub(crate) async fn run(context: &Context, args: DemoArgs) -> Result<ExitCode, CliError> {
-    let dir = fresh_dir()?;
-    let result = match args.name {
-        DemoName::Transfer => transfer(context, &args, &dir).await,
-    };
-    if args.keep {
-        context.output.note(&format!("everything is still in {}", dir.display()));
-    } else if let Err(e) = std::fs::remove_dir_all(&dir) {
-        context.output.note(&format!("cannot remove {}: {e}", dir.display()));
-    }
-    result
-}
-
-fn fresh_dir() -> Result<PathBuf, CliError> {
-    let dir = std::env::temp_dir().join(format!("tdl-demo-{:016x}", rand::random::<u64>()));
-    std::fs::create_dir(&dir).map_err(|e| CliError::failed(format!("cannot create {}: {e}", dir.display())))?;
-    Ok(dir)
-}
 
 /// Runs the commands that it shows, word for word, on a cluster and a home of their own.
 struct Guide<'a> {
@@ -89,7 +43,7 @@ impl Guide<'_> {
             line.push("--quiet".into());
         }
         line.extend(words.iter().map(|w| (*w).to_owned()));
-        let code = Box::pin(super::run_line(line, &self.context.interrupt)).await?;
+        let code = Box::pin(crate::cli::run_line(line, &self.context.interrupt)).await?;
         match code {
             ExitCode::Done => Ok(()),
             code => Err(CliError::new(
@@ -100,7 +54,7 @@ impl Guide<'_> {
     }
 }
 
-async fn transfer(context: &Context, args: &DemoArgs, dir: &Path) -> Result<ExitCode, CliError> {
+pub(super) async fn run(context: &Context, args: &DemoArgs, dir: &Path) -> Result<ExitCode, CliError> {
     let io = |e: std::io::Error| CliError::failed(format!("in {}: {e}", dir.display()));
     let say = |text: &str| context.output.note(&format!("   {text}"));
     let mut guide = Guide { context, cluster: dir.join("box"), step: 0 };

@@ -1,0 +1,231 @@
+//! `tdl sandbox fault`, `age` and `standing`: what a running cluster is told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use tdl::sandbox::control::{self, ControlError};
+use tdl::sandbox::{Command, FaultEffect, FaultRule, Reply, Standing};
+
+use super::{
+    context::Context,
+    duration,
+    exit::{CliError, ExitCode},
+    settings::Cluster,
+};
+
+/// The commands under `tdl sandbox fault`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FaultCommand {
+    /// Let something go wrong with calls from now on
+    #[command(after_help = "\
+Examples:
+  tdl sandbox fault set --dir box FLOOD_WAIT_30 --method 'upload.*' --times 3
+  tdl sandbox fault set --dir box AUTH_KEY_DUPLICATED --phone 9996621234
+  tdl sandbox fault set --dir box drop --method upload.saveFilePart --times 1
+
+Effects:
+  FLOOD_WAIT_30, SESSION_REVOKED, …   the call is refused with this error; write 500:NAME where the code does not follow from the name
+  delay:2s                            it is answered later
+  drop                                its connection is closed before the answer is written
+  silence                             it is never answered, and not done
+  wrong-salt                          after it, the client's salt is not good any more
+  key-loss                            the key that it came under is forgotten")]
+    Set(SetArgs),
+    /// List what goes wrong, with how many calls each rule has met
+    #[command(after_help = "Example:\n  tdl sandbox fault ls --dir box")]
+    Ls(DirArgs),
+    /// Let it go right again; calls that are being delayed are answered
+    #[command(after_help = "\
+Examples:
+  tdl sandbox fault clear --dir box       all rules
+  tdl sandbox fault clear --dir box 3     the one with this number")]
+    Clear(ClearArgs),
+}
+
+/// Which cluster.
+#[derive(Debug, Args)]
+pub(crate) struct DirArgs {
+    /// Where the cluster keeps its state [default: that of --sandbox]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// The arguments of `tdl sandbox fault set`.
+#[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    /// What happens to the call
+    #[arg(value_name = "EFFECT")]
+    effect: FaultEffect,
+    /// To calls of which methods; * stands for anything
+    #[arg(long, value_name = "PATTERN", default_value = "*")]
+    method: String,
+    /// To how many calls [default: all, until it is cleared]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    times: Option<u32>,
+    /// Only to calls of the account with this phone number
+    #[arg(long, value_name = "NUMBER")]
+    phone: Option<String>,
+    /// Only to calls in this data centre
+    #[arg(long, value_name = "N")]
+    dc: Option<i32>,
+    #[command(flatten)]
+    cluster: DirArgs,
+}
+
+/// The arguments of `tdl sandbox fault clear`.
+#[derive(Debug, Args)]
+pub(crate) struct ClearArgs {
+    /// The rules' numbers [default: all of them]
+    #[arg(value_name = "N")]
+    ids: Vec<u32>,
+    #[command(flatten)]
+    cluster: DirArgs,
+}
+
+/// The arguments of `tdl sandbox age`.
+#[derive(Debug, Args)]
+pub(crate) struct AgeArgs {
+    /// By how much: 25h, 30d
+    #[arg(value_name = "SPAN", value_parser = duration::parse)]
+    span: Duration,
+    /// Only the authorizations of the account with this phone number
+    #[arg(long, value_name = "NUMBER")]
+    phone: Option<String>,
+    #[command(flatten)]
+    cluster: DirArgs,
+}
+
+/// What is to become of an account.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum StandingArg {
+    /// It can be used
+    Good,
+    /// Its owner deleted it
+    Deleted,
+    /// It was banned
+    Banned,
+}
+
+/// The arguments of `tdl sandbox standing`.
+#[derive(Debug, Args)]
+pub(crate) struct StandingArgs {
+    /// The account's phone number
+    #[arg(value_name = "NUMBER")]
+    phone: String,
+    /// What is to become of it
+    #[arg(value_enum, value_name = "STANDING")]
+    standing: StandingArg,
+    #[command(flatten)]
+    cluster: DirArgs,
+}
+
+/// The directory of the cluster that is meant.
+fn dir(context: &Context, args: DirArgs) -> Result<PathBuf, CliError> {
+    match (&args.dir, &context.settings.cluster) {
+        (Some(dir), _) | (None, Cluster::Sandbox(dir)) => Ok(dir.clone()),
+        (None, _) => {
+            Err(CliError::usage("which cluster?").advise("name its directory: --dir DIR, or --sandbox DIR before the command"))
+        }
+    }
+}
+
+async fn tell(context: &Context, args: DirArgs, command: Command) -> Result<Reply, CliError> {
+    let dir = dir(context, args)?;
+    control::send(&dir, &command).await.map_err(|error| match error {
+        ControlError::NotRunning { .. } | ControlError::Io(_) => CliError::new(ExitCode::Network, error.to_string())
+            .advise(format!("start one there: tdl sandbox up --dir {}", dir.display())),
+        error => CliError::failed(error.to_string()),
+    })
+}
+
+/// What came back is of another kind than what was asked for.
+fn unexpected() -> CliError {
+    CliError::failed("the cluster answered something else")
+        .advise("is it of another version? Stop it, and start it with this one")
+}
+
+async fn count(context: &Context, args: DirArgs, command: Command) -> Result<usize, CliError> {
+    match tell(context, args, command).await? {
+        Reply::Count(n) => Ok(n),
+        _ => Err(unexpected()),
+    }
+}
+
+pub(crate) async fn fault(context: &Context, command: FaultCommand) -> Result<ExitCode, CliError> {
+    match command {
+        FaultCommand::Set(args) => set(context, args).await,
+        FaultCommand::Ls(args) => ls(context, args).await,
+        FaultCommand::Clear(args) => {
+            let cleared = count(context, args.cluster, Command::FaultClear { ids: args.ids }).await?;
+            context.output.note(&format!("{cleared} rules were taken back"));
+            Ok(ExitCode::Done)
+        }
+    }
+}
+
+async fn set(context: &Context, args: SetArgs) -> Result<ExitCode, CliError> {
+    let mut rule = FaultRule::new(args.effect);
+    (rule.method, rule.left, rule.dc) = (args.method, args.times, args.dc);
+    let Reply::Rule(id) = tell(context, args.cluster, Command::FaultSet { rule, phone: args.phone }).await? else {
+        return Err(unexpected());
+    };
+    if context.settings.json {
+        context.output.json_line(&serde_json::json!({ "id": id }))?;
+    } else {
+        context.output.line(&id.to_string())?;
+    }
+    context.output.note(&format!("rule {id} holds until it is used up or taken back: tdl sandbox fault clear {id}"));
+    Ok(ExitCode::Done)
+}
+
+async fn ls(context: &Context, args: DirArgs) -> Result<ExitCode, CliError> {
+    let Reply::Rules(rules) = tell(context, args, Command::FaultList).await? else { return Err(unexpected()) };
+    if context.settings.json {
+        for rule in &rules {
+            context.output.json_line(rule)?;
+        }
+        return Ok(ExitCode::Done);
+    }
+    if rules.is_empty() {
+        context.output.note("nothing goes wrong on purpose");
+        return Ok(ExitCode::Done);
+    }
+    let or = |value: Option<String>, otherwise: &str| value.unwrap_or_else(|| otherwise.to_owned());
+    let rows: Vec<Vec<String>> = rules
+        .iter()
+        .map(|rule| {
+            vec![
+                rule.id.to_string(),
+                rule.effect.to_string(),
+                rule.method.clone(),
+                or(rule.user.map(|user| user.to_string()), "all"),
+                or(rule.dc.map(|dc| dc.to_string()), "all"),
+                or(rule.left.map(|left| left.to_string()), "all"),
+                rule.met.to_string(),
+            ]
+        })
+        .collect();
+    context.output.table(&["RULE", "EFFECT", "METHOD", "ACCOUNT", "DC", "LEFT", "MET"], &rows)?;
+    Ok(ExitCode::Done)
+}
+
+pub(crate) async fn age(context: &Context, args: AgeArgs) -> Result<ExitCode, CliError> {
+    let seconds = i64::try_from(args.span.as_secs()).unwrap_or(i64::MAX);
+    let aged = count(context, args.cluster, Command::Age { phone: args.phone, seconds }).await?;
+    context
+        .output
+        .note(&format!("{aged} authorizations are {} s older; those whose time is over were ended", args.span.as_secs()));
+    Ok(ExitCode::Done)
+}
+
+pub(crate) async fn standing(context: &Context, args: StandingArgs) -> Result<ExitCode, CliError> {
+    let (standing, what) = match args.standing {
+        StandingArg::Good => (Standing::Good, "can be used"),
+        StandingArg::Deleted => (Standing::Deleted, "is deleted: USER_DEACTIVATED"),
+        StandingArg::Banned => (Standing::Banned, "is banned: USER_DEACTIVATED_BAN"),
+    };
+    count(context, args.cluster, Command::SetStanding { phone: args.phone, standing }).await?;
+    context.output.note(&format!("the account {what}"));
+    Ok(ExitCode::Done)
+}

@@ -1,0 +1,107 @@
+//! A power cut during a login: `kill -9` at a hundred moments of it, from before the first packet until after the last. Afterwards somebody is
+//! logged in or nobody is; the next login works; and the account has as many authorizations as there are namespaces, so none was left that
+//! nobody has the key of.
+//!
+//! The moments are drawn from a seed, which a failure prints. `TDL_TEST_SEED` sets it.
+
+#![cfg(all(feature = "cli", unix))]
+
+mod support;
+
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use support::{Sandbox, TestCommand, TestDir};
+use tdl::client::Persistence;
+use tdl::store::{Error, Home};
+
+const MOMENTS: usize = 100;
+
+/// Runs at once: most of a run is waiting.
+const AT_ONCE: usize = 4;
+
+fn login(sandbox: &Sandbox, dir: &TestDir, ns: &str) -> TestCommand {
+    let mut command = sandbox.tdl(dir);
+    command.args("login --json --phone 9996621234 --code 22222 -n").arg(ns).env("TDL_PASSWORD", "hunter two");
+    command
+}
+
+#[test]
+fn a_login_that_is_killed_is_made_or_is_not() {
+    let dir = TestDir::new();
+    let sandbox = Sandbox::start(&dir);
+    sandbox.tdl(&dir).args("sandbox user add --name Ada --phone 9996621234 --password").arg("hunter two").ok();
+    // The first one takes longer, as all that starts for the first time.
+    login(&sandbox, &dir, "witness").ok();
+    let begun = Instant::now();
+    login(&sandbox, &dir, "measure").ok();
+    let whole = begun.elapsed();
+
+    let seed: u64 = std::env::var("TDL_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_130);
+    println!("TDL_TEST_SEED={seed}; a login takes {} ms", whole.as_millis());
+    let mut rng = StdRng::seed_from_u64(seed);
+    // Four at once are slower than one alone: the longest waits see some of them to their end.
+    let moments: Vec<Duration> = (0..MOMENTS).map(|_| whole.mul_f64(rng.random_range(0.0..2.5))).collect();
+
+    let next = AtomicUsize::new(0);
+    let (made, resumed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(moment) = moments.get(at) else { return };
+                    let ns = format!("k{at}");
+                    let mut child = login(&sandbox, &dir, &ns)
+                        .command()
+                        .stdout(Stdio::null())
+                        .stderr(Stdio::null())
+                        .spawn()
+                        .expect("starts");
+                    thread::sleep(*moment);
+                    child.kill().expect("killed");
+                    child.wait().expect("ended");
+
+                    let was = is_logged_in(&dir, &ns, at);
+                    made.fetch_add(usize::from(was), Ordering::Relaxed);
+                    let json = login(&sandbox, &dir, &ns).ok().json();
+                    let outcome = json["outcome"].as_str().expect("an outcome");
+                    match was {
+                        true => assert_eq!(outcome, "already_logged_in", "moment {at} of seed {seed}: {moment:?}"),
+                        false => assert!(matches!(outcome, "logged_in" | "resumed"), "moment {at} of seed {seed}: {outcome}"),
+                    }
+                    resumed.fetch_add(usize::from(outcome == "resumed"), Ordering::Relaxed);
+                    assert!(is_logged_in(&dir, &ns, at), "moment {at} of seed {seed}");
+                }
+            });
+        }
+    });
+    let made = made.into_inner();
+    println!("{made} of {MOMENTS} were logged in when they were killed, and {} were so without knowing", resumed.into_inner());
+    assert!((1..MOMENTS).contains(&made), "the moments are not spread over the login: {made} (seed {seed})");
+
+    let answer = sandbox.tdl(&dir).args("call account.getAuthorizations --json -n witness").ok().json();
+    let list = answer["authorizations"].as_array().or_else(|| answer["result"]["authorizations"].as_array());
+    let count = list.unwrap_or_else(|| panic!("{answer}")).len();
+    assert_eq!(count, MOMENTS + 2, "one for each namespace (seed {seed})");
+}
+
+/// Whether the namespace is whole, and logged in.
+fn is_logged_in(dir: &TestDir, ns: &str, at: usize) -> bool {
+    let home = Home::at(dir.join("box/home"));
+    let namespace = match home.open_existing(&ns.parse().expect("a name"), 0) {
+        Ok(namespace) => namespace,
+        Err(Error::NoSuchNamespace { .. }) => return false,
+        Err(error) => panic!("moment {at}: {error}"),
+    };
+    namespace.check().unwrap_or_else(|error| panic!("moment {at}: {error}"));
+    let auths = namespace.dc_auths().unwrap_or_else(|error| panic!("moment {at}: {error}"));
+    let account = namespace.account().unwrap_or_else(|error| panic!("moment {at}: {error}"));
+    let authorized = auths.iter().any(|auth| auth.authorized);
+    // The record of who it is comes after the login itself, and is made up for; never before it.
+    assert!(authorized || account.is_none(), "moment {at}: an account without a login");
+    authorized
+}
