@@ -99,20 +99,6 @@ fn a_passcode_is_needed_and_a_wrong_one_is_told_from_damage() {
 }
 
 #[test]
-fn a_passcode_of_newer_versions_is_not_taken_for_damage() {
-    let mut content = Vec::new();
-    put_qt_bytes(&mut content, &[1; 32]);
-    // No key, which is in a record behind the list of accounts instead.
-    content.extend_from_slice(&[0xff; 4]);
-    put_qt_bytes(&mut content, &[0; 32]);
-    put_qt_bytes(&mut content, b"KD2\0");
-    let files = Files::from([("key_datas".to_owned(), frame(&content, 7_003_001))]);
-    for passcode in [b"".as_slice(), b"1234"] {
-        assert!(matches!(read_from(&files, passcode), Err(Error::NewerPasscode)));
-    }
-}
-
-#[test]
 fn the_layout_with_one_account_is_read_with_and_without_a_passcode() {
     for passcode in [b"".as_slice(), b"1234"] {
         let mut files = legacy_files(passcode, &[6; 32]);
