@@ -35,7 +35,8 @@ impl Setting {
         let mut add = sandbox.tdl(&dir);
         let mut login = sandbox.tdl(&dir);
         add.args(ADD);
-        login.args("-n desk --device desktop --layer 214").arg(pfs).args("login --phone 9996621234 --code 22222");
+        sandbox.tdl(&dir).args("-n desk device set desktop --model Desktop").ok();
+        login.args("-n desk --layer 214").arg(pfs).args("login --phone 9996621234 --code 22222");
         if let Some(password) = password {
             add.arg("--password").arg(password);
             login.env("TDL_PASSWORD", password);

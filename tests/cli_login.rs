@@ -334,7 +334,7 @@ fn a_bot_logs_in_with_its_token() {
     let token = added["token"].as_str().expect("a token").to_owned();
     let login = |token: &str| {
         let mut command = sandbox.tdl(&dir);
-        command.args("login -T bot").env("TDL_BOT_TOKEN", token);
+        command.args("login -T bot").env("TDL_TOKEN", token);
         command
     };
     login("nonsense").code(2).error("no bot token", "@BotFather");

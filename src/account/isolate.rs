@@ -11,7 +11,7 @@
 //!
 //! * asks for no updates (`invokeWithoutUpdates`), which does not make its session the one that updates go to;
 //! * introduces itself exactly as the other program does, or not at all where that is not known
-//!   ([`Introduction`](crate::client::Introduction)): a key that is in use has been introduced;
+//!   ([`Introduction`]): a key that is in use has been introduced;
 //! * makes no temporary key for it ([`ClientConfig::pfs`](crate::client::ClientConfig::pfs) off): binding one is a call of its own, and the
 //!   server may drop the one that the other program has bound;
 //! * remembers nothing ([`MemoryPersistence`](crate::client::MemoryPersistence)): the key is gone with the client.

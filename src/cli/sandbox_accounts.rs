@@ -176,7 +176,7 @@ pub(crate) struct SendArgs {
     /// To whom: a phone number, @username or id
     #[arg(long, value_name = "WHO")]
     to: String,
-    /// The text
+    /// What it says
     #[arg(value_name = "TEXT")]
     text: String,
 }

@@ -149,6 +149,7 @@ fn secrets_are_not_shown_in_help() {
     all(&root, "tdl", &mut commands);
     for (path, command) in commands {
         for arg in own_args(command)
+            .filter(|arg| arg.get_env().is_some())
             .filter(|arg| matches!(arg.get_id().as_str(), "app_hash" | "phone" | "code" | "password" | "token"))
         {
             assert!(arg.is_hide_env_values_set(), "{path}: {}", arg.get_id());

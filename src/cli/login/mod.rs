@@ -38,7 +38,7 @@ Examples:
                                                       answers from standard input, a line for each question
   tdl login -T desktop                                lets the account of Telegram Desktop on this machine let us in
   tdl login -T desktop -d /mnt/old/tdata --account 12345678
-  tdl login -T bot --token 123456:AAF…                a bot; better with TDL_BOT_TOKEN, which nobody else can see
+  tdl login -T bot --token 123456:AAF…                a bot; better with TDL_TOKEN, which nobody else can see
   tdl --sandbox box login --phone 9996621234 --code 22222 --first-name Ada
                                                       a new account in the local cluster: it lives on DC 2, hence the code
 
@@ -90,7 +90,7 @@ pub(crate) struct LoginArgs {
     borrow: bool,
 
     /// The token of a bot, as @BotFather gives it. Others on this machine can see what is given as a flag
-    #[arg(long, env = "TDL_BOT_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(long, env = "TDL_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
 
     /// End the authorization that the namespace holds, and log in anew
@@ -247,7 +247,7 @@ fn bot_token() -> Question {
         text: "Bot token:".into(),
         help: Some("from @BotFather, such as 123456789:AAF…".into()),
         flag: "--token",
-        env: "TDL_BOT_TOKEN",
+        env: "TDL_TOKEN",
         secret: true,
     }
 }

@@ -1,6 +1,6 @@
 //! Who is told of auth keys, if anybody: the hook for key logs.
 //!
-//! With a key log, a capture of the encrypted traffic can be read later ([`crate::debug`]). So whoever has one can do whatever the owner
+//! With a key log, a capture of the encrypted traffic can be read later (by the module `debug` of `tdl`). So whoever has one can do whatever the owner
 //! of the account can. Nothing logs keys unless it was asked to, and what can be observed otherwise ([`crate::trace`]) holds none: this is
 //! the one way out, and it has a name of its own.
 

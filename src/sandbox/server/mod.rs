@@ -1,11 +1,11 @@
 //! The protocol server of a DC: it accepts connections, and each gets a task.
 //!
 //! * [`answers`]: what it needs from whoever answers;
-//! * [`connection`]: one client's socket: transport, key exchange, encrypted messages;
-//! * [`socket`]: what it comes through, bare or inside TLS; [`http`]: the same over HTTP; [`turns`]: which request gets what a session has to say;
-//! * [`sessions`]: sessions, which outlive connections, and the pushing of updates to them;
-//! * [`routing`]: who is told of an update; [`duplicates`]: keys that are in two places at once; [`disturb`]: what goes wrong on purpose;
-//! * [`work`]: the cluster's own answers: calls on their way through the services, off the tasks that serve sockets.
+//! * `connection`: one client's socket: transport, key exchange, encrypted messages;
+//! * `socket`: what it comes through, bare or inside TLS; `http`: the same over HTTP; `turns`: which request gets what a session has to say;
+//! * `sessions`: sessions, which outlive connections, and the pushing of updates to them;
+//! * `routing`: who is told of an update; `duplicates`: keys that are in two places at once; `disturb`: what goes wrong on purpose;
+//! * `work`: the cluster's own answers: calls on their way through the services, off the tasks that serve sockets.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

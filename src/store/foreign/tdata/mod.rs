@@ -6,7 +6,7 @@
 //! D877F783D5D3EF8C/ what else the account has: `map` names it, `config` says where the DCs are
 //! ```
 //!
-//! Each file has one of the suffixes `s`, `0` and `1` ([`folder`]), and the frame of [`file`]. The encryption is that of [`local`]. Versions
+//! Each file has one of the suffixes `s`, `0` and `1` (`folder`), and the frame of `file`. The encryption is that of `local`. Versions
 //! before 2.1 knew one account only and no `key_data`: salt and local key stood in the account's `map`.
 //!
 //! Nothing is ever written into a `tdata` that is read.
