@@ -125,7 +125,9 @@ fn what_is_handed_out_is_the_login_and_nobody_else_can_read_the_files() {
     let run = setup.tdl("session export --reveal-key --format gramjs").run();
     match read_text_as(&run.stdout(), Format::Gramjs) {
         Ok(read) => assert!(read.home_key().unwrap() == &key && read.address.unwrap().port() <= 32767),
-        Err(_) => drop(run.error("a port above 32767", "another format")),
+        Err(_) => {
+            run.error("a port above 32767", "another format");
+        }
     }
 
     setup.tdl(LOGIN).args("-n second").ok();
