@@ -278,3 +278,23 @@ fn two_programs_read_the_tdata_that_is_written() {
         assert_eq!(read.accounts[1].address, DcTable::public_test().addresses(DcId(3), false, false).first().copied());
     }
 }
+
+#[test]
+fn the_tdata_that_another_program_makes_is_read_with_its_newer_passcode() {
+    let dir = tempfile::tempdir().unwrap();
+    for (index, passcode) in PASSCODES.into_iter().enumerate() {
+        let path = dir.path().join(format!("theirs{index}"));
+        python(&json!({
+            "do": "make opentele2", "path": path, "passcode": passcode, "accounts": [
+                {"user_id": USER, "dc": 2, "keys": {"2": hex_key(2), "4": hex_key(4)}},
+                {"user_id": 12, "dc": 3, "keys": {"3": hex_key(3)}},
+            ],
+        }));
+        let read = assert_accounts(&path, passcode);
+        assert!(read.accounts[0].keys[&DcId(4)] == key(4), "the key is another one");
+        if !passcode.is_empty() {
+            assert!(matches!(tdata::read(&path, b"wrong"), Err(Error::WrongPasscode)));
+            assert!(matches!(tdata::read(&path, b""), Err(Error::PasscodeNeeded)));
+        }
+    }
+}

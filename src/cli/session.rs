@@ -8,6 +8,7 @@ use super::{
     doctor::{self, DoctorArgs},
     exit::{CliError, ExitCode},
     isolate::{self, IsolateArgs},
+    login::{self, ImportArgs},
     session_export::{self, ExportArgs},
     session_info,
 };
@@ -26,6 +27,8 @@ pub(crate) enum SessionCommand {
     Doctor(DoctorArgs),
     /// Write this namespace's session in the format of another program
     Export(ExportArgs),
+    /// Log in through another program's session: with a key of our own, or on the session's
+    Import(ImportArgs),
     /// Replace a borrowed key by one of our own, without logging the other program out
     Isolate(IsolateArgs),
 }
@@ -37,6 +40,7 @@ pub(crate) async fn run(context: &Context, command: SessionCommand) -> Result<Ex
         SessionCommand::End(args) => authorizations::end(context, args).await,
         SessionCommand::Doctor(args) => doctor::run(context, args).await,
         SessionCommand::Export(args) => session_export::run(context, args).await,
+        SessionCommand::Import(args) => login::import(context, args).await,
         SessionCommand::Isolate(args) => isolate::run(context, args).await,
     }
 }

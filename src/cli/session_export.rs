@@ -186,16 +186,23 @@ impl Text {
 }
 
 fn format_of(args: &ExportArgs) -> Format {
-    match (args.format, args.file) {
-        (FormatName::Tdl, _) => Format::Tdl,
-        (FormatName::Telethon, false) => Format::TelethonString,
-        (FormatName::Telethon, true) => Format::TelethonFile,
-        (FormatName::Pyrogram, false) => Format::PyrogramString,
-        (FormatName::Pyrogram, true) => Format::PyrogramFile,
-        (FormatName::Gramjs, _) => Format::Gramjs,
-        (FormatName::Mtcute, false) => Format::MtcuteString,
-        (FormatName::Mtcute, true) => Format::MtcuteFile,
-        (FormatName::Tdata, _) => Format::Tdata,
+    args.format.format(args.file)
+}
+
+impl FormatName {
+    /// The format of the program's session strings, or of its files.
+    pub(crate) fn format(self, file: bool) -> Format {
+        match (self, file) {
+            (Self::Tdl, _) => Format::Tdl,
+            (Self::Telethon, false) => Format::TelethonString,
+            (Self::Telethon, true) => Format::TelethonFile,
+            (Self::Pyrogram, false) => Format::PyrogramString,
+            (Self::Pyrogram, true) => Format::PyrogramFile,
+            (Self::Gramjs, _) => Format::Gramjs,
+            (Self::Mtcute, false) => Format::MtcuteString,
+            (Self::Mtcute, true) => Format::MtcuteFile,
+            (Self::Tdata, _) => Format::Tdata,
+        }
     }
 }
 

@@ -85,20 +85,30 @@ pub(super) fn derive(
     params: KdfParams,
     limits: KdfLimits,
 ) -> Result<Zeroizing<[u8; 64]>, SealError> {
+    let mut out = Zeroizing::new([0; 64]);
+    argon2id(passphrase.as_bytes(), salt, params, limits, out.as_mut_slice())?;
+    Ok(out)
+}
+
+/// Argon2id (RFC 9106, version 0x13) by itself, for the formats of others that use it: fills `out` from a password and a salt of at least 8 bytes.
+///
+/// # Errors
+///
+/// [`SealError::KdfOutOfBounds`] for parameters that Argon2 does not have or that are beyond the limits, before any memory is taken, and for lengths
+/// that Argon2 does not have; [`SealError::OutOfMemory`].
+pub fn argon2id(password: &[u8], salt: &[u8], params: KdfParams, limits: KdfLimits, out: &mut [u8]) -> Result<(), SealError> {
     params.check(limits)?;
     let KdfParams { memory_kib, passes, lanes } = params;
     let out_of_bounds = || SealError::KdfOutOfBounds { memory_kib, passes, lanes };
-    let chosen = Params::new(memory_kib, passes, lanes, Some(64)).map_err(|_| out_of_bounds())?;
+    let chosen = Params::new(memory_kib, passes, lanes, Some(out.len())).map_err(|_| out_of_bounds())?;
     let mut memory: Vec<Block> = Vec::new();
     memory.try_reserve_exact(chosen.block_count()).map_err(|_| SealError::OutOfMemory { memory_kib })?;
     memory.resize(chosen.block_count(), Block::default());
-    let mut out = Zeroizing::new([0; 64]);
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, chosen);
-    let result = argon2.hash_password_into_with_memory(passphrase.as_bytes(), salt, out.as_mut_slice(), &mut memory);
+    let result = argon2.hash_password_into_with_memory(password, salt, out, &mut memory);
     // Blocks of it are as good as the passphrase for whoever guesses on.
     zeroize::Zeroize::zeroize(&mut memory);
-    result.map_err(|_| out_of_bounds())?;
-    Ok(out)
+    result.map_err(|_| out_of_bounds())
 }
 
 #[cfg(test)]

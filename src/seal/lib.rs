@@ -20,7 +20,7 @@ mod passphrase;
 mod stream;
 mod value;
 
-pub use kdf::{KdfLimits, KdfParams};
+pub use kdf::{KdfLimits, KdfParams, argon2id};
 pub use lock::{LOCK_LEN, Lock};
 pub use passphrase::{MAX_PASSPHRASE, Passphrase};
 pub use stream::{CHUNK, Protection, SealedReader, SealedWriter, Unopened};

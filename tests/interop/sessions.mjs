@@ -93,8 +93,10 @@ const actions = {
   'read gramjs': async ({ text }) => {
     const session = new telegram.StringSession(text)
     await session.load()
+    // The converter takes GramJS's own strings only; the length of an address is where Telethon's have the address.
+    const own = Buffer.from(text.slice(1), 'base64').readUInt16BE(1) < 256
     return {
-      converted: parsed(parseGramjsSession(text)),
+      converted: own ? parsed(parseGramjsSession(text)) : null,
       dc: session.dcId,
       ip: session.serverAddress,
       port: session.port,

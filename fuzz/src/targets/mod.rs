@@ -11,6 +11,8 @@ pub mod dh_group;
 pub mod envelope;
 pub mod fake_tls_client;
 pub mod fake_tls_server;
+pub mod foreign_string;
+pub mod foreign_tdata;
 pub mod gzip;
 pub mod handshake_client;
 pub mod handshake_server;
@@ -34,6 +36,7 @@ pub mod wrappers;
 
 mod capture;
 mod exchange;
+mod foreign;
 mod input;
 mod session;
 mod stream;
@@ -72,6 +75,8 @@ targets! {
     envelope, 64;
     fake_tls_client, 16;
     fake_tls_server, 16;
+    foreign_string, 16;
+    foreign_tdata, 32;
     gzip, 64;
     handshake_client, 1;
     handshake_server, 1;

@@ -1,8 +1,8 @@
-//! `tdl login -T desktop`: in through another program's session, once, or to stay on its key with `--borrow`.
+//! `tdl login -T desktop` and `tdl session import`: in through another program's session, once, or to stay on its key with `--borrow`.
 
 use std::{
     io::{self, IsTerminal},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -48,19 +48,42 @@ pub(super) async fn run(
         Some(path) => path,
         None => installed()?,
     };
-    let sessions = read(&path, given.passcode).await?;
+    let sessions = with_passcode(given.passcode, |passcode| foreign::read_path(&path, passcode)).await?;
+    let entry = Entry { place: path.display().to_string(), sessions, account: given.account, borrow: given.borrow };
+    enter(context, namespace, entry, request, prompts).await
+}
+
+/// Sessions that were read, and what is to be done with one of them.
+pub(super) struct Entry {
+    /// Where they are, for messages.
+    pub(super) place: String,
+    pub(super) sessions: Sessions,
+    /// A user id, or the account's name there.
+    pub(super) account: Option<String>,
+    pub(super) borrow: bool,
+}
+
+/// Chooses a session, and logs in through it or moves in.
+pub(super) async fn enter(
+    context: &Context,
+    namespace: &Arc<Namespace>,
+    entry: Entry,
+    request: LoginRequest,
+    prompts: &mut Prompts,
+) -> Result<(LoggedIn, DcId), CliError> {
+    let Entry { place, sessions, account, borrow: borrows } = entry;
     let (table, _) = context.cluster()?;
     for (name, error) in &sessions.unreadable {
-        context.output.note(&format!("account '{}' of {} cannot be used: {error}", printable(name), path.display()));
+        context.output.note(&format!("account '{}' of {place} cannot be used: {error}", printable(name)));
     }
-    let session = choose(context, &path, sessions.sessions, given.account.as_deref()).await?;
+    let session = choose(context, &place, sessions.sessions, account.as_deref()).await?;
     if let Some(test) = session.test.filter(|test| *test != table.test) {
         let what = if test { "Telegram's test servers" } else { "Telegram itself, not its test servers" };
-        return Err(CliError::usage(format!("the login at {} belongs to {what}", path.display()))
+        return Err(CliError::usage(format!("the login at {place} belongs to {what}"))
             .advise("leave out --test-dc, or give it: it has to fit"));
     }
     let request = LoginRequest { phone: None, user_id: session.user_id, ..request };
-    if given.borrow {
+    if borrows {
         borrow(context, namespace, &session, request).await
     } else {
         isolated(context, namespace, &session, request, prompts).await
@@ -219,11 +242,14 @@ fn installed() -> Result<PathBuf, CliError> {
     }
 }
 
-/// Reads the session, and asks for its passcode if it has one.
-async fn read(path: &Path, passcode: Option<Zeroizing<String>>) -> Result<Sessions, CliError> {
+/// Reads sessions, and asks for their passcode if they have one.
+pub(super) async fn with_passcode(
+    passcode: Option<Zeroizing<String>>,
+    read: impl Fn(&[u8]) -> Result<Sessions, foreign::Error>,
+) -> Result<Sessions, CliError> {
     let given = passcode.is_some();
     let passcode = passcode.unwrap_or_default();
-    match foreign::read_path(path, passcode.as_bytes()) {
+    match read(passcode.as_bytes()) {
         Err(foreign::Error::PasscodeNeeded) if !given => {
             let question = Question {
                 text: "Local passcode of Telegram Desktop:".into(),
@@ -233,7 +259,7 @@ async fn read(path: &Path, passcode: Option<Zeroizing<String>>) -> Result<Sessio
                 secret: true,
             };
             let passcode = Zeroizing::new(ask(question).await?);
-            Ok(foreign::read_path(path, passcode.as_bytes())?)
+            Ok(read(passcode.as_bytes())?)
         }
         other => Ok(other?),
     }
@@ -242,7 +268,7 @@ async fn read(path: &Path, passcode: Option<Zeroizing<String>>) -> Result<Sessio
 /// The account that is meant.
 async fn choose(
     context: &Context,
-    path: &Path,
+    place: &str,
     mut sessions: Vec<ForeignSession>,
     wanted: Option<&str>,
 ) -> Result<ForeignSession, CliError> {
@@ -266,16 +292,13 @@ async fn choose(
             sessions.iter().position(|session| names(session, &answer))
         }
         None => {
-            let what = format!("there are several accounts in {}:\n{}", path.display(), list.join("\n"));
+            let what = format!("there are several accounts in {place}:\n{}", list.join("\n"));
             return Err(CliError::usage(what).advise(advice));
         }
         Some(wanted) => sessions.iter().position(|session| names(session, wanted)),
     };
     match at {
         Some(at) => Ok(sessions.swap_remove(at)),
-        None => {
-            Err(CliError::usage(format!("no such account in {}; there are\n{}", path.display(), list.join("\n")))
-                .advise(advice))
-        }
+        None => Err(CliError::usage(format!("no such account in {place}; there are\n{}", list.join("\n"))).advise(advice)),
     }
 }

@@ -1,6 +1,7 @@
 //! `tdl login`: a fresh authorization for this namespace.
 
 mod foreign;
+mod import;
 mod prompts;
 mod qr;
 
@@ -22,6 +23,7 @@ use super::{
     settings::Cluster,
     whoami,
 };
+pub(crate) use import::{ImportArgs, run as import};
 pub(crate) use prompts::Prompts;
 
 /// The arguments of `tdl login`.
@@ -124,20 +126,7 @@ impl LoginArgs {
 
 pub(crate) async fn run(context: &Context, mut args: LoginArgs) -> Result<ExitCode, CliError> {
     let kind = args.kind(io::stderr().is_terminal());
-    let public = matches!(context.settings.cluster, Cluster::Production | Cluster::PublicTest);
-    if public && context.settings.app_hash.is_none() {
-        return Err(no_application());
-    }
-    let namespace = context.create_namespace()?;
-    if let Some(borrowed) = namespace.borrowed()? {
-        if !args.force {
-            let program = printable(&borrowed.program);
-            return Err(CliError::failed(format!("namespace '{}' lives on the key of {program}", namespace.name()))
-                .advise("get a key of your own with `tdl session isolate`, forget this one with --force, or choose another namespace with -n"));
-        }
-        // It is another program's login, and not ours to end.
-        namespace.forget_all()?;
-    }
+    let namespace = namespace(context, args.force)?;
     let request = LoginRequest { phone: args.phone.take(), user_id: None, force: args.force, now: unix_now() };
     let mut prompts = Prompts::new(context, &mut args);
     let (client, result) = match kind {
@@ -181,6 +170,25 @@ pub(crate) async fn run(context: &Context, mut args: LoginArgs) -> Result<ExitCo
     let dc = client.home_dc().0;
     client.close().await;
     report(context, &namespace, &result?, dc)
+}
+
+/// The namespace to log in, where that is possible.
+fn namespace(context: &Context, force: bool) -> Result<Arc<Namespace>, CliError> {
+    let public = matches!(context.settings.cluster, Cluster::Production | Cluster::PublicTest);
+    if public && context.settings.app_hash.is_none() {
+        return Err(no_application());
+    }
+    let namespace = context.create_namespace()?;
+    if let Some(borrowed) = namespace.borrowed()? {
+        if !force {
+            let program = printable(&borrowed.program);
+            return Err(CliError::failed(format!("namespace '{}' lives on the key of {program}", namespace.name()))
+                .advise("get a key of your own with `tdl session isolate`, forget this one with --force, or choose another namespace with -n"));
+        }
+        // It is another program's login, and not ours to end.
+        namespace.forget_all()?;
+    }
+    Ok(namespace)
 }
 
 /// Where the login that was here has ended, the new one begins with keys of its own.

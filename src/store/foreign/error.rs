@@ -164,6 +164,13 @@ pub enum Error {
     /// The local passcode is another one. The file itself is whole: its checksum was right.
     #[error("the local passcode is wrong")]
     WrongPasscode,
+    /// The local passcode was set by a newer Telegram Desktop, which derives its key in a way that is not known here.
+    #[error("the local passcode is kept in a way of newer versions of Telegram Desktop that is not known here")]
+    NewerPasscode,
+    /// The derivation of the local passcode's key asks for more memory or time than anybody should give to a file, or for memory that is not to
+    /// be had.
+    #[error("the local passcode cannot be tried")]
+    PasscodeCost(#[source] crate::seal::SealError),
     /// The salt of the local key is not 32 bytes long.
     #[error("the salt of the local key has {found} bytes, not 32")]
     BadSaltLength {
@@ -299,6 +306,9 @@ impl Error {
             }
             Self::PasscodeNeeded => "give the passcode with -p, as you would type it into Telegram Desktop".into(),
             Self::WrongPasscode => "give the passcode that you type into Telegram Desktop when it starts".into(),
+            Self::NewerPasscode | Self::PasscodeCost(_) => {
+                "turn the local passcode off in Telegram Desktop until you are logged in here, or log in in another way".into()
+            }
             Self::NotLoggedIn => "log in with the other program first".into(),
             Self::NotTdata { .. } => "give the directory named tdata, or the one that it is in".into(),
             Self::DatabaseLocked { .. } => "stop the program that uses it, and try again".into(),

@@ -11,12 +11,10 @@ use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, path::Path};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::client::DeviceProfile;
-
 use super::bytes::{port, read_file};
 use super::detect::Sessions;
 use super::text::{self, Alphabet};
-use super::{Error, ForeignSession, Format, Owner, json_reason, private_files, session, tdata};
+use super::{Error, ForeignSession, Format, json_reason, private_files, session, tdata};
 
 const FORMAT: Format = Format::Gotd;
 
@@ -94,8 +92,6 @@ pub fn from_document(document: &[u8]) -> Result<ForeignSession, Error> {
         read.address = Some(address);
     }
     read.test = Some(data.config.test_mode);
-    // It introduces itself as this profile of ours does, which repeats it.
-    read.owner = DeviceProfile::built_in("desktop").map(Owner::from).unwrap_or_default();
     Ok(read)
 }
 

@@ -14,6 +14,7 @@ use crate::crypto::{
     kdf::{self, Side},
     pbkdf2::pbkdf2_sha512,
 };
+use crate::seal::{KdfLimits, KdfParams, argon2id};
 
 use super::super::Error;
 
@@ -48,6 +49,17 @@ pub(super) fn legacy_passcode_key(passcode: &[u8], salt: &[u8]) -> AuthKey {
     let mut key = Zeroizing::new([0; AuthKey::LEN]);
     pbkdf2_sha1(passcode, salt, rounds, key.as_mut_slice());
     AuthKey::from_bytes(&key)
+}
+
+/// The key that a passcode gives since version 7.3: Argon2id, with costs that the file says.
+///
+/// # Errors
+///
+/// [`Error::PasscodeCost`] for costs beyond the limits, or where there is no memory for them.
+pub(super) fn costly_key(passcode: &[u8], salt: &[u8], cost: KdfParams, limits: KdfLimits) -> Result<AuthKey, Error> {
+    let mut key = Zeroizing::new([0; AuthKey::LEN]);
+    argon2id(passcode, salt, cost, limits, key.as_mut_slice()).map_err(Error::PasscodeCost)?;
+    Ok(AuthKey::from_bytes(&key))
 }
 
 /// PBKDF2 (RFC 8018, section 5.2) with HMAC-SHA-1: fills `out`.

@@ -1,7 +1,7 @@
 //! Telegram Desktop's `tdata`.
 //!
 //! ```text
-//! key_data          salt; the local key, encrypted with the passcode's; the list of accounts, encrypted with the local key
+//! key_data          salt; the local key, encrypted with the passcode's; the list of accounts, encrypted with the local key ([`key_data`])
 //! D877F783D5D3EF8C  the first account's keys, encrypted with the local key; the name is made of `data`, that of the next of `data#2`
 //! D877F783D5D3EF8C/ what else the account has: `map` names it, `config` says where the DCs are
 //! ```
@@ -15,6 +15,7 @@ mod authorization;
 mod config;
 mod file;
 mod folder;
+mod key_data;
 mod local;
 mod versions;
 mod write;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use crate::crypto::AuthKey;
 
 use super::bytes::Cursor;
-use super::{Error, ForeignSession, session};
+use super::{Error, ForeignSession};
 
 pub use authorization::parse as parse_account;
 pub use config::{Config, parse as parse_config};
@@ -33,6 +34,7 @@ pub use folder::{Files, Folder};
 pub use write::{files, write};
 
 use folder::{Directory, Found, newest};
+use key_data::KeyData;
 
 /// The application's id of Telegram Desktop's own builds. `tdata` does not say which one was used: builds of distributions have theirs.
 pub const DESKTOP_API_ID: i32 = 2040;
@@ -65,8 +67,8 @@ pub struct Tdata {
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`], [`Error::NotTdata`]; [`Error::PasscodeNeeded`] and [`Error::WrongPasscode`]; otherwise what is damaged. An account that
-/// cannot be read is no error as long as another one can.
+/// [`Error::NotFound`], [`Error::NotTdata`]; [`Error::PasscodeNeeded`], [`Error::WrongPasscode`], [`Error::NewerPasscode`] and
+/// [`Error::PasscodeCost`]; otherwise what is damaged. An account that cannot be read is no error as long as another one can.
 pub fn read(path: &Path, passcode: &[u8]) -> Result<Tdata, Error> {
     if !path.exists() {
         return Err(Error::NotFound { path: path.to_path_buf() });
@@ -102,12 +104,9 @@ pub fn read_from(folder: &dyn Folder, passcode: &[u8]) -> Result<Tdata, Error> {
 
 fn current(folder: &dyn Folder, key_data: Found, passcode: &[u8]) -> Result<Tdata, Error> {
     let Found { file, stale } = key_data;
-    let mut cursor = Cursor::new(&file.content);
-    let salt = cursor.qt_bytes("key_data")?;
-    let key = cursor.qt_bytes("key_data")?;
-    let list = cursor.qt_bytes("key_data")?;
-    let local_key = open_local_key(salt, key, passcode, local::passcode_key)?;
-    let list = local::decrypt("the list of accounts", list, &local_key)?;
+    let key_data = KeyData::parse(&file.content)?;
+    let local_key = key_data.open(passcode)?;
+    let list = local::decrypt("the list of accounts", key_data.list, &local_key)?;
     let mut list = Cursor::new(&list);
     let count = list.i32("the list of accounts")?;
     if !(1..=MAX_ACCOUNTS).contains(&count) {
@@ -146,7 +145,8 @@ fn legacy(folder: &dyn Folder, passcode: &[u8]) -> Result<Tdata, Error> {
         // The map of a current layout, whose key_data is gone: nothing opens it any more.
         return Err(Error::MissingFile { name: "key_data".to_owned() });
     }
-    let local_key = open_local_key(salt, key, passcode, local::legacy_passcode_key)?;
+    let local_key =
+        key_data::open_local_key(salt, key, passcode, |passcode, salt| Ok(local::legacy_passcode_key(passcode, salt)))?;
     // Nothing in it is needed; but whoever reads a map has to know that it is whole.
     local::decrypt("the map", map, &local_key)?;
     let mut reading = Reading::new(folder, &local_key, file.version);
@@ -155,24 +155,6 @@ fn legacy(folder: &dyn Folder, passcode: &[u8]) -> Result<Tdata, Error> {
     reading.account(&name);
     reading.tdata.active = Some(name);
     reading.finish()
-}
-
-/// Opens the local key with the passcode. The file's checksum was right, so what does not open has another passcode.
-fn open_local_key(
-    salt: &[u8],
-    encrypted: &[u8],
-    passcode: &[u8],
-    derive: fn(&[u8], &[u8]) -> AuthKey,
-) -> Result<AuthKey, Error> {
-    if salt.len() != local::SALT {
-        return Err(Error::BadSaltLength { found: salt.len() });
-    }
-    match local::decrypt("the local key", encrypted, &derive(passcode, salt)) {
-        Ok(key) => session::key(&key),
-        Err(Error::BadDigest { .. }) if passcode.is_empty() => Err(Error::PasscodeNeeded),
-        Err(Error::BadDigest { .. }) => Err(Error::WrongPasscode),
-        Err(error) => Err(error),
-    }
 }
 
 /// Accounts being read.
