@@ -13,7 +13,6 @@ use std::process::Command;
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use support::{json_lines, node_program_with, python_with};
-use tdl::client::DcTable;
 use tdl::crypto::AuthKey;
 use tdl::ids::DcId;
 use tdl::store::foreign::{
@@ -274,8 +273,8 @@ fn two_programs_read_the_tdata_that_is_written() {
         assert_eq!((&said["user_id"], &said["dc"], &said["key"]), (&json!(USER), &json!(2), &json!(hex_key(2))));
         // What the second program wrote of it.
         let read = assert_accounts(&at("again"), "other");
-        assert_eq!(read.accounts.iter().map(|a| a.test).collect::<Vec<_>>(), [Some(false), Some(true)]);
-        assert_eq!(read.accounts[1].address, DcTable::public_test().addresses(DcId(3), false, false).first().copied());
+        // It leaves the ports out of the config, which is no config any more; Desktop does without then, and so do we.
+        assert!(read.accounts.iter().all(|account| account.test.is_none() && account.address.is_none()));
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! As on the real servers, an update goes to at most [`MOST_SESSIONS`] of an account's sessions: those that were active last, and of
 //! each authorization (the permanent key, where temporary ones are bound to it) the one that was active last. A call moves a session's
-//! mark; methods for file contents, the binding of a temporary key, and whatever is wrapped in `invokeWithoutUpdates` do not. Who is left out finds the update with
+//! mark; methods for file contents, the binding of a key and whatever is wrapped in `invokeWithoutUpdates` do not. Who is left out finds the update with
 //! `updates.getDifference`.
 //!
 //! It is said in the layer of the authorization as it is at that moment, whoever named it: a session that shares its key with a

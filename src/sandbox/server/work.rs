@@ -105,7 +105,7 @@ pub(crate) struct Calls {
     pub(super) behind: i64,
     /// The layer that it speaks, as of the last call.
     layer: Option<i32>,
-    /// When it made its last call that was neither about file contents nor wrapped in `invokeWithoutUpdates`, as a count; 0 if it never did.
+    /// When it made its last call that subscribes, as a count; 0 if it never did.
     pub(super) mark: u64,
     /// A call came over the connection that it has.
     pub(super) used: bool,
@@ -198,8 +198,7 @@ fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
     let job = Job { msg_id, method, request };
     let mut inner = slot.lock();
     inner.calls.used = true;
-    // What is about the key says nothing about who listens: each kind of connection binds one of its own.
-    if !job.request.without_updates && !dispatch::is_about_keys(method) && !is_about_files(&inner, &job) {
+    if subscribes(&inner, &job) {
         inner.calls.mark = shared.answers.next_mark();
     }
     inner.calls.queues.bytes += job.request.body.len();
@@ -217,9 +216,11 @@ fn name_of(inner: &Inner, job: &Job) -> &'static str {
     layers::name_of(layer, job.method).unwrap_or_default()
 }
 
-/// Whether a call is about file contents: such do not subscribe to updates.
-fn is_about_files(inner: &Inner, job: &Job) -> bool {
-    name_of(inner, job).starts_with("upload.")
+/// Whether a call makes its session one that was active: not what is about file contents, nor the binding of a key, which each connection
+/// with a temporary one begins with, nor what says so itself.
+fn subscribes(inner: &Inner, job: &Job) -> bool {
+    let name = name_of(inner, job);
+    !job.request.without_updates && !name.starts_with("upload.") && name != "auth.bindTempAuthKey"
 }
 
 /// Begins what waits and may run: after a call came, after one ended, after the client took answers.

@@ -93,6 +93,13 @@ async fn temporary_keys_are_one_with_the_key_that_they_are_bound_to() {
         }
         writer.call(saved_message("one", 1)).unwrap();
         assert_eq!((perm.texts(), temps[0].texts(), temps[1].texts()), (vec![], vec![], vec!["one".to_owned()]));
+        // A connection for file contents has one too, and begins with binding it: that subscribes to nothing.
+        let mut files = Client::with_mode(&dcs[0], &pem, &options(), 6, mode);
+        files.bind(&perm.key);
+        let part = f::upload::SaveFilePart { file_id: 1, file_part: 0, bytes: Bytes::from_static(b"x") };
+        assert!(files.call(part).unwrap());
+        writer.call(saved_message("between", 3)).unwrap();
+        assert_eq!((files.texts(), temps[1].texts()), (vec![], vec!["between".to_owned()]));
         // One layer as well: what is said under one key holds for what is pushed under the other.
         let layer = f::InvokeWithLayer { layer: 201, query: quiet() };
         temps[0].call_raw(layer.to_bytes()).unwrap();
