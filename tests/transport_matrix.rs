@@ -623,6 +623,9 @@ async fn outlive_keys(world: Arc<World>, carrier: Carrier, phone: String) -> Res
         // Keys end by the clock of the wall, and there is nothing to do meanwhile.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    // Updates go to the session that called last. In the moment of the change that is still the one under the key before, and what it is
+    // told when nobody polls for it any more is found by the next difference only.
+    first.invoke(&f::help::GetNearestDc).await?;
     let say = f::messages::SendMessage {
         peer: enums::InputPeer::PeerSelf,
         message: "under another key".into(),

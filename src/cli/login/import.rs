@@ -32,7 +32,7 @@ const MAX_TEXT: u64 = 1 << 20;
 Examples:
   tdl session import my.session                    a session file of Telethon, Pyrogram or mtcute, whichever it is
   tdl session import tdata --account 12345678      one of several accounts of Telegram Desktop
-  tdl session import - < string.txt                a session string, from standard input
+  tdl session import -                             a session string, from standard input
   tdl session import my.session --borrow           lives on the very key in it
 
 The session lets a key of our own in, once, and is forgotten: the other program notices nothing and stays logged in. With --borrow this
