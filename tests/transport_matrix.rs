@@ -609,7 +609,7 @@ async fn an_mtproxy_is_spoken_to_as_its_secret_wants_whatever_was_wished() {
 /// How long an update may take over a connection whose key was renewed a moment ago: less than a long poll.
 const PROMPTLY: Duration = Duration::from_secs(12);
 
-/// Renews the key of one connection twice, over HTTP once, and hears of an update behind that.
+/// Renews the key of one connection twice, and hears of an update behind that.
 async fn outlive_keys(world: Arc<World>, carrier: Carrier, phone: String) -> Result<(), Failure> {
     let row = Row { carrier, kind: Kind::PaddedIntermediate, obfuscated: true };
     let collector = Collector::new();
@@ -618,10 +618,7 @@ async fn outlive_keys(world: Arc<World>, carrier: Carrier, phone: String) -> Res
     login(&first, &phone).await?;
     let second = connect(config(&world, row, Way::Direct), &Collector::new()).await?;
     login(&second, &phone).await?;
-    // Over HTTP a session that was given up has its long poll until that ends, which takes longer than keys live here; two of them leave no
-    // connection for the one that is to hear something.
-    let keys = if matches!(carrier, Carrier::Http | Carrier::HttpTls) { 2 } else { 3 };
-    while collector.count(|event| matches!(event, Event::TempKeyBound { .. })) < keys {
+    while collector.count(|event| matches!(event, Event::TempKeyBound { .. })) < 3 {
         first.invoke(&f::help::GetNearestDc).await?;
         // Keys end by the clock of the wall, and there is nothing to do meanwhile.
         tokio::time::sleep(Duration::from_millis(200)).await;

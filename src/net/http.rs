@@ -28,8 +28,12 @@ use super::dial::Stream;
 use super::io::Readiness;
 use super::wire::Turn;
 
-/// Connections at once: one that waits for updates, one for a call that runs long, one that is soon free again.
+/// Connections at once under one key: one that waits for updates, one for a call that runs long, one that is soon free again.
 const LANES: usize = 3;
+
+/// Connections at once under all of them. A session that was given up for another key has its long poll until that ends, and takes nothing
+/// from the one that follows it.
+const ALL_LANES: usize = 3 * LANES;
 
 /// What is read at once, at most.
 const READ_CHUNK: usize = 64 << 10;
@@ -91,20 +95,19 @@ impl HttpIo {
         self.lanes.iter().filter(|lane| lane.client.waiting() > 0).count()
     }
 
-    /// Whether a lane is free.
+    /// Whether a lane is free under some key.
     pub(super) fn has_room(&self) -> bool {
-        self.busy() < LANES
+        self.busy() < ALL_LANES
     }
 
     /// Leave to send a request under a key, if a lane is free. With `listening`, it is sent in any case if none waits under that key.
     pub(super) fn turn(&self, listening: bool, key_id: i64) -> Option<Turn> {
-        match LANES - self.busy().min(LANES) {
+        let waits = |lane: &&Lane| lane.client.waiting() > 0 && lane.key_id == Some(key_id);
+        let waiting = self.lanes.iter().filter(waits).count();
+        match LANES.saturating_sub(waiting).min(ALL_LANES.saturating_sub(self.busy())) {
             0 => None,
             1 => Some(Turn::Request { wait: HttpWait::NONE, listen: false }),
-            _ => {
-                let waits = |lane: &Lane| lane.client.waiting() > 0 && lane.key_id == Some(key_id);
-                Some(Turn::Request { wait: LISTEN, listen: listening && !self.lanes.iter().any(waits) })
-            }
+            _ => Some(Turn::Request { wait: LISTEN, listen: listening && waiting == 0 }),
         }
     }
 
@@ -230,6 +233,13 @@ mod tests {
     /// The key of the frame `[1; 8]`.
     const KEY: i64 = 0x0101_0101_0101_0101;
 
+    /// Another frame under the same key.
+    fn under(n: u8) -> [u8; 12] {
+        let mut frame = [1; 12];
+        frame[8..].fill(n);
+        frame
+    }
+
     /// The other ends of the streams that were dialled.
     type Dialled = Arc<Mutex<Vec<DuplexStream>>>;
 
@@ -296,15 +306,16 @@ mod tests {
             Some((LISTEN.max_wait, true)),
             "but it is answered for its own session only"
         );
-        io.queue(&[2; 8]).unwrap();
+        io.queue(&under(2)).unwrap();
         assert_eq!(wait_of(io.turn(true, KEY)), Some((Duration::ZERO, false)));
-        io.queue(&[3; 8]).unwrap();
+        io.queue(&under(3)).unwrap();
         assert!(io.turn(true, KEY).is_none());
+        assert_eq!(wait_of(io.turn(true, KEY + 1)), Some((LISTEN.max_wait, true)), "another key has lanes of its own");
         assert_eq!(dialled.lock().unwrap().len(), 2);
 
         // Answers come in any order.
         let mut others = std::mem::take(&mut *dialled.lock().unwrap());
-        assert_eq!(serve(&mut io, &mut others[1], Some(&[6; 8])).await[..], [3; 8]);
+        assert_eq!(serve(&mut io, &mut others[1], Some(&[6; 8])).await[..], under(3));
         assert_eq!(frame(&mut io).await, Frame::Payload(BytesMut::from(&[6; 8][..])));
         assert_eq!(serve(&mut io, &mut first, Some(&[4; 8])).await[..], [1; 8]);
         assert_eq!(frame(&mut io).await, Frame::Payload(BytesMut::from(&[4; 8][..])));
