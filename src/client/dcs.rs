@@ -5,11 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
-use crate::net::{TlsRootError, TlsTrust};
+use crate::net::{TlsRootError, TlsTrust, is_certifiable};
 use crate::transport::{Host, Target};
 
 /// One address of one data centre, as `cluster.json` writes it and as `help.getConfig` reports it.
@@ -154,8 +153,7 @@ impl DcTable {
         if table.rsa_public_keys.is_empty() {
             return Err(DcTableError::NoKey);
         }
-        let is_name = |name: &str| ServerName::try_from(name).is_ok_and(|name| matches!(name, ServerName::DnsName(_)));
-        if let Some((id, name)) = table.web_hosts.iter().find(|(_, name)| !is_name(name)) {
+        if let Some((id, name)) = table.web_hosts.iter().find(|(_, name)| !is_certifiable(name)) {
             return Err(DcTableError::BadHost { id: *id, name: name.chars().take(64).collect() });
         }
         match table.dcs.iter().find(|dc| !(1..=1000).contains(&dc.id)) {

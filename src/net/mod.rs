@@ -57,4 +57,4 @@ pub use probe::{Probe, ProbeError};
 pub use proxy::{FakeTls, ProxyDialer, ProxyError};
 pub use race::{DialMemory, HEAD_START, Remembering};
 pub use temp::{KeyUse, PfsPolicy, TempMaterial, TempSlot};
-pub use tls::{TlsDialer, TlsError, TlsRootError, TlsTrust};
+pub use tls::{TlsDialer, TlsError, TlsRootError, TlsTrust, is_certifiable};

@@ -100,6 +100,11 @@ impl TlsTrust {
     }
 }
 
+/// Whether a certificate could be made out to this name: a DNS name, and no address.
+pub fn is_certifiable(name: &str) -> bool {
+    matches!(ServerName::try_from(name), Ok(ServerName::DnsName(_)))
+}
+
 fn add(roots: &mut RootCertStore, pem: &str) -> Result<(), TlsRootError> {
     let mut found = 0;
     for (index, certificate) in CertificateDer::pem_slice_iter(pem.as_bytes()).enumerate() {
