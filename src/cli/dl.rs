@@ -16,6 +16,7 @@ use tdl::client::Client;
 use tdl::store::{JobKind, Namespace};
 use tdl::transfer::download::{self, PartFile, Remote};
 use tdl::transfer::fingerprint::Identity;
+use tdl::transfer::flow::{Flow, Limits, Notices};
 use tdl::transfer::name::{numbered, safe_path};
 use tdl::transfer::stop::Stop;
 use tdl::transfer::{JobRecord, RunRecord, TransferError};
@@ -125,6 +126,13 @@ pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, Cli
             reporter: Reporter::new(context, items.len() as u64),
             taken: Mutex::default(),
             open: Mutex::default(),
+            flow: Flow::watched(
+                Limits {
+                    max_wait: context.settings.max_flood_wait,
+                    ..Limits::new(context.settings.threads.into(), context.settings.limit.into())
+                },
+                Notices(client.clone()),
+            ),
         };
         run.all(&items).await
     })
@@ -183,6 +191,7 @@ struct Run<'a> {
     taken: Mutex<HashSet<PathBuf>>,
     /// How many files of each message are not done yet: an album has several.
     open: Mutex<HashMap<u32, usize>>,
+    flow: Flow,
 }
 
 /// Messages that one page of look-ups brought: files, and items that turned out to have none.
@@ -459,15 +468,10 @@ impl<'a> Run<'a> {
     ) -> Result<PathBuf, Failure> {
         let media = &wanted.media;
         let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
-        let refresh = || -> Pin<Box<dyn Future<Output = _> + Send + '_>> { Box::pin(self.refresh(wanted)) };
-        let options = download::Options {
-            threads: self.context.settings.threads.into(),
-            progress,
-            checkpoint: &job,
-            refresh: &refresh,
-            stop: self.stop,
-        };
-        download::download(self.client, &remote, &file, job.parts().clone(), &options).await?;
+        let refresh = Arc::new(|| -> download::Refreshed<'_> { Box::pin(self.refresh(wanted)) });
+        let options = download::Options { progress, checkpoint: &job, refresh, stop: self.stop };
+        download::download(self.client, &self.flow, &remote, &file, job.parts().clone(), &options).await?;
+        drop(options);
         let path = file.finish(wanted.date)?;
         job.finish()?;
         if self.args.rewrite_ext {
