@@ -20,6 +20,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::TransferError;
+use super::disk::Disk;
 use crate::client::{Client, InvokeError, Notice};
 use crate::ids::DcId;
 use queue::{End, LaneId, Queue, Road, Ticket};
@@ -126,6 +127,7 @@ struct Shared {
     watch: Box<dyn Watch>,
     max_wait: Duration,
     per_file: usize,
+    disk: Disk,
 }
 
 struct State {
@@ -169,8 +171,13 @@ impl Flow {
     pub fn watched(limits: Limits, watch: impl Watch + 'static) -> Self {
         let limits = Limits { per_file: limits.per_file.max(1), ..limits };
         let state = State { queue: Queue::new(limits), waiting: HashMap::new() };
-        let shared =
-            Shared { state: Mutex::new(state), watch: Box::new(watch), max_wait: limits.max_wait, per_file: limits.per_file };
+        let shared = Shared {
+            state: Mutex::new(state),
+            watch: Box::new(watch),
+            max_wait: limits.max_wait,
+            per_file: limits.per_file,
+            disk: Disk::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -183,6 +190,11 @@ impl Flow {
     /// Parts of one file in flight at once, at most: asking for more at once brings nothing.
     pub fn per_file(&self) -> usize {
         self.shared.per_file
+    }
+
+    /// The disk as the files of this run share it.
+    pub(super) fn disk(&self) -> Disk {
+        self.shared.disk.clone()
     }
 
     /// The window of one direction to one DC, and what of it is in use, in bytes; `None` before its first part.

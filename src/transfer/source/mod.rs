@@ -8,7 +8,7 @@ mod cdn;
 mod hashes;
 mod range;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::future::Future;
 use std::ops::Range;
@@ -166,6 +166,24 @@ impl<'a> Source<'a> {
         let bytes = self.inner.fetch(asked).await?;
         let from = usize::try_from(offset - asked.offset).unwrap_or(usize::MAX);
         Ok(bytes.slice(from..from.saturating_add(len as usize)))
+    }
+
+    /// Whether `bytes`, from an earlier run, are what the file has at `offset`: only the hashes that the server gives can say so. Without
+    /// them nobody knows, and the answer is no.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub async fn agrees(&self, offset: u64, bytes: &[u8]) -> Result<bool, TransferError> {
+        let range = TransferError::Range { offset, len: bytes.len() as u64 };
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let asked = ask(offset, len, self.inner.size).ok_or(range)?;
+        if (asked.offset, asked.len) != (offset, len) {
+            return Ok(false);
+        }
+        let place = lock(&self.inner.place).clone();
+        self.inner.cover(&place, asked).await?;
+        Ok(lock(&self.inner.hashes).check(offset, bytes) == Checked::Good(len.into()))
     }
 
     /// Reads any range in order, a few pieces ahead of whoever takes them (at least one). The range is cut off at the end of the file.
