@@ -332,16 +332,14 @@ impl Lane {
         let (mut retries, mut waited, mut late_ones) = (0, Duration::ZERO, 0_u32);
         loop {
             let turn = Turn::new(&self.owner, (dc, direction), bytes).await;
-            let late = shared.lock().queue.late(turn.ticket).filter(|_| late_ones < IMPATIENT);
-            let result = match late.map(|late| late * (1 << late_ones)) {
-                None => work().await,
-                Some(late) => match tokio::time::timeout(late, work()).await {
-                    Ok(result) => result,
-                    Err(_) => {
-                        late_ones += 1;
-                        Err(InvokeError::Timeout { method: direction.method(), after: late }.into())
-                    }
-                },
+            let result = if late_ones < IMPATIENT {
+                let late = || shared.lock().queue.late(turn.ticket) * (1 << late_ones);
+                unless_late(late, work()).await.unwrap_or_else(|after| {
+                    late_ones += 1;
+                    Err(InvokeError::Timeout { method: direction.method(), after }.into())
+                })
+            } else {
+                work().await
             };
             let error = match result {
                 Ok(value) => {
@@ -373,6 +371,24 @@ impl Lane {
             } else {
                 turn.end(End::Failed);
                 return Err(error.into());
+            }
+        }
+    }
+}
+
+/// Does `work`, but not for longer than it takes to be `late`, which may change meanwhile: what is usual becomes known.
+async fn unless_late<T>(late: impl Fn() -> Duration, work: impl Future<Output = T>) -> Result<T, Duration> {
+    let begun = tokio::time::Instant::now();
+    let mut work = std::pin::pin!(work);
+    loop {
+        let after = late();
+        tokio::select! {
+            biased;
+            result = &mut work => return Ok(result),
+            () = tokio::time::sleep_until(begun + after) => {
+                if begun.elapsed() >= late() {
+                    return Err(after);
+                }
             }
         }
     }

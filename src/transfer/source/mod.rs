@@ -34,8 +34,8 @@ use range::{Ask, ask, pieces};
 const MAX_REFRESHES: u32 = 3;
 /// How often one range may be sent elsewhere: to another DC, to a CDN, back from there.
 const MAX_DETOURS: u32 = 6;
-/// How often a range is asked for whose hash is wrong.
-const MAX_MISMATCHES: u32 = 3;
+/// How often a range is asked for whose hash or length is wrong.
+const MAX_SPOILT: u32 = 3;
 /// Pieces in which a stream reads.
 const PIECE: u64 = 512 << 10;
 
@@ -209,17 +209,18 @@ enum Detour {
 impl Inner<'_> {
     /// A range, wherever it is, checked.
     async fn fetch(&self, asked: Ask) -> Result<Bytes, TransferError> {
-        let (mut mismatches, mut detours) = (0, 0);
+        let (mut spoilt, mut detours) = (0, 0);
+        let mut spoil = |error| {
+            spoilt += 1;
+            if spoilt < MAX_SPOILT { Ok(()) } else { Err(error) }
+        };
         loop {
             let place = lock(&self.place).clone();
             let turned_away = match &place.cdn {
                 Some(file) => match self.from_cdn(file, &place.media, asked).await? {
                     FromCdn::Bytes(bytes) => return Ok(self.arrived(bytes, asked.len.into())),
-                    FromCdn::Wrong(offset) => {
-                        mismatches += 1;
-                        if mismatches >= MAX_MISMATCHES {
-                            return Err(TransferError::HashMismatch { offset });
-                        }
+                    FromCdn::Spoilt(error) => {
+                        spoil(error)?;
                         continue;
                     }
                     FromCdn::Back { allowed } => {
@@ -234,16 +235,11 @@ impl Inner<'_> {
                 },
                 None => match self.from_origin(&place, asked).await? {
                     FromOrigin::Redirected(dc) => dc,
-                    FromOrigin::Bytes(bytes, hold) => match lock(&self.hashes).check(asked.offset, &bytes) {
-                        Checked::Good(checked) => return Ok(self.arrived(hold.with(bytes), checked)),
-                        Checked::Wrong(offset) => {
-                            mismatches += 1;
-                            if mismatches >= MAX_MISMATCHES {
-                                return Err(TransferError::HashMismatch { offset });
-                            }
-                            continue;
-                        }
-                    },
+                    FromOrigin::Bytes(bytes, checked) => return Ok(self.arrived(bytes, checked)),
+                    FromOrigin::Spoilt(error) => {
+                        spoil(error)?;
+                        continue;
+                    }
                 },
             };
             detours += 1;
@@ -281,12 +277,10 @@ impl Inner<'_> {
             Err(dc) => return Ok(FromOrigin::Redirected(dc)),
         };
         match answer {
-            enums::upload::File::File(file) if file.bytes.len() == asked.len as usize => {
-                Ok(FromOrigin::Bytes(file.bytes, hold))
-            }
-            enums::upload::File::File(file) => {
-                Err(TransferError::PartLength { offset: asked.offset, expected: asked.len, got: file.bytes.len() })
-            }
+            enums::upload::File::File(file) => Ok(match lock(&self.hashes).judge(asked, &file.bytes) {
+                Ok(checked) => FromOrigin::Bytes(hold.with(file.bytes), checked),
+                Err(error) => FromOrigin::Spoilt(error),
+            }),
             enums::upload::File::CdnRedirect(redirect) => {
                 let file = CdnFile::new(&redirect, self.size)?;
                 let dc = file.dc();
@@ -388,8 +382,10 @@ impl Inner<'_> {
 
 /// What the DC that keeps the file answers.
 enum FromOrigin {
-    /// The range.
-    Bytes(Bytes, Hold),
+    /// The range, and how much of it was checked.
+    Bytes(Bytes, u64),
+    /// What came is not what it should be.
+    Spoilt(TransferError),
     /// It is to be had there.
     Redirected(DcId),
 }

@@ -177,6 +177,20 @@ async fn a_wrong_byte_is_fetched_again_and_given_up_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wrong_hash_is_asked_for_again_as_well() {
+    let content = content(300_000);
+    let served = content.clone();
+    let server = TestServer::new(move |call| match call.method {
+        GetFile::ID => serve(call, &served),
+        _ if call.nth == 0 => Reply::of(&hashes(&vec![7; served.len()], 0)),
+        _ => Reply::of(&hashes(&served, 0)),
+    });
+    let (source, _) = source(&server, content.len()).await;
+    assert_eq!(all(&source).await.unwrap(), content);
+    assert_eq!((server.count::<GetFile>(), server.count::<GetFileHashes>()), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_part_of_another_length_is_refused() {
     for (by, got) in [(-1_i64, 999), (1, 1001)] {
         let server = TestServer::new(move |call| match call.method {
@@ -186,6 +200,7 @@ async fn a_part_of_another_length_is_refused() {
         let (source, _) = source(&server, 1000).await;
         let error = source.read(0, 1000).await.unwrap_err();
         assert!(matches!(error, TransferError::PartLength { offset: 0, expected: 1000, got: g } if g == got), "{error:?}");
+        assert_eq!(server.count::<GetFile>(), 3, "it was given a chance");
     }
 }
 
