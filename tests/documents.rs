@@ -85,6 +85,7 @@ fn every_dependency_says_why_it_is_here() {
         + &read("src/tl/Cargo.toml")
         + &read("src/core/Cargo.toml")
         + &read("src/seal/Cargo.toml")
+        + &read("src/debug/Cargo.toml")
         + &read("src/net/Cargo.toml")
         + &read("src/sandbox/Cargo.toml");
     let mut reason = false;
