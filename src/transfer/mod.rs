@@ -5,12 +5,14 @@
 //! * [`parts`]: how a file is cut, and which parts are done.
 //! * [`name`]: names that are safe on every file system.
 //! * [`upload`]: the parts of a local file to the server.
+//! * [`attributes`]: what a file that is sent says of itself.
 //! * [`download`]: the parts of a remote file to a part file, which gets its name when it is whole.
 //! * `pipeline`: what both have in common: parts in flight, and the record of those that are done.
 //! * [`stop`]: asking a running transfer to end in good order.
 //! * [`RunRecord`], [`JobRecord`]: what is done, kept in the namespace.
 //! * [`fingerprint`]: identities of unfinished work.
 
+pub mod attributes;
 pub mod download;
 mod error;
 pub mod fingerprint;
@@ -24,7 +26,7 @@ pub mod upload;
 
 pub use error::TransferError;
 pub use parts::{Part, Parts};
-pub use record::{JobRecord, RunRecord, UploadIds};
+pub use record::{JobRecord, RunRecord};
 
 use crate::store::PartSet;
 
