@@ -39,4 +39,8 @@ pub mod chat;
 pub mod transfer;
 
 #[cfg(feature = "debug")]
-pub mod debug;
+#[doc(inline)]
+pub use tdl_debug as debug;
+
+#[cfg(feature = "bridge")]
+pub mod bridge;
