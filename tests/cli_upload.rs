@@ -136,7 +136,9 @@ fn pieces_stand_in_order_and_the_file_goes_only_when_all_are_there() {
     let sandbox = logged_in(&dir);
     let content = bytes(4, 2 * MIB + 100);
     dir.write("big.bin", &content);
-    let up = tdl(&sandbox, &dir, "up -l 1 -t 1 --split=1M --rm -p big.bin --caption").arg("string(Piece)+\"/\"+string(Pieces)").clone();
+    let up = tdl(&sandbox, &dir, "up -l 1 -t 1 --split=1M --rm -p big.bin --caption")
+        .arg("string(Piece)+\"/\"+string(Pieces)")
+        .clone();
     killed_after(&up, "done: big.bin (1 of 3)");
     assert!(dir.join("big.bin").exists());
     up.ok().stderr_has("going on where this upload was cut off");

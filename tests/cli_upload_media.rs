@@ -125,7 +125,9 @@ fn thumbnails_come_from_beside_the_file_or_from_ffmpeg() {
     tdl(&sandbox, &dir, "up -p v --thumb jpg").ok().stderr_has("1 file uploaded");
     assert_eq!(thumbs(&messages(&sandbox, &dir).pop().unwrap()), 1);
     dir.write("v/pop.jpg", [sample("picture.jpg"), vec![0; 300 * 1024]].concat());
-    tdl(&sandbox, &dir, "up -p v/pop.mp4 --thumb jpg").ok().stderr_has("no thumbnail: v/pop.jpg is larger than 320 pixels or 200 KiB");
+    tdl(&sandbox, &dir, "up -p v/pop.mp4 --thumb jpg")
+        .ok()
+        .stderr_has("no thumbnail: v/pop.jpg is larger than 320 pixels or 200 KiB");
     tdl(&sandbox, &dir, "up -p v/pop.mp4 --thumb v/pop.jpg").code(2).error("--thumb: v/pop.jpg is larger", "JPEG");
 
     #[cfg(unix)]

@@ -33,15 +33,10 @@ pub enum Form {
 /// What `messages.sendMedia` and `messages.uploadMedia` take of an uploaded file.
 pub fn uploaded(file: enums::InputFile, form: Form, spoiler: bool) -> enums::InputMedia {
     match form {
-        Form::Photo => types::InputMediaUploadedPhoto {
-            spoiler,
-            live_photo: false,
-            file,
-            stickers: None,
-            ttl_seconds: None,
-            video: None,
+        Form::Photo => {
+            types::InputMediaUploadedPhoto { spoiler, live_photo: false, file, stickers: None, ttl_seconds: None, video: None }
+                .into()
         }
-        .into(),
         Form::Document { mime, attributes, thumb, plain } => types::InputMediaUploadedDocument {
             // Otherwise the server makes an animation of a video without sound.
             nosound_video: attributes.iter().any(|a| matches!(a, enums::DocumentAttribute::Video(v) if v.nosound)),
@@ -148,7 +143,12 @@ pub async fn file(client: &Client, post: &Post<'_>, message: FileMessage) -> Res
 /// # Errors
 ///
 /// The server's and the connection's.
-pub async fn kept(client: &Client, peer: &Peer, media: enums::InputMedia, spoiler: bool) -> Result<enums::InputMedia, ChatError> {
+pub async fn kept(
+    client: &Client,
+    peer: &Peer,
+    media: enums::InputMedia,
+    spoiler: bool,
+) -> Result<enums::InputMedia, ChatError> {
     let request = functions::messages::UploadMedia { business_connection_id: None, peer: peer.input.clone(), media };
     let unexpected = || ChatError::UnexpectedAnswer { method: "messages.uploadMedia" };
     match client.invoke(&request).await? {

@@ -31,8 +31,7 @@ impl Run<'_> {
         }
         // The server may have made a file of what was to be a photo: it does not stand beside photos any more.
         let class = ready.first().map(|first| first.goes_as.class());
-        let (together, apart): (Vec<_>, Vec<_>) =
-            ready.into_iter().partition(|sending| Some(sending.goes_as.class()) == class);
+        let (together, apart): (Vec<_>, Vec<_>) = ready.into_iter().partition(|sending| Some(sending.goes_as.class()) == class);
         self.post_album(together, record).await?;
         for mut sending in apart {
             let result = self.alone(&mut sending).await;

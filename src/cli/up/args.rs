@@ -1,5 +1,6 @@
 //! The arguments of `tdl up`.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -86,6 +87,10 @@ pub(crate) struct UpArgs {
     #[arg(long)]
     pub(super) spoiler: bool,
 
+    /// Send no more than this many bytes a second: 500K, 2M
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(super) limit_rate: Option<NonZeroU64>,
+
     /// Show what would be sent, and send nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -151,6 +156,10 @@ fn thumb(text: &str) -> Result<Thumb, String> {
         "" => return Err("it is auto, jpg, none or a file".to_owned()),
         path => Thumb::File(path.into()),
     })
+}
+
+fn rate(text: &str) -> Result<NonZeroU64, String> {
+    size(text).and_then(|rate| NonZeroU64::new(rate).ok_or_else(|| "at least 1K".to_owned()))
 }
 
 fn split(text: &str) -> Result<Split, String> {

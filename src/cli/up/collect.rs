@@ -83,6 +83,8 @@ mod tests {
         }
         let thumbnail = |name: &str, thumb: Thumb| is_thumbnail(&dir.path().join(name), &thumb);
         assert!(thumbnail("film.thumb", Thumb::None) && thumbnail("film.jpg", Thumb::Jpg));
-        assert!(!thumbnail("film.jpg", Thumb::Auto) && !thumbnail("other.jpg", Thumb::Jpg) && !thumbnail("film.mp4", Thumb::Jpg));
+        assert!(
+            !thumbnail("film.jpg", Thumb::Auto) && !thumbnail("other.jpg", Thumb::Jpg) && !thumbnail("film.mp4", Thumb::Jpg)
+        );
     }
 }

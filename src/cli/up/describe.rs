@@ -255,7 +255,9 @@ pub(super) fn check_thumb(args: &UpArgs) -> Result<(), CliError> {
     match &args.thumb {
         Thumb::File(path) if thumbnail::ffmpeg().is_none() => match thumbnail::read(path) {
             Ok(_) => Ok(()),
-            Err(e) => Err(CliError::usage(format!("--thumb: {e}")).advise("a thumbnail is a JPEG of up to 320 pixels and 200 KiB")),
+            Err(e) => {
+                Err(CliError::usage(format!("--thumb: {e}")).advise("a thumbnail is a JPEG of up to 320 pixels and 200 KiB"))
+            }
         },
         Thumb::File(path) if !path.is_file() => Err(CliError::usage(format!("--thumb: there is no file {}", path.display()))
             .advise("it is auto, jpg, none or the path of a JPEG")),

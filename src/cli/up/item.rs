@@ -55,12 +55,7 @@ impl Sending<'_> {
 
     /// The message that carries `media`.
     pub(super) fn message(&self, media: enums::InputMedia) -> FileMessage {
-        FileMessage {
-            media,
-            caption: self.caption.clone(),
-            entities: self.entities.clone(),
-            random_id: self.job.random_id(),
-        }
+        FileMessage { media, caption: self.caption.clone(), entities: self.entities.clone(), random_id: self.job.random_id() }
     }
 }
 
@@ -156,16 +151,15 @@ impl<'a> Run<'a> {
             let options = upload::Options {
                 name: &sending.name,
                 file_id: sending.job.file_id(),
-                threads: self.context.settings.threads.into(),
                 max_parts: self.max_parts,
                 progress: &sending.progress,
                 checkpoint: &sending.job,
                 stop: self.stop,
             };
-            let input = upload::upload(self.client, &sending.file, sending.job.parts(), &options).await?;
+            let input = upload::upload(self.client, &self.flow, &sending.file, sending.job.parts(), &options).await?;
             let thumb = match (&sending.thumb, sending.goes_as) {
                 (Some(bytes), goes_as) if goes_as != As::Photo => {
-                    Some(upload::bytes(self.client, bytes.clone(), "thumb.jpg").await?)
+                    Some(upload::bytes(self.client, &self.flow, bytes.clone(), "thumb.jpg").await?)
                 }
                 _ => None,
             };
@@ -185,7 +179,9 @@ impl<'a> Run<'a> {
                 ("MD5_CHECKSUM_INVALID", _) => return Err(TransferError::Changed.into()),
                 (name, _) if sending.goes_as == As::Photo && NO_PHOTO.contains(&name) => {
                     let shown = sending.item.shown();
-                    self.context.output.note(&format!("{shown}: sent as file, for the server does not take it as a photo ({name})"));
+                    self.context
+                        .output
+                        .note(&format!("{shown}: sent as file, for the server does not take it as a photo ({name})"));
                     sending.goes_as = As::File;
                     sending.job.begin_anew()?;
                 }

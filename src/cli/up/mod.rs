@@ -23,11 +23,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use tdl::chat::{links, peers};
+use tdl::client::Client;
+use tdl::transfer::flow::{Flow, Limits, Notices};
 use tdl::transfer::parts::UPLOAD_PART;
 use tdl::transfer::upload::{self, LocalFile};
 
-pub(crate) use args::UpArgs;
 use args::AlbumBy;
+pub(crate) use args::UpArgs;
 use describe::UploadFields;
 use plan::{Class, Plan};
 use run::Run;
@@ -59,7 +61,18 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitCode, Cli
             let own = peers::own_user(client).await?;
             let peer = peers::resolve(client, &chat).await?;
             let max_parts = if own.premium { MAX_PARTS_PREMIUM } else { MAX_PARTS };
-            stdin::Stream { context, client, args: &args, stop, peer: &peer, caption: caption.as_ref(), max_parts }.send(name).await
+            stdin::Stream {
+                context,
+                client,
+                args: &args,
+                stop,
+                peer: &peer,
+                caption: caption.as_ref(),
+                max_parts,
+                flow: flow(context, &args, client, 1),
+            }
+            .send(name)
+            .await
         })
         .await;
     }
@@ -76,9 +89,17 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitCode, Cli
         let peer = peers::resolve(client, &chat).await?;
         let max_parts = if own.premium { MAX_PARTS_PREMIUM } else { MAX_PARTS };
         let plan = plan(&args, &files, &classes, max_parts);
-        Run::new(context, client, namespace, stop, &args, &plan, caption.as_ref(), &peer, max_parts).all(&files).await
+        let flow = flow(context, &args, client, context.settings.limit.into());
+        Run::new(context, client, namespace, stop, &args, &plan, caption.as_ref(), &peer, max_parts, flow).all(&files).await
     })
     .await
+}
+
+/// How parts travel, of so many files at once.
+fn flow(context: &Context, args: &UpArgs, client: &Client, files: usize) -> Flow {
+    let limits = Limits::new(context.settings.threads.into(), files);
+    let limits = Limits { rate: args.limit_rate, max_wait: context.settings.max_flood_wait, ..limits };
+    Flow::watched(limits, Notices(client.clone()))
 }
 
 /// What is sent together, for an account that may send files of `max_parts` parts.

@@ -11,6 +11,7 @@ use tdl::client::Client;
 use tdl::store::{JobKind, Namespace};
 use tdl::transfer::RunRecord;
 use tdl::transfer::fingerprint::Identity;
+use tdl::transfer::flow::Flow;
 use tdl::transfer::stop::Stop;
 use tokio::sync::Semaphore;
 
@@ -35,6 +36,7 @@ pub(super) struct Run<'a> {
     pub(super) peer: &'a Peer,
     pub(super) max_parts: u32,
     pub(super) reporter: Reporter,
+    pub(super) flow: Flow,
     /// Files under way at once.
     pub(super) files: Semaphore,
     failed: Mutex<Vec<String>>,
@@ -52,11 +54,12 @@ impl<'a> Run<'a> {
         caption: Option<&'a Expression>,
         peer: &'a Peer,
         max_parts: u32,
+        flow: Flow,
     ) -> Self {
         let files = Semaphore::new(usize::from(context.settings.limit).max(1));
         let reporter = Reporter::new(context, plan.items.len() as u64);
         let failed = Mutex::default();
-        Self { context, client, namespace, stop, args, plan, caption, peer, max_parts, reporter, files, failed }
+        Self { context, client, namespace, stop, args, plan, caption, peer, max_parts, reporter, flow, files, failed }
     }
 
     /// What makes a message of this run another one: everything but the file.

@@ -1,14 +1,15 @@
 //! What comes through a pipe: nobody knows how much, and it comes once.
 
+use std::time::Instant;
 use tdl::chat::peers::Peer;
 use tdl::chat::send::{self, FileMessage, Form, Post};
 use tdl::client::Client;
 use tdl::transfer::attributes::Content;
+use tdl::transfer::flow::Flow;
 use tdl::transfer::stop::Stop;
 use tdl::transfer::upload::stream::{self, PartReader, StreamOptions};
 use tdl::transfer::upload::{LARGEST_PART, thumbnail};
 use tdl::transfer::{Progress, TransferError};
-use std::time::Instant;
 
 use super::args::{Thumb, UpArgs};
 use super::describe::{self, UploadFields};
@@ -25,7 +26,9 @@ pub(super) fn name(args: &UpArgs) -> Result<&str, CliError> {
     if args.path.len() > 1 || args.path_list.is_some() {
         return wrong("standard input is sent alone", "give `-p -` only");
     }
-    for (given, flag) in [(args.rm, "--rm"), (args.album.is_some(), "--album"), (args.photo, "--photo"), (args.voice, "--voice")] {
+    for (given, flag) in
+        [(args.rm, "--rm"), (args.album.is_some(), "--album"), (args.photo, "--photo"), (args.voice, "--voice")]
+    {
         if given {
             return wrong(&format!("{flag} cannot be used with standard input"), &format!("leave {flag} out, or send a file"));
         }
@@ -45,6 +48,7 @@ pub(super) struct Stream<'a> {
     pub(super) peer: &'a Peer,
     pub(super) caption: Option<&'a Expression>,
     pub(super) max_parts: u32,
+    pub(super) flow: Flow,
 }
 
 /// Nothing is known that a bar could show.
@@ -86,8 +90,7 @@ impl Stream<'_> {
         let most = u64::from(self.max_parts) * u64::from(LARGEST_PART);
         let piece = self.args.split.map_or(most, |split| split.piece(most));
         let max_parts = u32::try_from(piece / u64::from(LARGEST_PART)).unwrap_or(u32::MAX).max(1);
-        let threads = self.context.settings.threads.into();
-        let options = StreamOptions { threads, max_parts, progress: &Unseen, stop: self.stop };
+        let options = StreamOptions { flow: &self.flow, max_parts, progress: &Unseen, stop: self.stop };
         let began = Instant::now();
         let sent = stream::upload(self.client, source, &options).await?;
         let more = source.has_more(self.stop).await?;
@@ -111,7 +114,7 @@ impl Stream<'_> {
         let (caption, entities) = describe::caption(self.caption, &fields)?;
         let thumb = match &self.args.thumb {
             Thumb::File(file) => match thumbnail::read(file) {
-                Ok(bytes) => Some(tdl::transfer::upload::bytes(self.client, bytes, "thumb.jpg").await?),
+                Ok(bytes) => Some(tdl::transfer::upload::bytes(self.client, &self.flow, bytes, "thumb.jpg").await?),
                 Err(_) => None,
             },
             _ => None,

@@ -156,10 +156,7 @@ mod tests {
         png.extend([0, 0, 1, 0, 0, 0, 0, 7]);
         assert_eq!(of(&png), Some((ImageFormat::Png, 256, 7)));
         assert_eq!(of(b"GIF89a\x10\x00\x20\x00"), Some((ImageFormat::Gif, 16, 32)));
-        assert_eq!(
-            of(b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x3f\0\0\x2f\0\0"),
-            Some((ImageFormat::Webp, 64, 48))
-        );
+        assert_eq!(of(b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x3f\0\0\x2f\0\0"), Some((ImageFormat::Webp, 64, 48)));
         let mut bmp = b"BM".to_vec();
         bmp.extend([0; 12]);
         bmp.extend([40, 0, 0, 0, 5, 0, 0, 0]);

@@ -48,12 +48,7 @@ impl UploadJob {
     /// # Errors
     ///
     /// The namespace's.
-    pub fn take_up(
-        namespace: &Arc<Namespace>,
-        fingerprint: &Fingerprint,
-        parts: u32,
-        restart: bool,
-    ) -> Result<Self, Error> {
+    pub fn take_up(namespace: &Arc<Namespace>, fingerprint: &Fingerprint, parts: u32, restart: bool) -> Result<Self, Error> {
         let found = if restart { None } else { namespace.find_job(JobKind::Upload, fingerprint)? };
         let now = unix_now();
         let mut state = State { file_id: rand::random(), random_id: rand::random(), media: None, sent: None };

@@ -21,6 +21,7 @@ use md5::{Digest as _, Md5};
 pub use job::UploadJob;
 pub use source::LocalFile;
 
+use super::flow::{Direction, Flow};
 use super::pipeline::Pipeline;
 use super::stop::Stop;
 use super::{Checkpoint, Part, Progress, TransferError};
@@ -56,8 +57,6 @@ pub struct Options<'a> {
     pub name: &'a str,
     /// Chosen by us, at random; the same for a resumed upload.
     pub file_id: i64,
-    /// Parts in flight at once, at least 1.
-    pub threads: usize,
     /// Parts that the account may send.
     pub max_parts: u32,
     /// Called for each part.
@@ -68,7 +67,8 @@ pub struct Options<'a> {
     pub stop: &'a Stop,
 }
 
-/// Sends the parts of `file` that are not in `done` yet, and returns what a message refers to it by.
+/// Sends the parts of `file` that are not in `done` yet, in turn with the other files of `flow`, and returns what a message refers to it
+/// by.
 ///
 /// # Errors
 ///
@@ -76,6 +76,7 @@ pub struct Options<'a> {
 /// [`TransferError::Vanished`] when the file is not what it was when it was opened.
 pub async fn upload(
     client: &Client,
+    flow: &Flow,
     file: &LocalFile,
     done: PartSet,
     options: &Options<'_>,
@@ -85,18 +86,21 @@ pub async fn upload(
         i32::try_from(parts.count()).map_err(|_| TransferError::TooBig { parts: parts.count(), max: options.max_parts })?;
     let big = file.size() > SMALL_FILE;
     let home = &client.media(client.home_dc());
-    let Options { file_id, threads, progress, checkpoint, stop, .. } = *options;
+    let Options { file_id, progress, checkpoint, stop, .. } = *options;
+    let lane = &flow.lane();
     let acknowledged = &Mutex::new(done.clone());
     let send = |part: Part| async move {
-        let bytes = file.read(part.offset, part.len).await?;
-        save(home, file_id, part.index, if big { Size::Big(total) } else { Size::Small }, bytes).await?;
+        let how = if big { Size::Big(total) } else { Size::Small };
+        // Read when it is its turn: what waits takes no memory.
+        let work = async || save(home, file_id, part.index, how, file.read(part.offset, part.len).await?).await;
+        lane.part(home.dc(), Direction::Up, part.len.into(), work).await?;
         // Each on record at once: whatever ends this, only parts in flight are sent again.
         let mut acknowledged = acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
         acknowledged.insert(part.index);
         checkpoint.save(&acknowledged).map_err(TransferError::from)
     };
     // What the server has acknowledged is safe.
-    Pipeline { parts, threads, progress, checkpoint, stop }.run(done, send, async || Ok(())).await?;
+    Pipeline { parts, threads: flow.per_file(), progress, checkpoint, stop }.run(done, send, async || Ok(())).await?;
     // Of a small file the sum is taken last: it covers what was sent only if nothing changed until then.
     let sum = if big { None } else { Some(file.md5().await?) };
     file.check().await?;
@@ -108,7 +112,7 @@ pub async fn upload(
 /// # Errors
 ///
 /// As [`upload`]. More than one part is [`TransferError::TooBig`].
-pub async fn bytes(client: &Client, bytes: Bytes, name: &str) -> Result<enums::InputFile, TransferError> {
+pub async fn bytes(client: &Client, flow: &Flow, bytes: Bytes, name: &str) -> Result<enums::InputFile, TransferError> {
     if bytes.is_empty() {
         return Err(TransferError::Empty);
     }
@@ -117,7 +121,10 @@ pub async fn bytes(client: &Client, bytes: Bytes, name: &str) -> Result<enums::I
     }
     let file_id = client.random_i64();
     let sum = hex(&Md5::digest(&bytes));
-    save(&client.media(client.home_dc()), file_id, 0, Size::Small, bytes).await?;
+    let home = &client.media(client.home_dc());
+    let bytes = &bytes;
+    let work = async || save(home, file_id, 0, Size::Small, bytes.clone()).await;
+    flow.lane().part(home.dc(), Direction::Up, bytes.len() as u64, work).await?;
     Ok(input_file(file_id, 1, name, Some(sum)))
 }
 
@@ -130,13 +137,13 @@ enum Size {
     Big(i32),
 }
 
-/// Sends one part.
+/// Sends one part, once: waits and stumbles are the lane's.
 async fn save(home: &Media, file_id: i64, index: u32, size: Size, bytes: Bytes) -> Result<(), TransferError> {
     let file_part = index.cast_signed();
     let taken = match size {
-        Size::Small => home.invoke(&functions::upload::SaveFilePart { file_id, file_part, bytes }).await?,
+        Size::Small => home.once(&functions::upload::SaveFilePart { file_id, file_part, bytes }).await?,
         Size::Big(file_total_parts) => {
-            home.invoke(&functions::upload::SaveBigFilePart { file_id, file_part, file_total_parts, bytes }).await?
+            home.once(&functions::upload::SaveBigFilePart { file_id, file_part, file_total_parts, bytes }).await?
         }
     };
     if taken { Ok(()) } else { Err(TransferError::PartRefused { part: index }) }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::{LARGEST_PART, Size, hex, input_file, save};
 use crate::client::Client;
 use crate::tl::api::enums;
+use crate::transfer::flow::{Direction, Flow};
 use crate::transfer::stop::Stop;
 use crate::transfer::{Progress, TransferError};
 
@@ -87,8 +88,8 @@ fn read_part(source: &mut impl Read) -> std::io::Result<Bytes> {
 
 /// How to upload a stream.
 pub struct StreamOptions<'a> {
-    /// Parts in flight at once, at least 1.
-    pub threads: usize,
+    /// How many parts are in flight.
+    pub flow: &'a Flow,
     /// Parts that one file may have; what comes after them is for the next one.
     pub max_parts: u32,
     /// Called for each part.
@@ -119,7 +120,8 @@ impl Streamed {
 ///
 /// [`TransferError::Empty`] when nothing comes; otherwise the first failure ends it. It cannot be taken up again: nobody has the bytes.
 pub async fn upload(client: &Client, source: &mut PartReader, options: &StreamOptions<'_>) -> Result<Streamed, TransferError> {
-    let StreamOptions { threads, max_parts, progress, stop } = *options;
+    let StreamOptions { flow, max_parts, progress, stop } = *options;
+    let lane = &flow.lane();
     let home = &client.media(client.home_dc());
     let file_id = client.random_i64();
     let mut in_flight = FuturesUnordered::new();
@@ -141,9 +143,13 @@ pub async fn upload(client: &Client, source: &mut PartReader, options: &StreamOp
         };
         let len = bytes.len() as u64;
         size += len;
-        in_flight.push(async move { save(home, file_id, total.cast_unsigned() - 1, how, bytes).await.map(|()| len) });
+        in_flight.push(async move {
+            let bytes = &bytes;
+            let work = async || save(home, file_id, total.cast_unsigned() - 1, how, bytes.clone()).await;
+            lane.part(home.dc(), Direction::Up, len, work).await.map(|_| len)
+        });
         count += 1;
-        while in_flight.len() >= threads.max(1) || last {
+        while in_flight.len() >= flow.per_file() || last {
             match in_flight.next().await {
                 Some(sent) => progress.advance(sent?),
                 None => break,
