@@ -6,9 +6,10 @@ use tdl::chat::send::{self, FileMessage, Form, Post};
 use tdl::client::Client;
 use tdl::transfer::attributes::Content;
 use tdl::transfer::flow::Flow;
+use tdl::transfer::parts::UPLOAD_PART;
 use tdl::transfer::stop::Stop;
 use tdl::transfer::upload::stream::{self, PartReader, StreamOptions};
-use tdl::transfer::upload::{LARGEST_PART, thumbnail};
+use tdl::transfer::upload::thumbnail;
 use tdl::transfer::{Progress, TransferError};
 
 use super::args::{Thumb, UpArgs};
@@ -87,9 +88,9 @@ impl Stream<'_> {
 
     /// One message; whether there is more.
     async fn piece(&self, name: &str, number: u32, source: &mut PartReader, reporter: &Reporter) -> Result<bool, Failure> {
-        let most = u64::from(self.max_parts) * u64::from(LARGEST_PART);
+        let most = u64::from(self.max_parts) * u64::from(UPLOAD_PART);
         let piece = self.args.split.map_or(most, |split| split.piece(most));
-        let max_parts = u32::try_from(piece / u64::from(LARGEST_PART)).unwrap_or(u32::MAX).max(1);
+        let max_parts = u32::try_from(piece / u64::from(UPLOAD_PART)).unwrap_or(u32::MAX).max(1);
         let options = StreamOptions { flow: &self.flow, max_parts, progress: &Unseen, stop: self.stop };
         let began = Instant::now();
         let sent = stream::upload(self.client, source, &options).await?;

@@ -22,6 +22,7 @@ pub use job::UploadJob;
 pub use source::LocalFile;
 
 use super::flow::{Direction, Flow};
+use super::parts::UPLOAD_PART;
 use super::pipeline::Pipeline;
 use super::stop::Stop;
 use super::{Checkpoint, Part, Progress, TransferError};
@@ -32,8 +33,6 @@ use crate::tl::api::{enums, functions, types};
 
 /// Files up to this size go by `upload.saveFilePart` and carry an MD5; larger ones by `upload.saveBigFilePart`.
 pub const SMALL_FILE: u64 = 10 * 1024 * 1024;
-/// The largest part that the server takes.
-pub const LARGEST_PART: u32 = 512 * 1024;
 
 /// The part size of a file of `size` bytes.
 ///
@@ -42,9 +41,9 @@ pub const LARGEST_PART: u32 = 512 * 1024;
 pub fn part_size(size: u64) -> u32 {
     const MIB: u64 = 1024 * 1024;
     match size {
-        ..=MIB => LARGEST_PART / 4,
-        ..=SMALL_PARTS => LARGEST_PART / 2,
-        _ => LARGEST_PART,
+        ..=MIB => UPLOAD_PART / 4,
+        ..=SMALL_PARTS => UPLOAD_PART / 2,
+        _ => UPLOAD_PART,
     }
 }
 
@@ -116,7 +115,7 @@ pub async fn bytes(client: &Client, flow: &Flow, bytes: Bytes, name: &str) -> Re
     if bytes.is_empty() {
         return Err(TransferError::Empty);
     }
-    if bytes.len() > LARGEST_PART as usize {
+    if bytes.len() > UPLOAD_PART as usize {
         return Err(TransferError::TooBig { parts: 2, max: 1 });
     }
     let file_id = client.random_i64();
@@ -189,9 +188,9 @@ mod tests {
     fn part_sizes_are_those_that_the_server_takes_and_large_files_get_the_largest() {
         for size in [1, 1 << 20, (1 << 20) + 1, 4 << 20, (4 << 20) + 1, SMALL_FILE, SMALL_FILE + 1, 4_194_304_000] {
             let part = part_size(size);
-            assert!(part % 1024 == 0 && LARGEST_PART % part == 0, "{size}");
+            assert!(part % 1024 == 0 && UPLOAD_PART % part == 0, "{size}");
             assert!(Parts::new(size, part).unwrap().count() <= 8000, "{size}");
         }
-        assert_eq!(part_size(SMALL_FILE), LARGEST_PART);
+        assert_eq!(part_size(SMALL_FILE), UPLOAD_PART);
     }
 }

@@ -9,7 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
 
-use super::{LARGEST_PART, blocking, hex, part_size};
+use super::{blocking, hex, part_size};
+use crate::transfer::parts::UPLOAD_PART;
 use crate::transfer::{Parts, TransferError, positional};
 
 /// What a file looked like when it was opened.
@@ -137,7 +138,7 @@ impl LocalFile {
         let mut sum = Md5::new();
         let mut at = 0;
         while at < self.size {
-            let len = u32::try_from((self.size - at).min(LARGEST_PART.into())).unwrap_or(LARGEST_PART);
+            let len = u32::try_from((self.size - at).min(UPLOAD_PART.into())).unwrap_or(UPLOAD_PART);
             sum.update(&self.read(at, len).await?);
             at += u64::from(len);
         }

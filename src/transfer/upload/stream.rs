@@ -12,10 +12,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use md5::{Digest as _, Md5};
 use tokio::sync::mpsc;
 
-use super::{LARGEST_PART, Size, hex, input_file, save};
+use super::{Size, hex, input_file, save};
 use crate::client::Client;
 use crate::tl::api::enums;
 use crate::transfer::flow::{Direction, Flow};
+use crate::transfer::parts::UPLOAD_PART;
 use crate::transfer::stop::Stop;
 use crate::transfer::{Progress, TransferError};
 
@@ -72,7 +73,7 @@ impl PartReader {
 
 /// As much as a part holds, unless the end comes before.
 fn read_part(source: &mut impl Read) -> std::io::Result<Bytes> {
-    let mut part = vec![0; LARGEST_PART as usize];
+    let mut part = vec![0; UPLOAD_PART as usize];
     let mut filled = 0;
     while let Some(rest) = part.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match source.read(rest) {
@@ -186,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn parts_are_full_but_for_the_last() {
-        const PART: usize = LARGEST_PART as usize;
+        const PART: usize = UPLOAD_PART as usize;
         assert_eq!(lengths(0).await, [] as [usize; 0]);
         assert_eq!(lengths(1).await, [1]);
         assert_eq!(lengths(PART).await, [PART]);
