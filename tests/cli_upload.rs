@@ -196,7 +196,7 @@ fn a_killed_upload_sends_only_what_was_in_flight_again() {
     let sandbox = logged_in(&dir);
     let content = bytes(6, 12 * MIB);
     dir.write("big.bin", &content);
-    tdl(&sandbox, &dir, "sandbox fault set delay:100ms --method upload.saveBigFilePart --quiet").ok();
+    tdl(&sandbox, &dir, "sandbox fault set delay:300ms --method upload.saveBigFilePart --quiet").ok();
     let up = tdl(&sandbox, &dir, "up -t 2 -p big.bin");
     for calls in [6, 14] {
         let mut child = up.command().stderr(Stdio::null()).spawn().unwrap();
@@ -258,7 +258,7 @@ fn a_file_that_changes_while_it_is_sent_fails_alone() {
     dir.write("changes.bin", bytes(8, 6 * MIB));
     dir.write("vanishes.bin", bytes(8, 6 * MIB));
     dir.write("stays.bin", bytes(9, 6 * MIB));
-    tdl(&sandbox, &dir, "sandbox fault set delay:150ms --method upload.saveFilePart --quiet").ok();
+    tdl(&sandbox, &dir, "sandbox fault set delay:400ms --method upload.saveFilePart --quiet").ok();
     let up = tdl(&sandbox, &dir, "up -l 3 -t 1 --rm -p changes.bin -p vanishes.bin -p stays.bin");
     let mut child = up.command().stderr(Stdio::piped()).spawn().unwrap();
     wait_for(&sandbox, &dir, &mut child, 4);

@@ -18,7 +18,7 @@ An upload that was cut off goes on when the same command is given again.
 Pieces are put together again by `cat backup.tar.0* > backup.tar` (in a shell of Windows: `copy /b`).")]
 pub(crate) struct UpArgs {
     /// A file, or a directory with everything below it; may be given several times. `-` is standard input
-    #[arg(short, long = "path", value_name = "PATH", required_unless_present = "path_list", allow_hyphen_values = true)]
+    #[arg(short, long = "path", value_name = "PATH", required_unless_present = "path_list")]
     pub(super) path: Vec<PathBuf>,
 
     /// A text file with one path a line, such as the retry list of a failed run

@@ -225,13 +225,12 @@ pub(super) async fn thumbnail(
     content: &Content,
     beside: Option<&Path>,
 ) -> (Option<Bytes>, Option<String>) {
-    let ffmpeg = thumbnail::ffmpeg();
     match (beside, content, &args.thumb) {
         (Some(picture), ..) => match thumbnail::read(picture) {
             Ok(bytes) => (Some(bytes), None),
             // What is there but does not fit can be made to fit.
-            Err(why) => match &ffmpeg {
-                Some(ffmpeg) => match thumbnail::made(ffmpeg, picture, 0.0).await {
+            Err(why) => match thumbnail::ffmpeg() {
+                Some(ffmpeg) => match thumbnail::made(&ffmpeg, picture, 0.0).await {
                     Ok(bytes) => (Some(bytes), None),
                     Err(_) => (None, Some(format!("no thumbnail: {why}"))),
                 },
@@ -239,9 +238,9 @@ pub(super) async fn thumbnail(
             },
         },
         (None, Content::Video(video), Thumb::Auto | Thumb::Jpg) => {
-            let Some(ffmpeg) = &ffmpeg else { return (None, None) };
+            let Some(ffmpeg) = thumbnail::ffmpeg() else { return (None, None) };
             // Not the first frame, which is black more often than not; and no later than some seconds, which are quickly found.
-            match thumbnail::made(ffmpeg, path, (video.duration / 10.0).min(5.0)).await {
+            match thumbnail::made(&ffmpeg, path, (video.duration / 10.0).min(5.0)).await {
                 Ok(bytes) => (Some(bytes), None),
                 Err(why) => (None, Some(format!("no thumbnail: {why}"))),
             }
