@@ -6,13 +6,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::json;
 
 use super::Checkpoint;
+use super::group::Group;
 use crate::store::{Error, Fingerprint, JobKind, Namespace, PartSet};
 
 /// Which items of one run are done. A run is the same when the command is.
 pub struct RunRecord {
     namespace: Arc<Namespace>,
     job: i64,
-    done: Mutex<PartSet>,
+    done: Arc<Mutex<PartSet>>,
+    /// Locked while the record is written, so that what is on record never gets less.
+    writing: Arc<Mutex<()>>,
+    commits: Group,
 }
 
 impl RunRecord {
@@ -35,7 +39,9 @@ impl RunRecord {
             None => namespace.begin_job(kind, fingerprint, &json!({"run": true}), &PartSet::new(items), unix_now())?,
         };
         let before = job.parts.done();
-        Ok((Self { namespace: Arc::clone(namespace), job: job.id, done: Mutex::new(job.parts) }, before))
+        let done = Arc::new(Mutex::new(job.parts));
+        let (namespace, writing) = (Arc::clone(namespace), Arc::default());
+        Ok((Self { namespace, job: job.id, done, writing, commits: Group::default() }, before))
     }
 
     fn lock(&self) -> MutexGuard<'_, PartSet> {
@@ -53,9 +59,37 @@ impl RunRecord {
     ///
     /// The namespace's.
     pub fn mark(&self, index: u32) -> Result<(), Error> {
-        let mut done = self.lock();
-        done.insert(index);
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lock().insert(index);
+        let done = self.lock().clone();
         self.namespace.save_parts(self.job, &done, unix_now()).map(drop)
+    }
+
+    /// Records that item `index` is finished, together with all others that finish at the same time: returns when it is on record. For
+    /// many small items; a transaction for each would take longer than they do.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub async fn commit(&self, index: u32) -> Result<(), Error> {
+        self.lock().insert(index);
+        let save = || {
+            let (namespace, job) = (Arc::clone(&self.namespace), self.job);
+            let (done, writing) = (Arc::clone(&self.done), Arc::clone(&self.writing));
+            let work = move || {
+                let _one = writing.lock().unwrap_or_else(PoisonError::into_inner);
+                let done = done.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                namespace.save_parts(job, &done, unix_now()).map(drop)
+            };
+            async move {
+                match tokio::task::spawn_blocking(work).await {
+                    Ok(result) => result,
+                    // It has panicked: only the end of the runtime cancels such work, and nobody waits for it then.
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                }
+            }
+        };
+        self.commits.run(save).await
     }
 
     /// The run has come to its end: the next one with the same command begins from the beginning.
@@ -107,6 +141,11 @@ impl JobRecord {
     ///
     /// The namespace's.
     pub fn finish(self) -> Result<(), Error> {
+        self.forget()
+    }
+
+    /// The same, for one that others hold as well.
+    pub(super) fn forget(&self) -> Result<(), Error> {
         self.namespace.finish_job(self.job)
     }
 }

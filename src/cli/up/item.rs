@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
         let finished = async {
             let message = result?;
             // In this order: a crash in between leaves a record too many, never one too few, which would send the file again.
-            record.mark(index)?;
+            record.commit(index).await?;
             job.finish()?;
             self.tell(item, message)?;
             if self.args.rm {

@@ -26,7 +26,7 @@ impl Run<'_> {
             };
             if let Some(id) = job.sent() {
                 self.sent_before(index);
-                record.mark(index)?;
+                record.commit(index).await?;
                 messages.push(((id != UNKNOWN).then_some(id), file.size()));
                 jobs.push(job);
                 last = Some((item, file));
@@ -41,7 +41,7 @@ impl Run<'_> {
                 Err(failure) => return self.give_up(item, sending.progress, failure),
             };
             sending.job.set_sent(message.unwrap_or(UNKNOWN))?;
-            record.mark(index)?;
+            record.commit(index).await?;
             sending.progress.end(&Outcome::Done);
             self.tell(item, message)?;
             messages.push((message, sending.file.size()));
