@@ -43,6 +43,8 @@ mod tl;
 mod trace;
 #[path = "cli_transfer.rs"]
 mod transfer;
+#[path = "transfer_faults.rs"]
+mod transfer_faults;
 #[path = "cli_two.rs"]
 mod two;
 #[path = "cli_watch.rs"]
