@@ -38,5 +38,8 @@ pub mod chat;
 #[cfg(feature = "store")]
 pub mod transfer;
 
+#[cfg(feature = "serve")]
+pub mod serve;
+
 #[cfg(feature = "debug")]
 pub mod debug;
