@@ -42,4 +42,8 @@ pub mod transfer;
 pub mod serve;
 
 #[cfg(feature = "debug")]
-pub mod debug;
+#[doc(inline)]
+pub use tdl_debug as debug;
+
+#[cfg(feature = "bridge")]
+pub mod bridge;

@@ -5,7 +5,7 @@
 //! * [`access`]: the token, the names, and where one may listen.
 //! * [`file`]: what the head of an answer says about a file.
 //! * [`source`]: where bytes come from; [`shelf`]: where files are found.
-
+//! * [`telegram`]: both of them for a client that is logged in.
 //! * [`server`]: the listener and its limits.
 //!
 //! hyper does the heads and the framing. What is read ahead is bounded for each request and for all of them together (`budget`), and a read

@@ -1,0 +1,48 @@
+//! `tdl dl`: files from messages.
+//!
+//! * [`args`]: what may be typed.
+//! * [`items`]: the messages that a run is about.
+//! * [`look_up`]: from messages to the files that they carry.
+//! * [`run`]: the loop that looks messages up ahead of the downloads.
+//! * [`naming`]: which name a file gets.
+//! * [`file`]: one file, from its name to its last byte.
+
+mod args;
+mod file;
+mod items;
+mod look_up;
+mod naming;
+mod run;
+
+use std::sync::Mutex;
+
+pub(crate) use args::DlArgs;
+
+use super::context::Context;
+use super::exit::{CliError, ExitCode};
+use super::progress::Reporter;
+use super::select::Extensions;
+use super::template::NameTemplate;
+use super::transfers;
+use run::Run;
+
+pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, CliError> {
+    let template = NameTemplate::parse(&args.template)?;
+    let items = items::collect(&args)?;
+    transfers::with_client(context, async |client, namespace, stop| {
+        let run = Run {
+            context,
+            client,
+            namespace,
+            template,
+            extensions: Extensions::new(&args.include, &args.exclude),
+            args: &args,
+            stop,
+            reporter: Reporter::new(context, items.len() as u64),
+            taken: Mutex::default(),
+            open: Mutex::default(),
+        };
+        run.all(&items).await
+    })
+    .await
+}
