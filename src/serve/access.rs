@@ -212,7 +212,9 @@ mod tests {
     fn names_of_others_are_not_answered_to() {
         let (access, path) = (access(), format!("/{}/", text()));
         let admit = |host| access.admit(&Claim { host, path: &path, ..Claim::default() });
-        for host in [LOCAL, "localhost", "LOCALHOST:1", "localhost.", "[::1]:8080", "192.168.1.2", "nas.local:8080", "127.0.0.1"] {
+        for host in
+            [LOCAL, "localhost", "LOCALHOST:1", "localhost.", "[::1]:8080", "192.168.1.2", "nas.local:8080", "127.0.0.1"]
+        {
             assert_eq!(admit(Some(host)), Ok("/"), "{host}");
         }
         for host in ["evil.example", "127.0.0.1.evil.example:8080", "localhost.evil.example", "nas.local.evil.example"] {

@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn what_could_run_is_only_saved() {
-        for mime in ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/javascript", "multipart/x"] {
+        for mime in ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/javascript", "multipart/x"]
+        {
             assert!(file("a", mime).disposition(false).starts_with("attachment"), "{mime}");
         }
         for mime in ["image/png", "video/mp4", "audio/ogg", "text/plain", "application/pdf"] {

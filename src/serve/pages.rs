@@ -15,7 +15,8 @@ pub(super) struct Place {
 }
 
 /// What pages of ours may do: nothing but look like something.
-pub(super) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+pub(super) const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HEAD: &str = r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -144,7 +145,10 @@ mod tests {
         let place = Place { page: 2, pages: 3 };
         let page = html(&files, "/t/", &place);
         assert!(!page.contains("<script>") && !page.contains("x.mp4\"&"), "{page}");
-        assert!(page.contains("1.5 KiB") && page.contains("/t/?page=1\">back") && page.contains("/t/?page=3\">further"), "{page}");
+        assert!(
+            page.contains("1.5 KiB") && page.contains("/t/?page=1\">back") && page.contains("/t/?page=3\">further"),
+            "{page}"
+        );
         let list = playlist(&files, "http://127.0.0.1:1/t/");
         assert_eq!(list.lines().count(), 3, "{list}");
         assert!(list.lines().nth(2).unwrap().starts_with("http://127.0.0.1:1/t/7/8/1/"), "{list}");

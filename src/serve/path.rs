@@ -131,7 +131,8 @@ pub fn parse(path: &str, query: &Query) -> Result<Target, PathError> {
         Ok(chat @ (ChatRef::Own | ChatRef::Username(_))) if !by_id => chat,
         _ => return Err(PathError::Chat(chat.to_owned())),
     };
-    let message = number_of(message).and_then(|m| i32::try_from(m).ok()).ok_or_else(|| PathError::Message(message.to_owned()))?;
+    let message =
+        number_of(message).and_then(|m| i32::try_from(m).ok()).ok_or_else(|| PathError::Message(message.to_owned()))?;
     let number = match number {
         None => 1,
         Some(text) => number_of(text).ok_or_else(|| PathError::File(text.to_owned()))?,

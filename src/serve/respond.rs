@@ -139,8 +139,7 @@ pub(super) async fn respond<B>(state: Arc<State>, peer: SocketAddr, request: Req
     let status = answer.status().as_u16();
     let log = state.observer.clone().map(|observer| {
         let method = head.method.to_string();
-        let log =
-            Answered { peer, method, path: shown, status, sent: 0, whole: false, error: None, took: Duration::ZERO };
+        let log = Answered { peer, method, path: shown, status, sent: 0, whole: false, error: None, took: Duration::ZERO };
         (observer, log, began)
     });
     answer.map(|content| Reply { content, log })
@@ -281,7 +280,8 @@ impl Asked<'_> {
             return answer;
         }
         // A range is defined for GET only (RFC 9110, section 14.2).
-        let asked = text(headers, &header::RANGE).filter(|_| self.head.method == Method::GET && validators.range_counts(&conditions));
+        let asked =
+            text(headers, &header::RANGE).filter(|_| self.head.method == Method::GET && validators.range_counts(&conditions));
         let ranges = match asked.map(|field| range::parse(field, size)) {
             Some(Ok(ranges)) => ranges,
             Some(Err(error)) if !error.is_ignored() => {
@@ -379,18 +379,18 @@ fn bad_path(error: &PathError) -> Answer {
     let status = match error {
         PathError::TooLong => StatusCode::URI_TOO_LONG,
         PathError::Relative | PathError::Escape => StatusCode::BAD_REQUEST,
-        PathError::Unknown
-        | PathError::Chat(_)
-        | PathError::Message(_)
-        | PathError::File(_)
-        | PathError::Link(_) => StatusCode::NOT_FOUND,
+        PathError::Unknown | PathError::Chat(_) | PathError::Message(_) | PathError::File(_) | PathError::Link(_) => {
+            StatusCode::NOT_FOUND
+        }
     };
     note(status, &error.to_string())
 }
 
 fn not_found(error: &FindError) -> Answer {
     match error {
-        FindError::NoChat(_) | FindError::NoMessage | FindError::NoFile { .. } => note(StatusCode::NOT_FOUND, &error.to_string()),
+        FindError::NoChat(_) | FindError::NoMessage | FindError::NoFile { .. } => {
+            note(StatusCode::NOT_FOUND, &error.to_string())
+        }
         FindError::Source(error) => no_bytes(error),
     }
 }

@@ -47,7 +47,7 @@ pub enum FindError {
     #[error("the message does not exist, or was deleted")]
     NoMessage,
     /// The message has no file, or not so many.
-    #[error("the message has {count} files, not {asked}")]
+    #[error("{}", no_file(*asked, *count))]
     NoFile {
         /// Which one was asked for.
         asked: u32,
@@ -57,6 +57,14 @@ pub enum FindError {
     /// Anything else: the server's answer, the connection.
     #[error(transparent)]
     Source(#[from] SourceError),
+}
+
+fn no_file(asked: u32, count: u32) -> String {
+    match count {
+        0 => "the message has no file that can be downloaded".to_owned(),
+        1 => format!("the message has one file, and no file {asked}"),
+        _ => format!("the message has {count} files, and no file {asked}"),
+    }
 }
 
 /// Where files are found. Dropping a future ends what it does.
