@@ -24,6 +24,7 @@ mod respond;
 pub mod server;
 pub mod shelf;
 pub mod source;
+pub mod telegram;
 
 pub use respond::{Answered, Observer};
 pub use server::{Config, Limits, ServeError, Server};

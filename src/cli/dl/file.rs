@@ -1,8 +1,7 @@
 //! One file of a run, from its name to its last byte.
 
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use humansize::{BINARY, format_size};
 use serde_json::json;
@@ -114,15 +113,10 @@ impl Run<'_> {
     ) -> Result<PathBuf, Failure> {
         let media = &wanted.media;
         let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
-        let refresh = || -> Pin<Box<dyn Future<Output = _> + Send + '_>> { Box::pin(self.refresh(wanted)) };
-        let options = download::Options {
-            threads: self.context.settings.threads.into(),
-            progress,
-            checkpoint: &job,
-            refresh: &refresh,
-            stop: self.stop,
-        };
-        download::download(self.client, &remote, &file, job.parts().clone(), &options).await?;
+        let refresh = Arc::new(|| -> download::Refreshed<'_> { Box::pin(self.refresh(wanted)) });
+        let options = download::Options { progress, checkpoint: &job, refresh, stop: self.stop };
+        download::download(self.client, &self.flow, &remote, &file, job.parts().clone(), &options).await?;
+        drop(options);
         let path = file.finish(wanted.date)?;
         job.finish()?;
         if self.args.rewrite_ext {

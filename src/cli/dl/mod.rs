@@ -18,6 +18,8 @@ mod serve;
 
 use std::sync::Mutex;
 
+use tdl::transfer::flow::{Flow, Limits, Notices};
+
 pub(crate) use args::DlArgs;
 
 use super::context::Context;
@@ -46,6 +48,13 @@ pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, Cli
             reporter: Reporter::new(context, items.len() as u64),
             taken: Mutex::default(),
             open: Mutex::default(),
+            flow: Flow::watched(
+                Limits {
+                    max_wait: context.settings.max_flood_wait,
+                    ..Limits::new(context.settings.threads.into(), context.settings.limit.into())
+                },
+                Notices(client.clone()),
+            ),
         };
         run.all(&items).await
     })

@@ -10,6 +10,7 @@ use tdl::client::Client;
 use tdl::store::{JobKind, Namespace};
 use tdl::transfer::RunRecord;
 use tdl::transfer::fingerprint::Identity;
+use tdl::transfer::flow::Flow;
 use tdl::transfer::stop::Stop;
 
 use super::args::DlArgs;
@@ -37,6 +38,7 @@ pub(super) struct Run<'a> {
     pub(super) taken: Mutex<HashSet<PathBuf>>,
     /// How many files of each message are not done yet: an album has several.
     pub(super) open: Mutex<HashMap<u32, usize>>,
+    pub(super) flow: Flow,
 }
 
 impl Run<'_> {
