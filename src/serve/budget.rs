@@ -4,7 +4,7 @@
 //! common pool, which is never waited for. So the most that is held is one part a connection, and the pool.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -33,6 +33,8 @@ impl Budget {
 #[derive(Default)]
 struct Held {
     parts: AtomicUsize,
+    /// Whether the part that every request may have is in use.
+    own: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -45,14 +47,15 @@ pub(super) struct Share {
 impl Share {
     /// Room for one more part, if there is any.
     pub(super) fn room(&self) -> Option<Room> {
-        let parts = self.held.parts.load(Ordering::Acquire);
-        let permit = match parts {
-            0 => None,
-            n if n < self.budget.per_request => Some(Arc::clone(&self.budget.pool).try_acquire_owned().ok()?),
-            _ => return None,
+        if self.held.parts.load(Ordering::Acquire) >= self.budget.per_request {
+            return None;
+        }
+        let permit = match self.held.own.swap(true, Ordering::AcqRel) {
+            false => None,
+            true => Some(Arc::clone(&self.budget.pool).try_acquire_owned().ok()?),
         };
         self.held.parts.fetch_add(1, Ordering::AcqRel);
-        Some(Room { held: Arc::clone(&self.held), _permit: permit })
+        Some(Room { held: Arc::clone(&self.held), permit })
     }
 
     /// Who is to be woken when a part of this request has left the memory.
@@ -64,7 +67,8 @@ impl Share {
 /// Room for one part. It is given back when this is dropped.
 pub(super) struct Room {
     held: Arc<Held>,
-    _permit: Option<OwnedSemaphorePermit>,
+    /// Of the pool; without one it is the request's own.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Room {
@@ -76,6 +80,10 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
+        match self.permit.take() {
+            Some(permit) => drop(permit),
+            None => self.held.own.store(false, Ordering::Release),
+        }
         self.held.parts.fetch_sub(1, Ordering::AcqRel);
         self.held.waker.wake();
     }
