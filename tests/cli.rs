@@ -47,5 +47,9 @@ mod trace;
 mod transfer;
 #[path = "cli_two.rs"]
 mod two;
+#[path = "cli_upload.rs"]
+mod upload;
+#[path = "cli_upload_media.rs"]
+mod upload_media;
 #[path = "cli_watch.rs"]
 mod watch;

@@ -17,7 +17,7 @@ use super::path::FilePath;
 use super::shelf::{FindError, Item, Listed, Shelf};
 use super::source::{BoxFuture, RangeSource, SourceError};
 use crate::chat::links::{ChatRef, MessageLink};
-use crate::chat::media::Media;
+use crate::chat::media::{Media, Selection, files_of};
 use crate::chat::peers::Peer;
 use crate::chat::{ChatError, export, history, peers};
 use crate::client::{Client, InvokeError};
@@ -142,10 +142,10 @@ impl Messages {
 
     fn source(&self, peer: &Arc<Peer>, message: i32, media: &Media) -> Arc<dyn RangeSource> {
         let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
-        let (client, peer, id, kind) = (self.client.clone(), Arc::clone(peer), media.id, kind_of(media));
+        let (client, peer, media) = (self.client.clone(), Arc::clone(peer), media.clone());
         let refresh = move || -> Refreshed<'static> {
-            let (client, peer, kind) = (client.clone(), Arc::clone(&peer), kind.clone());
-            Box::pin(async move { location_again(&client, &peer, message, id, &kind).await })
+            let (client, peer, media) = (client.clone(), Arc::clone(&peer), media.clone());
+            Box::pin(async move { location_again(&client, &peer, message, &media).await })
         };
         Arc::new(Remoted(Source::new(&self.client, &self.flow, &remote, Arc::new(refresh))))
     }
@@ -214,28 +214,19 @@ impl Shelf for Messages {
     }
 }
 
-/// The files that a message itself carries.
+/// The files that a message carries, those of a link's preview among them.
 fn media_of(message: &types::Message) -> Vec<Media> {
-    Media::of(message).into_iter().collect()
+    files_of(message, &Selection { web_pages: true, ..Selection::default() })
 }
 
 fn info_of(media: &Media) -> FileInfo {
     FileInfo {
         id: media.id,
-        kind: kind_of(media),
+        kind: media.copy().to_owned(),
         name: media.name.clone(),
         size: media.size,
         mime: media.mime.clone(),
         date: media.date.into(),
-    }
-}
-
-/// Which rendering of a photo or document is meant; nothing for a document itself.
-fn kind_of(media: &Media) -> String {
-    match &media.location {
-        enums::InputFileLocation::InputPhotoFileLocation(l) => l.thumb_size.to_string(),
-        enums::InputFileLocation::InputDocumentFileLocation(l) => l.thumb_size.to_string(),
-        _ => String::new(),
     }
 }
 
@@ -244,17 +235,15 @@ async fn location_again(
     client: &Client,
     peer: &Peer,
     message: i32,
-    id: i64,
-    kind: &str,
+    media: &Media,
 ) -> Result<enums::InputFileLocation, TransferError> {
     let messages = match history::by_ids(client, peer, &[message]).await {
         Err(ChatError::Invoke(error)) => return Err(error.into()),
         Err(_) => return Err(TransferError::Gone),
         Ok(messages) => messages,
     };
-    let found = messages.iter().filter_map(export::regular).flat_map(media_of);
-    let same = found.into_iter().find(|media| media.id == id && kind_of(media) == kind);
-    same.map(|media| media.location).ok_or(TransferError::Gone)
+    let found = messages.iter().filter_map(export::regular).find_map(|message| media.refreshed(message));
+    found.map(|media| media.location).ok_or(TransferError::Gone)
 }
 
 /// A file on the server as the bodies of answers read it.

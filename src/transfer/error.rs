@@ -24,6 +24,31 @@ pub enum TransferError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The disk has no room for the file, or the system does not allow one so large.
+    #[error("no room for {size} bytes at {}: {source}", path.display())]
+    NoSpace {
+        /// The part file.
+        path: PathBuf,
+        /// The length that the file is to have.
+        size: u64,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process is writing this download.
+    #[error("another process is downloading to {}", path.display())]
+    PartFileInUse {
+        /// The part file.
+        path: PathBuf,
+    },
+    /// Somebody removed, replaced or cut the part file while it was being written.
+    #[error("somebody changed {} while it was being written", path.display())]
+    PartFileChanged {
+        /// The part file.
+        path: PathBuf,
+    },
+    /// Whoever takes the bytes of a download in order does not take them.
+    #[error("the bytes cannot be passed on: {0}")]
+    Sink(std::io::Error),
     /// The record of unfinished work could not be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -31,7 +56,7 @@ pub enum TransferError {
     #[error("the file is empty: Telegram does not take files of 0 bytes")]
     Empty,
     /// More parts than the account may send.
-    #[error("the file has {parts} parts, the account may send {max} (of 512 KiB each)")]
+    #[error("the file has {parts} parts, the account may send {max} (of 512 KiB each); --split sends it in pieces")]
     TooBig {
         /// Parts that the file has.
         parts: u32,
@@ -41,6 +66,9 @@ pub enum TransferError {
     /// The file became longer, shorter or newer while it was sent, so that what arrived is neither version.
     #[error("the file changed while it was being sent")]
     Changed,
+    /// There is no file under its name any more; another one may have been there in between.
+    #[error("the file was removed while it was being sent")]
+    Vanished,
     /// The server acknowledged a part with "false".
     #[error("the server did not take part {part}")]
     PartRefused {

@@ -19,6 +19,7 @@ pub mod handshake_server;
 pub mod http;
 pub mod http_connect;
 pub mod keylog;
+pub mod media_file;
 pub mod plain;
 pub mod proxy_url;
 pub mod recording;
@@ -84,6 +85,7 @@ targets! {
     http, 64;
     http_connect, 64;
     keylog, 64;
+    media_file, 64;
     plain, 64;
     proxy_url, 64;
     recording, 16;

@@ -6,10 +6,10 @@ use std::sync::{Arc, PoisonError};
 use humansize::{BINARY, format_size};
 use serde_json::json;
 use tdl::chat::{ChatError, export, history, media::Media};
-use tdl::transfer::download::{self, PartFile, Remote};
+use tdl::transfer::download::{self, Done, Prepared, Refreshed, Remote, Source, Target};
 use tdl::transfer::fingerprint::Identity;
 use tdl::transfer::name::safe_path;
-use tdl::transfer::{JobRecord, RunRecord, TransferError};
+use tdl::transfer::{RunRecord, TransferError};
 
 use super::look_up::Wanted;
 use super::run::Run;
@@ -22,7 +22,7 @@ impl Run<'_> {
     pub(super) async fn file(&self, wanted: &Wanted, record: &RunRecord) -> Result<(), Failure> {
         let media = &wanted.media;
         if !self.extensions.admits(&media.name) {
-            self.finished(wanted, record)?;
+            self.finished(wanted, record).await?;
             self.reporter.item(&media.name, &Outcome::Skipped("not one of the wanted extensions".into()));
             return Ok(());
         }
@@ -40,12 +40,11 @@ impl Run<'_> {
         let shown = target.strip_prefix(&self.args.dir).unwrap_or(&target).to_string_lossy().into_owned();
         let there = std::fs::metadata(&target).ok().filter(std::fs::Metadata::is_file).map(|m| m.len());
         if there == Some(media.size) && (self.args.skip_same || record.is_done(wanted.index)) {
-            self.finished(wanted, record)?;
+            self.finished(wanted, record).await?;
             self.reporter.item(&shown, &Outcome::Skipped("there already, with the same size".into()));
             return Ok(());
         }
-        let prepared = self.prepare(wanted, &target);
-        let (file, job) = match prepared {
+        let prepared = match self.prepare(wanted, &target).await.map_err(Failure::from) {
             Ok(prepared) => prepared,
             Err(Failure::Item(why)) => {
                 self.reporter.item(&wanted.text, &Outcome::Failed(why.clone()));
@@ -53,11 +52,11 @@ impl Run<'_> {
             }
             Err(other) => return Err(other),
         };
-        let already = u64::from(job.parts().done()) * u64::from(tdl::transfer::parts::DOWNLOAD_PART);
-        let progress = self.reporter.file(&shown, media.size, already.min(media.size));
-        match self.fetch(wanted, file, job, &progress).await {
-            Ok(path) => {
-                self.finished(wanted, record)?;
+        let progress = self.reporter.file(&shown, media.size, prepared.already());
+        match self.fetch(prepared, &progress).await {
+            Ok((path, done)) => {
+                self.finished(wanted, record).await?;
+                done.forget()?;
                 progress.end(&Outcome::Done);
                 if self.context.output.json {
                     let line = json!({"chat": wanted.peer.id, "message": wanted.message, "path": path, "size": media.size});
@@ -77,52 +76,38 @@ impl Run<'_> {
     }
 
     /// Records that a file is done, and with the last one its message. Comes before the report: what is reported must stay true.
-    fn finished(&self, wanted: &Wanted, record: &RunRecord) -> Result<(), Failure> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = open.entry(wanted.index).or_insert(1);
-        *left = left.saturating_sub(1);
-        if *left == 0 {
-            record.mark(wanted.index)?;
+    async fn finished(&self, wanted: &Wanted, record: &RunRecord) -> Result<(), Failure> {
+        let is_last = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = open.entry(wanted.index).or_insert(1);
+            *left = left.saturating_sub(1);
+            *left == 0
+        };
+        if is_last {
+            record.commit(wanted.index).await?;
         }
         Ok(())
     }
 
-    fn prepare(&self, wanted: &Wanted, target: &Path) -> Result<(PartFile, JobRecord), Failure> {
+    async fn prepare<'w>(&'w self, wanted: &'w Wanted, target: &Path) -> Result<Prepared<'w>, TransferError> {
         let media = &wanted.media;
-        let (parts, _) = download::parts_of(media.size)?;
         let identity = Identity::new("dl file")
             .number(media.id)
             .number(i64::try_from(media.size).unwrap_or(i64::MAX))
             .text(&target.to_string_lossy())
             .finish();
-        let found = if self.args.restart { None } else { JobRecord::find_download(self.namespace, &identity, parts.count())? };
-        let file = PartFile::open(target, media.size, found.is_some())?;
-        let job = match found.filter(|_| file.is_resumed()) {
-            Some(job) => job,
-            None => JobRecord::download(self.namespace, &identity, parts.count())?,
-        };
-        Ok((file, job))
+        let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
+        let refresh = move || -> Refreshed<'w> { Box::pin(self.refresh(wanted)) };
+        let source = Source::new(self.client, &self.flow, &remote, Arc::new(refresh));
+        let (namespace, restart) = (self.namespace, self.args.restart);
+        let target = Target { namespace, identity, path: target, restart, modified: wanted.date };
+        download::prepare(source, &self.flow, &target).await
     }
 
-    async fn fetch(
-        &self,
-        wanted: &Wanted,
-        file: PartFile,
-        job: JobRecord,
-        progress: &FileProgress,
-    ) -> Result<PathBuf, Failure> {
-        let media = &wanted.media;
-        let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
-        let refresh = Arc::new(|| -> download::Refreshed<'_> { Box::pin(self.refresh(wanted)) });
-        let options = download::Options { progress, checkpoint: &job, refresh, stop: self.stop };
-        download::download(self.client, &self.flow, &remote, &file, job.parts().clone(), &options).await?;
-        drop(options);
-        let path = file.finish(wanted.date)?;
-        job.finish()?;
-        if self.args.rewrite_ext {
-            return self.rewrite_extension(path);
-        }
-        Ok(path)
+    async fn fetch(&self, prepared: Prepared<'_>, progress: &FileProgress) -> Result<(PathBuf, Done), Failure> {
+        let done = prepared.fetch(progress, self.stop).await?.finish().await?;
+        let path = done.path.clone();
+        Ok((if self.args.rewrite_ext { self.rewrite_extension(path)? } else { path }, done))
     }
 
     /// The location with a fresh file reference: the message is asked for again.
