@@ -31,6 +31,8 @@ mod ns;
 mod pfs;
 #[path = "cli_sandbox_accounts.rs"]
 mod sandbox_accounts;
+#[path = "cli_serve.rs"]
+mod serve;
 #[path = "cli_session.rs"]
 mod session;
 #[path = "cli_session_formats.rs"]
