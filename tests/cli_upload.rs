@@ -229,6 +229,22 @@ fn a_part_that_the_server_misses_is_sent_again_and_no_other() {
 }
 
 #[test]
+fn waits_are_shown_and_the_rate_is_kept() {
+    let dir = TestDir::new();
+    let sandbox = logged_in(&dir);
+    dir.write("file.bin", bytes(10, 512 * KIB));
+    tdl(&sandbox, &dir, "sandbox fault set FLOOD_PREMIUM_WAIT_1 --method upload.saveFilePart --times 1 --quiet").ok();
+    let began = std::time::Instant::now();
+    tdl(&sandbox, &dir, "up -p file.bin").ok().stderr_has("asks for a pause of 1 s before upload.saveBigFilePart");
+    assert!(began.elapsed().as_secs_f64() >= 1.0, "it waits for as long as it is told to");
+    let began = std::time::Instant::now();
+    tdl(&sandbox, &dir, "up -p file.bin --limit-rate 256K").ok();
+    // Four parts; the first goes at once.
+    assert!(began.elapsed().as_secs_f64() >= 1.0, "{:?}", began.elapsed());
+    assert_eq!(come_back(&sandbox, &dir, "down"), [bytes(10, 512 * KIB), bytes(10, 512 * KIB)]);
+}
+
+#[test]
 fn each_failure_is_its_files_own_and_the_retry_list_has_them_all() {
     let dir = TestDir::new();
     let sandbox = logged_in(&dir);
