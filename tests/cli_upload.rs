@@ -194,21 +194,21 @@ fn wait_for(sandbox: &Sandbox, dir: &TestDir, child: &mut std::process::Child, c
 fn a_killed_upload_sends_only_what_was_in_flight_again() {
     let dir = TestDir::new();
     let sandbox = logged_in(&dir);
-    let content = bytes(6, 11 * MIB);
+    let content = bytes(6, 4 * MIB);
     dir.write("big.bin", &content);
-    tdl(&sandbox, &dir, "sandbox fault set delay:300ms --method upload.saveBigFilePart --quiet").ok();
+    tdl(&sandbox, &dir, "sandbox fault set delay:300ms --method upload.saveFilePart --quiet").ok();
     let up = tdl(&sandbox, &dir, "up -t 2 -p big.bin");
-    for calls in [6, 14] {
+    for calls in [4, 9] {
         let mut child = up.command().stderr(Stdio::null()).spawn().unwrap();
         wait_for(&sandbox, &dir, &mut child, calls);
         child.kill().unwrap();
         child.wait().unwrap();
     }
     up.ok();
-    // 22 parts; two kills, with what was in flight at each.
+    // 16 parts; two kills, with what was in flight at each.
     let calls = met(&sandbox, &dir);
     let window = u64::try_from(IN_FLIGHT).unwrap();
-    assert!((22..=22 + 2 * window).contains(&calls), "{calls} calls for 22 parts");
+    assert!((16..=16 + 2 * window).contains(&calls), "{calls} calls for 16 parts");
     assert_eq!(come_back(&sandbox, &dir, "down"), [content]);
 }
 
