@@ -38,5 +38,12 @@ pub mod chat;
 #[cfg(feature = "store")]
 pub mod transfer;
 
+#[cfg(feature = "serve")]
+pub mod serve;
+
 #[cfg(feature = "debug")]
-pub mod debug;
+#[doc(inline)]
+pub use tdl_debug as debug;
+
+#[cfg(feature = "bridge")]
+pub mod bridge;

@@ -2,9 +2,7 @@
 //! its transports are left out, and why.
 #![cfg(feature = "sandbox")]
 
-#[path = "interop/support.rs"]
-#[allow(dead_code, reason = "the parts of it that another test uses")]
-mod support;
+use crate::peers as support;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -99,8 +97,8 @@ async fn telethon_finds_every_way_in() {
 #[cfg(feature = "bridge")]
 #[tokio::test(flavor = "multi_thread")]
 async fn telethon_does_the_same_through_the_bridge() {
+    use tdl::bridge::{Bridge, Config as BridgeConfig};
     use tdl::client::DcTable;
-    use tdl::debug::bridge::{Bridge, Config as BridgeConfig};
     use tdl::trace::{Collector, Event, LayerSet, Role};
 
     let dir = tempfile::tempdir().unwrap();

@@ -10,11 +10,11 @@ use std::{
 use clap::Args;
 use serde_json::json;
 use tdl::{
-    client::DcTable,
-    debug::bridge::{
+    bridge::{
         Bridge, Config, Entrance, Notice, StartError,
         rules::{RuleError, RuleSet},
     },
+    client::DcTable,
 };
 use tokio::sync::broadcast::error::RecvError;
 

@@ -52,6 +52,7 @@ mod prompt;
 mod retry;
 mod sandbox;
 mod sandbox_accounts;
+mod sandbox_content;
 mod sandbox_control;
 mod select;
 mod session;

@@ -148,6 +148,11 @@ impl Reporter {
         self.inner.count(name, outcome, 0, None);
     }
 
+    /// A transfer is done of which nothing could be shown while it ran: nobody knew how much would come.
+    pub(crate) fn streamed(&self, name: &str, bytes: u64, took: Duration) {
+        self.inner.count(name, &Outcome::Done, bytes, Some(took));
+    }
+
     /// Ends the report with a summary. Returns the items that failed, with their reasons.
     pub(crate) fn finish(self, verb: &str) -> Vec<(String, String)> {
         if let Some(output) = &self.output {

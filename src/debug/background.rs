@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::human;
 use super::jsonl::{self, Header};
 use super::redact::{self, Shown};
-use crate::trace::{Event, Layer, LayerSet, Observer, Record};
+use tdl_core::trace::{Event, Layer, LayerSet, Observer, Record};
 
 /// Records that wait, at most.
 const MOST_RECORDS: usize = 16 << 10;
@@ -215,7 +215,7 @@ impl Observer for Background {
 
 /// Bytes that an event keeps, beside itself.
 fn weight(event: &Event) -> usize {
-    use crate::trace::call::Call;
+    use tdl_core::trace::call::Call;
     match event {
         Event::Body { bytes, .. } => bytes.len(),
         Event::CoreCall { call, .. } => match &**call {

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use super::{json, redact};
-use crate::ids::MsgId;
-use crate::mtproto::gzip;
-use crate::tl::dynamic::{self, Value};
-use crate::tl::mtproto::{GZIP_PACKED_ID, RPC_RESULT_ID};
-use crate::tl::schema::{Schema, Type};
-use crate::tl::wire::VECTOR_ID;
-use crate::tl::{Reader, compiled_schema, name_of};
+use tdl_core::ids::MsgId;
+use tdl_core::mtproto::gzip;
+use tdl_core::tl::dynamic::{self, Value};
+use tdl_core::tl::mtproto::{GZIP_PACKED_ID, RPC_RESULT_ID};
+use tdl_core::tl::schema::{Schema, Type};
+use tdl_core::tl::wire::VECTOR_ID;
+use tdl_core::tl::{Reader, compiled_schema, name_of};
 
 /// The most that packed objects of one body may unpack to, in bytes: what a frame may hold.
 const MOST_UNPACKED: usize = 16 << 20;
@@ -197,9 +197,9 @@ fn put_value(value: &Value<'_>, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tl::api::{functions, types};
-    use crate::tl::mtproto::types::RpcError;
-    use crate::tl::{Identifiable, Serialize};
+    use tdl_core::tl::api::{functions, types};
+    use tdl_core::tl::mtproto::types::RpcError;
+    use tdl_core::tl::{Identifiable, Serialize};
 
     fn answer(result: &[u8]) -> Bytes {
         let head = [&RPC_RESULT_ID.to_le_bytes()[..], &0x6553_f100_0000_0004i64.to_le_bytes()].concat();
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn errors_and_packed_answers() {
         let error = RpcError { error_code: 420, error_message: "FLOOD_WAIT_3".into() };
-        let error = crate::tl::mtproto::enums::RpcError::from(error).to_bytes();
+        let error = tdl_core::tl::mtproto::enums::RpcError::from(error).to_bytes();
         let body = Body::read(&answer(&error), functions::help::GetConfig::ID);
         assert_eq!(json_of(&body)["result"]["error_message"], "FLOOD_WAIT_3");
 
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn long_numbers_are_text_and_bytes_are_digits() {
         let body = types::InputDocument { id: i64::MAX, access_hash: -1, file_reference: Bytes::from_static(&[1, 0xab]) };
-        let json = json_of(&Body::read(&crate::tl::api::enums::InputDocument::from(body).to_bytes(), 0));
+        let json = json_of(&Body::read(&tdl_core::tl::api::enums::InputDocument::from(body).to_bytes(), 0));
         assert_eq!((json["id"].as_str(), json["file_reference"].as_str()), (Some("9223372036854775807"), Some("01ab")));
     }
 }

@@ -25,11 +25,11 @@ use super::redact::{self, Shown};
 use super::units::{size, span, time_of_day};
 use tree::Branch;
 
-use crate::ids::{MsgId, Salt};
-use crate::tl;
-use crate::trace::call::SessionName;
-use crate::trace::{Counters, Event, Inner, Layer, LayerSet, Observer, Record, Role, Verdict};
-use crate::transport::TransportError;
+use tdl_core::ids::{MsgId, Salt};
+use tdl_core::tl;
+use tdl_core::trace::call::SessionName;
+use tdl_core::trace::{Counters, Event, Inner, Layer, LayerSet, Observer, Record, Role, Verdict};
+use tdl_core::transport::TransportError;
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug)]

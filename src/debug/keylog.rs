@@ -20,9 +20,9 @@ use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
-use crate::crypto::AuthKey;
-use crate::crypto::keylog::{KeyEntry, KeyLog};
-use crate::ids::DcId;
+use tdl_core::crypto::AuthKey;
+use tdl_core::crypto::keylog::{KeyEntry, KeyLog};
+use tdl_core::ids::DcId;
 
 /// The longest line that is read, in bytes.
 const MAX_LINE: usize = 1024;

@@ -1,6 +1,5 @@
-//! Trace sinks: where the records of [`crate::trace`] go.
+//! Trace sinks: where the records of [`tdl_core::trace`] go.
 //!
-//! * `bridge`: between a client and data centres whose keys we hold (a feature of its own).
 //! * [`handshake`]: one key exchange, value by value and check by check, with its times.
 //! * [`human`]: one aligned line an event, for people.
 //! * [`jsonl`]: one JSON object an event, for programs; and back.
@@ -17,8 +16,6 @@
 
 pub mod background;
 pub mod body;
-#[cfg(feature = "bridge")]
-pub mod bridge;
 #[cfg(feature = "capture")]
 pub mod capture;
 pub mod handshake;
@@ -35,14 +32,14 @@ pub mod units;
 
 use std::sync::Arc;
 
-pub use crate::trace::collect;
 pub use background::{Background, Plan, WhenFull};
 pub use human::{Human, Style};
 pub use keylog::KeylogFile;
 pub use pcapng::Pcapng;
 pub use redact::Shown;
+pub use tdl_core::trace::collect;
 
-use crate::trace::{Layer, Observer, Record};
+use tdl_core::trace::{Layer, Observer, Record};
 
 /// Passes each record to every sink that wants it.
 pub struct Tee(pub Vec<Arc<dyn Observer>>);
@@ -66,8 +63,8 @@ mod tests {
 
     use super::collect::Collector;
     use super::*;
-    use crate::clock::Now;
-    use crate::trace::{Event, LayerSet, Tracer};
+    use tdl_core::clock::Now;
+    use tdl_core::trace::{Event, LayerSet, Tracer};
 
     #[test]
     fn tee_asks_each_sink() {

@@ -1,13 +1,13 @@
 //! Recordings, played again: every call into every session is made once more, and what comes of it compared with what is recorded.
 //!
-//! See [`mtproto::session::recording`](crate::mtproto::session::recording) for how they come about.
+//! See [`mtproto::session::recording`](tdl_core::mtproto::session::recording) for how they come about.
 
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::mtproto::session::recording::{PlayError, Played, Player};
-use crate::trace::Event;
-use crate::trace::call::{Call, SessionName};
+use tdl_core::mtproto::session::recording::{PlayError, Played, Player};
+use tdl_core::trace::Event;
+use tdl_core::trace::call::{Call, SessionName};
 
 /// Sessions that are played at once, at most. Those that began first are given up.
 const MOST_SESSIONS: usize = 4096;
@@ -186,7 +186,7 @@ impl Replay {
         }
     }
 
-    fn begin(&mut self, session: SessionName, now: crate::clock::Now, call: &Call) -> Result<(), ReplayError> {
+    fn begin(&mut self, session: SessionName, now: tdl_core::clock::Now, call: &Call) -> Result<(), ReplayError> {
         let failed = |error| ReplayError::Play { session, number: 0, error };
         let (player, played) = Player::begin(session, now, call).map_err(failed)?;
         self.began += 1;

@@ -2,7 +2,9 @@
 
 mod authorizations;
 mod faults;
+mod files;
 mod layers;
+mod media;
 mod routing;
 mod ways_in;
 

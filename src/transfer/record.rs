@@ -3,21 +3,20 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Checkpoint;
+use super::group::Group;
 use crate::store::{Error, Fingerprint, JobKind, Namespace, PartSet};
-
-/// For how long the server keeps parts that no message refers to: after this an unfinished upload begins anew. The page on files
-/// promises "some time"; the official clients count on a few hours.
-const PARTS_LIVE: i64 = 3 * 60 * 60;
 
 /// Which items of one run are done. A run is the same when the command is.
 pub struct RunRecord {
     namespace: Arc<Namespace>,
     job: i64,
-    done: Mutex<PartSet>,
+    done: Arc<Mutex<PartSet>>,
+    /// Locked while the record is written, so that what is on record never gets less.
+    writing: Arc<Mutex<()>>,
+    commits: Group,
 }
 
 impl RunRecord {
@@ -40,7 +39,9 @@ impl RunRecord {
             None => namespace.begin_job(kind, fingerprint, &json!({"run": true}), &PartSet::new(items), unix_now())?,
         };
         let before = job.parts.done();
-        Ok((Self { namespace: Arc::clone(namespace), job: job.id, done: Mutex::new(job.parts) }, before))
+        let done = Arc::new(Mutex::new(job.parts));
+        let (namespace, writing) = (Arc::clone(namespace), Arc::default());
+        Ok((Self { namespace, job: job.id, done, writing, commits: Group::default() }, before))
     }
 
     fn lock(&self) -> MutexGuard<'_, PartSet> {
@@ -58,9 +59,37 @@ impl RunRecord {
     ///
     /// The namespace's.
     pub fn mark(&self, index: u32) -> Result<(), Error> {
-        let mut done = self.lock();
-        done.insert(index);
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lock().insert(index);
+        let done = self.lock().clone();
         self.namespace.save_parts(self.job, &done, unix_now()).map(drop)
+    }
+
+    /// Records that item `index` is finished, together with all others that finish at the same time: returns when it is on record. For
+    /// many small items; a transaction for each would take longer than they do.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub async fn commit(&self, index: u32) -> Result<(), Error> {
+        self.lock().insert(index);
+        let save = || {
+            let (namespace, job) = (Arc::clone(&self.namespace), self.job);
+            let (done, writing) = (Arc::clone(&self.done), Arc::clone(&self.writing));
+            let work = move || {
+                let _one = writing.lock().unwrap_or_else(PoisonError::into_inner);
+                let done = done.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                namespace.save_parts(job, &done, unix_now()).map(drop)
+            };
+            async move {
+                match tokio::task::spawn_blocking(work).await {
+                    Ok(result) => result,
+                    // It has panicked: only the end of the runtime cancels such work, and nobody waits for it then.
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                }
+            }
+        };
+        self.commits.run(save).await
     }
 
     /// The run has come to its end: the next one with the same command begins from the beginning.
@@ -73,22 +102,6 @@ impl RunRecord {
     }
 }
 
-/// The numbers that make a repeated upload the same upload, and a repeated message the same message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UploadIds {
-    /// Names the parts on the server.
-    pub file_id: i64,
-    /// Names the message: the server takes a message with this number once.
-    pub random_id: i64,
-}
-
-impl UploadIds {
-    /// New ones, from the system's random source.
-    pub fn random() -> Self {
-        Self { file_id: rand::random(), random_id: rand::random() }
-    }
-}
-
 /// Which parts of one file are done.
 pub struct JobRecord {
     namespace: Arc<Namespace>,
@@ -97,43 +110,6 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
-    /// Takes up or begins the record of an upload. Parts older than the server keeps them are forgotten, the message's number is not.
-    ///
-    /// # Errors
-    ///
-    /// The namespace's.
-    pub fn upload(
-        namespace: &Arc<Namespace>,
-        fingerprint: &Fingerprint,
-        parts: u32,
-        restart: bool,
-    ) -> Result<(Self, UploadIds), Error> {
-        let now = unix_now();
-        let found = if restart { None } else { namespace.find_job(JobKind::Upload, fingerprint)? };
-        let mut ids = UploadIds::random();
-        if let Some(job) = found.filter(|job| job.parts.len() == parts)
-            && let Ok(kept) = serde_json::from_value::<UploadIds>(job.state.clone())
-        {
-            if now.saturating_sub(job.updated_at) < PARTS_LIVE {
-                return Ok((Self { namespace: Arc::clone(namespace), job: job.id, parts: job.parts }, kept));
-            }
-            ids.random_id = kept.random_id;
-        }
-        Ok((Self::begin(namespace, JobKind::Upload, fingerprint, ids, parts)?, ids))
-    }
-
-    /// Forgets the parts of an upload that the server has lost. The message keeps its number.
-    ///
-    /// # Errors
-    ///
-    /// The namespace's.
-    pub fn upload_anew(self, ids: UploadIds) -> Result<(Self, UploadIds), Error> {
-        let ids = UploadIds { file_id: rand::random(), random_id: ids.random_id };
-        let parts = PartSet::new(self.parts.len());
-        self.namespace.save_job(self.job, &json!(ids), &parts, unix_now())?;
-        Ok((Self { parts, ..self }, ids))
-    }
-
     /// The record of an earlier download with this fingerprint, if there is one.
     ///
     /// # Errors
@@ -154,17 +130,6 @@ impl JobRecord {
         Ok(Self { namespace: Arc::clone(namespace), job: job.id, parts: job.parts })
     }
 
-    fn begin(
-        namespace: &Arc<Namespace>,
-        kind: JobKind,
-        fingerprint: &Fingerprint,
-        ids: UploadIds,
-        parts: u32,
-    ) -> Result<Self, Error> {
-        let job = namespace.begin_job(kind, fingerprint, &json!(ids), &PartSet::new(parts), unix_now())?;
-        Ok(Self { namespace: Arc::clone(namespace), job: job.id, parts: job.parts })
-    }
-
     /// The parts that were done when the record was taken up.
     pub fn parts(&self) -> &PartSet {
         &self.parts
@@ -176,6 +141,11 @@ impl JobRecord {
     ///
     /// The namespace's.
     pub fn finish(self) -> Result<(), Error> {
+        self.forget()
+    }
+
+    /// The same, for one that others hold as well.
+    pub(super) fn forget(&self) -> Result<(), Error> {
         self.namespace.finish_job(self.job)
     }
 }

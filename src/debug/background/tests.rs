@@ -1,7 +1,7 @@
 use std::sync::mpsc;
 
 use super::*;
-use crate::trace::samples::{all, record};
+use tdl_core::trace::samples::{all, record};
 
 /// A file whose writes can be held up, seen, and made to fail.
 #[derive(Clone, Default)]
@@ -169,7 +169,7 @@ fn bodies_are_redacted_on_the_way_and_calls_only_wanted_where_all_is_shown() {
         redacting.record(&record(event));
     }
     redacting.close();
-    assert!(!file.text().contains("99966") && !file.text().contains(&crate::debug::hex::of(b"99966")));
+    assert!(!file.text().contains("99966") && !file.text().contains(&crate::hex::of(b"99966")));
 
     let file = File::default();
     let showing = sink(&file, WhenFull::Wait, Shown::Everything);
@@ -178,5 +178,5 @@ fn bodies_are_redacted_on_the_way_and_calls_only_wanted_where_all_is_shown() {
         showing.record(&record(event));
     }
     showing.close();
-    assert!(file.text().contains(&crate::debug::hex::of(b"99966")));
+    assert!(file.text().contains(&crate::hex::of(b"99966")));
 }

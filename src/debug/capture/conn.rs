@@ -9,12 +9,12 @@ use super::packet::Segment;
 use super::report::Report;
 use super::stream::Gap;
 use super::talk::{Line, Talk};
-use crate::ids::DcId;
-use crate::mtproto::envelope::Side;
-use crate::trace::{ConnId, Event};
-use crate::transport::Tap;
-use crate::transport::mtproxy::Key as ProxyKey;
-use crate::transport::tap::{TapError, Way};
+use tdl_core::ids::DcId;
+use tdl_core::mtproto::envelope::Side;
+use tdl_core::trace::{ConnId, Event};
+use tdl_core::transport::Tap;
+use tdl_core::transport::mtproxy::Key as ProxyKey;
+use tdl_core::transport::tap::{TapError, Way};
 
 /// Hears all connections.
 pub(super) struct Listener {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::packet::Segment;
 use super::stream::{Gap, Stream};
-use crate::transport::tap::Way;
+use tdl_core::transport::tap::Way;
 
 /// Connections that are known at the same time, those that have ended included: late segments must not pass for new ones.
 const MAX_FLOWS: usize = 65_536;

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::debug::jsonl::{self, Header};
-use crate::debug::redact::{self, Shown};
-use crate::trace::{Layer, LayerSet, Observer, Record};
+use crate::jsonl::{self, Header};
+use crate::redact::{self, Shown};
+use tdl_core::trace::{Layer, LayerSet, Observer, Record};
 
 /// The sink. `docs/trace.md` describes what it writes.
 pub struct JsonLines<W> {
@@ -74,14 +74,20 @@ impl<W: Write + Send> Observer for JsonLines<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::debug::jsonl::Line;
-    use crate::ids::{DcId, MsgId};
-    use crate::tl::Serialize as _;
-    use crate::tl::api::functions::contacts;
-    use crate::trace::{ConnId, Event};
+    use crate::jsonl::Line;
+    use tdl_core::ids::{DcId, MsgId};
+    use tdl_core::tl::Serialize as _;
+    use tdl_core::tl::api::functions::contacts;
+    use tdl_core::trace::{ConnId, Event};
 
     fn record(event: Event) -> Record {
-        Record { at: Duration::from_secs(1_700_000_000), conn: ConnId(1), dc: DcId(2), role: crate::trace::Role::Client, event }
+        Record {
+            at: Duration::from_secs(1_700_000_000),
+            conn: ConnId(1),
+            dc: DcId(2),
+            role: tdl_core::trace::Role::Client,
+            event,
+        }
     }
 
     #[test]

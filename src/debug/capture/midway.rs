@@ -12,9 +12,9 @@
 
 use bytes::BytesMut;
 
-use crate::crypto::AuthKey;
-use crate::mtproto::envelope::{self, Side};
-use crate::transport::{Kind, MAX_FRAME};
+use tdl_core::crypto::AuthKey;
+use tdl_core::mtproto::envelope::{self, Side};
+use tdl_core::transport::{Kind, MAX_FRAME};
 
 /// Bytes in front of a payload that tell the transport, at most.
 const HEAD: usize = 8;
@@ -126,9 +126,9 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::*;
-    use crate::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
-    use crate::mtproto::envelope::Header;
-    use crate::transport::{Codec, Options};
+    use tdl_core::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
+    use tdl_core::mtproto::envelope::Header;
+    use tdl_core::transport::{Codec, Options};
 
     /// Its parts differ, as those of real ones do: from which of them the ciphers are derived depends on who writes.
     fn key() -> AuthKey {

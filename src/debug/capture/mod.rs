@@ -6,14 +6,14 @@
 //! | [`packet`] | what is in front of TCP's bytes: Ethernet and its kin, IP, TCP |
 //! | [`stream`] | one direction of a connection: segments in order |
 //! | [`flow`] | connections |
-//! | `conn` | a connection to frames, by way of [`crate::transport::Tap`] |
+//! | `conn` | a connection to frames, by way of [`tdl_core::transport::Tap`] |
 //! | `midway` | where to enter a connection whose beginning was not captured |
 //! | `talk` | frames to messages, requests to answers |
 //! | `wrappers` | requests without what is wrapped around them |
 //! | [`lines`] | records as lines of JSON |
 //! | [`report`] | what was decoded, and what was not and why |
 //!
-//! What comes out are the records of [`crate::trace`], told from the client's side: what it wrote is sent, what the server wrote is
+//! What comes out are the records of [`tdl_core::trace`], told from the client's side: what it wrote is sent, what the server wrote is
 //! received. So whatever shows a trace shows a capture. Times are those of the capture.
 //!
 //! A [`Decoder`] reads on where an end of the connection would not: what breaks a rule is told as [`Event::CheckFailed`] and shown as far
@@ -42,16 +42,16 @@ pub use flow::Ends;
 pub use lines::JsonLines;
 pub use report::{Report, Trouble};
 
-use crate::clock::Now;
-use crate::debug::keylog::LoggedKey;
-use crate::trace::{ConnId, Observer, Tracer};
-use crate::transport::mtproxy::Key as ProxyKey;
+use crate::keylog::LoggedKey;
 use conn::Listener;
 use file::Packet;
 use flow::Flows;
+use tdl_core::clock::Now;
+use tdl_core::trace::{ConnId, Observer, Tracer};
+use tdl_core::transport::mtproxy::Key as ProxyKey;
 
 #[allow(unused_imports, reason = "named in the documentation above")]
-use crate::trace::Event;
+use tdl_core::trace::Event;
 
 /// Bytes that are kept for all connections together, at most: frames and segments that are not whole yet.
 const MAX_HELD: usize = 256 << 20;

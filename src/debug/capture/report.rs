@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::flow::Ends;
 use super::packet::Skipped;
-use crate::trace::{ConnId, Word};
+use tdl_core::trace::{ConnId, Word};
 
 /// Troubles that are kept with their circumstances; further ones are counted.
 const MAX_TROUBLES: usize = 1000;

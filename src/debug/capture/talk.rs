@@ -10,20 +10,20 @@ use bytes::{Buf as _, Bytes};
 use super::flow::Ends;
 use super::report::Report;
 use super::wrappers;
-use crate::clock::Now;
-use crate::debug::keylog::LoggedKey;
-use crate::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
-use crate::mtproto::container::{self, constructor};
-use crate::mtproto::envelope::{self, EnvelopeError, Opened, Side};
-use crate::mtproto::gzip;
-use crate::mtproto::msg_id::{Novelty, Seen, SeenIds};
-use crate::mtproto::plain;
-use crate::mtproto::session::service::{self, Service, ids};
-use crate::tl::api::functions::auth::BindTempAuthKey;
-use crate::tl::{self, Deserialize, Identifiable, Reader};
-use crate::trace::{ConnId, Event, Layer, Tracer, Verdict, Word, counters};
-use crate::transport::Frame;
-use crate::transport::tap::{Heard, Way};
+use crate::keylog::LoggedKey;
+use tdl_core::clock::Now;
+use tdl_core::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
+use tdl_core::mtproto::container::{self, constructor};
+use tdl_core::mtproto::envelope::{self, EnvelopeError, Opened, Side};
+use tdl_core::mtproto::gzip;
+use tdl_core::mtproto::msg_id::{Novelty, Seen, SeenIds};
+use tdl_core::mtproto::plain;
+use tdl_core::mtproto::session::service::{self, Service, ids};
+use tdl_core::tl::api::functions::auth::BindTempAuthKey;
+use tdl_core::tl::{self, Deserialize, Identifiable, Reader};
+use tdl_core::trace::{ConnId, Event, Layer, Tracer, Verdict, Word, counters};
+use tdl_core::transport::Frame;
+use tdl_core::transport::tap::{Heard, Way};
 
 /// Sessions that are remembered.
 const MAX_SESSIONS: usize = 4096;
@@ -130,7 +130,7 @@ impl Talk {
     }
 
     /// A key that is known.
-    pub(super) fn key(&self, id: i64) -> Option<&crate::crypto::AuthKey> {
+    pub(super) fn key(&self, id: i64) -> Option<&tdl_core::crypto::AuthKey> {
         self.keys.get(&id).map(|logged| &logged.key)
     }
 

@@ -9,16 +9,16 @@ use rand::rngs::StdRng;
 
 use super::testing::{Made, Tcp, V4, V6, pcap};
 use super::*;
-use crate::crypto::AuthKey;
-use crate::debug::keylog::LoggedKey;
-use crate::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
-use crate::mtproto::envelope::{self, Header, Side};
-use crate::mtproto::{container, gzip, plain};
-use crate::tl::api::{functions as f, types};
-use crate::tl::mtproto::RPC_RESULT_ID;
-use crate::tl::{Identifiable as _, Serialize as _};
-use crate::trace::{Collector, Event, Verdict};
-use crate::transport::{Codec, Detector, Kind, Obfuscated, Options};
+use crate::keylog::LoggedKey;
+use tdl_core::crypto::AuthKey;
+use tdl_core::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
+use tdl_core::mtproto::envelope::{self, Header, Side};
+use tdl_core::mtproto::{container, gzip, plain};
+use tdl_core::tl::api::{functions as f, types};
+use tdl_core::tl::mtproto::RPC_RESULT_ID;
+use tdl_core::tl::{Identifiable as _, Serialize as _};
+use tdl_core::trace::{Collector, Event, Verdict};
+use tdl_core::transport::{Codec, Detector, Kind, Obfuscated, Options};
 
 const SESSION: SessionId = SessionId(0x5e55_1011);
 const SALT: Salt = Salt(0x5a17);
@@ -98,7 +98,7 @@ fn msgs_ack(n: i64) -> Vec<u8> {
 fn rpc_error(code: i32, text: &str) -> Vec<u8> {
     let mut out = 0x2144_ca19_u32.to_le_bytes().to_vec();
     out.extend(code.to_le_bytes());
-    crate::tl::wire::write_bytes(&mut out, text.as_bytes());
+    tdl_core::tl::wire::write_bytes(&mut out, text.as_bytes());
     out
 }
 
@@ -142,7 +142,7 @@ trait Boxed {
     fn to_bytes_boxed(&self) -> Bytes;
 }
 
-impl<T: crate::tl::Serialize + crate::tl::Identifiable> Boxed for T {
+impl<T: tdl_core::tl::Serialize + tdl_core::tl::Identifiable> Boxed for T {
     fn to_bytes_boxed(&self) -> Bytes {
         let mut out = T::ID.to_le_bytes().to_vec();
         self.serialize(&mut out);
@@ -420,7 +420,7 @@ fn what_breaks_rules_is_told_and_shown() {
     let malformed = client(11, 6, words(0x62d6_b459, &[1]));
     let bomb = client(12, 7, {
         let mut out = gzip::ID.to_le_bytes().to_vec();
-        crate::tl::wire::write_bytes(&mut out, b"no gzip");
+        tdl_core::tl::wire::write_bytes(&mut out, b"no gzip");
         out
     });
     let says = [odd_ack, wrong_parity, unordered, cut, malformed, bomb];
@@ -550,11 +550,11 @@ fn memory_is_bounded() {
             Vec::new()
         }
 
-        fn passed(&mut self, conn: &mut Vec<u8>, _: crate::transport::tap::Way, bytes: &[u8]) {
+        fn passed(&mut self, conn: &mut Vec<u8>, _: tdl_core::transport::tap::Way, bytes: &[u8]) {
             conn.extend(bytes);
         }
 
-        fn settled(&mut self, _: &mut Vec<u8>, _: crate::transport::tap::Way) {}
+        fn settled(&mut self, _: &mut Vec<u8>, _: tdl_core::transport::tap::Way) {}
 
         fn take_reversal(&mut self, _: &mut Vec<u8>) -> bool {
             false

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::mtproto::container::constructor;
-use crate::tl::api::functions as f;
-use crate::tl::{Deserialize, Identifiable, RawObject};
+use tdl_core::mtproto::container::constructor;
+use tdl_core::tl::api::functions as f;
+use tdl_core::tl::{Deserialize, Identifiable, RawObject};
 
 /// Wrappers around a request that are taken off; nobody needs more than four.
 const MAX_WRAPPERS: usize = 8;
@@ -63,8 +63,8 @@ fn inner(out: &mut Unwrapped) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tl::schema::{Kind, Type};
-    use crate::tl::{Serialize, compiled_schema, dynamic};
+    use tdl_core::tl::schema::{Kind, Type};
+    use tdl_core::tl::{Serialize, compiled_schema, dynamic};
 
     #[test]
     fn every_wrapper_of_the_schema_comes_off() {

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::debug::units::date;
-use crate::tl::compiled_schema;
-use crate::tl::dynamic::{self, Value};
+use crate::units::date;
+use tdl_core::tl::compiled_schema;
+use tdl_core::tl::dynamic::{self, Value};
 
 /// One value with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What each check of the key exchange demands, in words.
 
-use crate::check::Check;
+use tdl_core::check::Check;
 
 /// What a check demands of the server. Checks that a client does not make have no words of their own.
 pub(super) const fn of(check: Check) -> &'static str {

@@ -16,10 +16,10 @@ mod tests;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::check::Check;
-use crate::debug::units::date;
-use crate::mtproto::handshake::KeyKind;
-use crate::mtproto::handshake::watch::{Computed, Note, Secret, Watcher};
+use crate::units::date;
+use tdl_core::check::Check;
+use tdl_core::mtproto::handshake::KeyKind;
+use tdl_core::mtproto::handshake::watch::{Computed, Note, Secret, Watcher};
 
 pub use fields::{Field, Shown};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{Entry, Field, Shown, Times, What};
-use crate::debug::units::span;
+use crate::units::span;
 
 /// Hexadecimal digits shown of a long value, unless all are asked for.
 const DIGITS: usize = 48;

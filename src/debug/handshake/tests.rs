@@ -7,11 +7,11 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::clock::Now;
-use crate::crypto::rsa::PrivateKey;
-use crate::ids::DcId;
-use crate::mtproto::handshake::watch::Watch;
-use crate::mtproto::handshake::{ClientHandshake, Mode, ServerHandshake, client, server};
+use tdl_core::clock::Now;
+use tdl_core::crypto::rsa::PrivateKey;
+use tdl_core::ids::DcId;
+use tdl_core::mtproto::handshake::watch::Watch;
+use tdl_core::mtproto::handshake::{ClientHandshake, Mode, ServerHandshake, client, server};
 
 const NOW: Now = Now::new(Duration::from_secs(100), Duration::from_secs(1_700_000_000));
 static KEY: LazyLock<PrivateKey> =

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::ids::SeqNo;
-use crate::trace::samples::{GET_CONFIG, all, record};
+use tdl_core::ids::SeqNo;
+use tdl_core::trace::samples::{GET_CONFIG, all, record};
 
 fn told(event: Event) -> String {
     line(&record(event), &Style { acks: true, ..Style::default() }).expect("shown")
@@ -98,7 +98,7 @@ fn nothing_secret_is_shown() {
 
 #[test]
 fn a_body_is_a_tree_below_its_line() {
-    use crate::tl::{Serialize, api::functions};
+    use tdl_core::tl::{Serialize, api::functions};
     let request = functions::auth::SendCode { phone_number: "+9996621234".into(), api_id: 7, ..Default::default() };
     let bytes = functions::InvokeWithLayer { layer: 230, query: request }.to_bytes();
     let body = record(Event::Body { sent: true, msg_id: MsgId(4), method: 0, len: bytes.len(), bytes });
@@ -137,8 +137,8 @@ fn a_peer_cannot_write_to_the_terminal() {
 fn the_sink_shows_its_layers() {
     let style = Style { layers: "rpc".parse().unwrap(), ..Style::default() };
     let human = std::sync::Arc::new(Human::new(Vec::new(), style));
-    let tracer = crate::trace::Tracer::new(human.clone());
-    let now = crate::clock::Now::new(Duration::ZERO, Duration::ZERO);
+    let tracer = tdl_core::trace::Tracer::new(human.clone());
+    let now = tdl_core::clock::Now::new(Duration::ZERO, Duration::ZERO);
     for event in all() {
         tracer.emit(now, || event);
     }

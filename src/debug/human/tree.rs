@@ -11,11 +11,11 @@
 //!   … 2 more
 //! ```
 
-use crate::debug::body::Body;
-use crate::debug::redact;
-use crate::debug::units::size;
-use crate::tl::dynamic::{Object, Value};
-use crate::tl::name_of;
+use crate::body::Body;
+use crate::redact;
+use crate::units::size;
+use tdl_core::tl::dynamic::{Object, Value};
+use tdl_core::tl::name_of;
 
 /// Lines of one body, at most.
 const MOST_LINES: usize = 48;
@@ -215,7 +215,7 @@ fn text_of(text: &str) -> String {
 fn bytes_of(bytes: &[u8]) -> String {
     let shown = bytes.get(..BYTES).unwrap_or(bytes);
     let more = if bytes.len() > shown.len() { format!("… ({})", size(bytes.len())) } else { String::new() };
-    format!("0x{}{more}", crate::debug::hex::of(shown))
+    format!("0x{}{more}", crate::hex::of(shown))
 }
 
 #[cfg(test)]
@@ -223,8 +223,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::tl::Serialize;
-    use crate::tl::api::{enums, functions, types};
+    use tdl_core::tl::Serialize;
+    use tdl_core::tl::api::{enums, functions, types};
 
     fn text(bytes: &Bytes) -> String {
         let lines = branches(&Body::read(bytes, 0));

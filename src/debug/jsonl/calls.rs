@@ -8,11 +8,11 @@ use super::LineError;
 use super::fields::*;
 use super::kinds;
 use super::table::table;
-use crate::clock::Now;
-use crate::debug::json;
-use crate::ids::{Salt, SessionId};
-use crate::trace::call::{Call, SaltSpan, SessionName, Settings};
-use crate::trace::{Event, Word};
+use crate::json;
+use tdl_core::clock::Now;
+use tdl_core::ids::{Salt, SessionId};
+use tdl_core::trace::call::{Call, SaltSpan, SessionName, Settings};
+use tdl_core::trace::{Event, Word};
 
 table! { Call;
     "begin_client" BeginClient {
@@ -336,8 +336,8 @@ impl Field for Named {
 /// One of each call, for tests.
 #[cfg(test)]
 pub(crate) fn samples() -> Vec<Call> {
-    use crate::ids::MsgId;
     use bytes::Bytes;
+    use tdl_core::ids::MsgId;
 
     let bytes = Bytes::from_static(&[1, 2, 3, 4]);
     let salts = vec![SaltSpan { since: 0, until: i64::MAX, salt: Salt(-1) }];
@@ -355,7 +355,7 @@ pub(crate) fn samples() -> Vec<Call> {
         },
         Call::BeginServer { auth_key: bytes.clone(), salts: salts.clone(), rng_seed: bytes.clone(), limits: settings },
         Call::Input { frame: bytes.clone() },
-        Call::Opened { salt: Salt(1), session_id, msg_id, seq_no: crate::ids::SeqNo(2), body: bytes.clone() },
+        Call::Opened { salt: Salt(1), session_id, msg_id, seq_no: tdl_core::ids::SeqNo(2), body: bytes.clone() },
         Call::Timeout {},
         Call::QuickAck { token: 1 << 31 },
         Call::ConnectionLost {},

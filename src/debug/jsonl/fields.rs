@@ -6,10 +6,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::LineError;
-use crate::debug::{hex, json};
-use crate::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
-use crate::tl::name_of;
-use crate::trace::{Counters, Inner, Verdict, Word};
+use crate::{hex, json};
+use tdl_core::ids::{DcId, MsgId, Salt, SeqNo, SessionId};
+use tdl_core::tl::name_of;
+use tdl_core::trace::{Counters, Inner, Verdict, Word};
 
 /// An object of a line.
 pub(super) type Fields = Map<String, Value>;

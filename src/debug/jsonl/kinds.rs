@@ -4,9 +4,9 @@ use super::LineError;
 use super::calls::{Clocks, Events, Made, Number, Session};
 use super::fields::*;
 use super::table::table;
-use crate::debug::body::Body;
-use crate::debug::json;
-use crate::trace::Event;
+use crate::body::Body;
+use crate::json;
+use tdl_core::trace::Event;
 
 table! { Event;
     "dialing" Dialing { addr: Text = "addr" }

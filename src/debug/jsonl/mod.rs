@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::json;
 use super::redact::Shown;
-use crate::ids::DcId;
-use crate::trace::{ConnId, Layer, LayerSet, Record, Role};
+use tdl_core::ids::DcId;
+use tdl_core::trace::{ConnId, Layer, LayerSet, Record, Role};
 
 pub mod calls;
 mod fields;
@@ -47,7 +47,7 @@ pub struct Header {
 impl Header {
     /// That of a run of this program that begins at `at`.
     pub fn new(at: Duration, layers: LayerSet, shown: Shown) -> Self {
-        let layer = crate::tl::compiled_schema().layer().unwrap_or(0);
+        let layer = tdl_core::tl::compiled_schema().layer().unwrap_or(0);
         Self { at, version: env!("CARGO_PKG_VERSION").to_owned(), layer, layers, shown }
     }
 }

@@ -4,8 +4,8 @@ use std::io::{BufReader, Read};
 use super::kinds::{documented, kind_of};
 use super::read::{Lines, Numbered};
 use super::*;
-use crate::trace::Event;
-use crate::trace::samples::{all, record};
+use tdl_core::trace::Event;
+use tdl_core::trace::samples::{all, record};
 
 fn line(record: &Record) -> String {
     let mut out = Vec::new();

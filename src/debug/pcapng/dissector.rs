@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::tl::api::LAYER;
-use crate::tl::compiled_schema;
-use crate::tl::mtproto::SPECIAL;
+use tdl_core::tl::api::LAYER;
+use tdl_core::tl::compiled_schema;
+use tdl_core::tl::mtproto::SPECIAL;
 
 const TEMPLATE: &str = include_str!("dissector.lua");
 

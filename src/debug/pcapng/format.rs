@@ -17,12 +17,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Frame, Message, Note};
-use crate::debug::body::Body;
-use crate::debug::redact::Shown;
-use crate::ids::DcId;
-use crate::mtproto::container;
-use crate::tl::dynamic::Style;
-use crate::trace::{ConnId, Verdict};
+use crate::body::Body;
+use crate::redact::Shown;
+use tdl_core::ids::DcId;
+use tdl_core::mtproto::container;
+use tdl_core::tl::dynamic::Style;
+use tdl_core::trace::{ConnId, Verdict};
 
 /// The version of the format.
 pub const VERSION: u8 = 1;
@@ -283,7 +283,7 @@ fn print(body: &Body<'_>, out: &mut String) {
             print(inside, out);
             Ok(())
         }
-        Body::Opaque { id, len } => match crate::tl::name_of(*id) {
+        Body::Opaque { id, len } => match tdl_core::tl::name_of(*id) {
             Some(name) => write!(out, "{name}, {len} bytes that were not read"),
             None => write!(out, "{len} bytes that no schema describes"),
         },

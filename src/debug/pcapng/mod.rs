@@ -29,10 +29,10 @@ use bytes::Bytes;
 use super::background::Format;
 use super::human;
 use super::redact::{self, Shown};
-use crate::ids::{DcId, MsgId, SeqNo};
-use crate::tl::mtproto::RPC_RESULT_ID;
-use crate::trace::{ConnId, Event, Inner, Layer, LayerSet, Observer, Record, Role, Verdict, Word};
 use format::{Packet, Way};
+use tdl_core::ids::{DcId, MsgId, SeqNo};
+use tdl_core::tl::mtproto::RPC_RESULT_ID;
+use tdl_core::trace::{ConnId, Event, Inner, Layer, LayerSet, Observer, Record, Role, Verdict, Word};
 
 /// Connections that frames are put together for. Each waits with one frame at most; the one that has waited longest goes first.
 const MAX_LINES: usize = 4096;

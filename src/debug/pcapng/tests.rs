@@ -1,10 +1,10 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::ids::{Salt, SessionId};
-use crate::tl::api::functions as f;
-use crate::tl::{Identifiable as _, Serialize as _};
-use crate::trace::Tracer;
+use tdl_core::ids::{Salt, SessionId};
+use tdl_core::tl::api::functions as f;
+use tdl_core::tl::{Identifiable as _, Serialize as _};
+use tdl_core::trace::Tracer;
 
 /// What was written, to be looked at while the sink lives.
 #[derive(Clone, Default)]
@@ -103,7 +103,7 @@ impl Bench {
     }
 
     fn say_by(&self, tracer: &Tracer, events: impl IntoIterator<Item = Event>) -> &Self {
-        let now = crate::clock::Now::new(Duration::ZERO, Duration::new(1_700_000_000, 123_456_789));
+        let now = tdl_core::clock::Now::new(Duration::ZERO, Duration::new(1_700_000_000, 123_456_789));
         events.into_iter().for_each(|event| tracer.emit(now, || event));
         self
     }
@@ -154,7 +154,7 @@ fn received() -> Vec<Event> {
     body.extend(REQUEST.0.to_le_bytes());
     body.extend(0x2144_ca19_u32.to_le_bytes());
     body.extend(400_i32.to_le_bytes());
-    crate::tl::wire::write_bytes(&mut body, b"PHONE_NOT_OCCUPIED");
+    tdl_core::tl::wire::write_bytes(&mut body, b"PHONE_NOT_OCCUPIED");
     let (method, len) = (f::contacts::ResolvePhone::ID, body.len());
     vec![
         frame(false),
@@ -290,7 +290,7 @@ fn the_file_is_a_capture_like_any_other() {
     bench.say(1, sent());
     bench.sink.flush();
     let file = bench.out.0.lock().unwrap().clone();
-    let mut reader = crate::debug::capture::file::Reader::new(&file[..]).unwrap();
+    let mut reader = crate::capture::file::Reader::new(&file[..]).unwrap();
     let packet = reader.next_packet().unwrap().unwrap();
     assert_eq!((packet.link.0, packet.at), (252, Duration::new(1_700_000_000, 123_456_789)));
     assert!(reader.next_packet().unwrap().is_none());

@@ -10,8 +10,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::body::Body;
-use crate::tl::dynamic::{Object, Value};
-use crate::trace::{Event, Record};
+use tdl_core::tl::dynamic::{Object, Value};
+use tdl_core::trace::{Event, Record};
 
 pub mod table;
 

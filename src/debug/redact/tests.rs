@@ -1,10 +1,10 @@
 use super::table::{CONTENTS_FIELDS, PUBLIC, PUBLIC_FIELDS, SECRET, SECRET_FIELDS, class_of};
 use super::*;
-use crate::ids::{DcId, MsgId};
-use crate::tl::api::{enums, functions, types};
-use crate::tl::schema::Type;
-use crate::tl::{Serialize, compiled_schema};
-use crate::trace::ConnId;
+use tdl_core::ids::{DcId, MsgId};
+use tdl_core::tl::api::{enums, functions, types};
+use tdl_core::tl::schema::Type;
+use tdl_core::tl::{Serialize, compiled_schema};
+use tdl_core::trace::ConnId;
 
 fn json(bytes: &Bytes) -> String {
     let mut out = Vec::new();
@@ -101,7 +101,7 @@ fn of_what_the_schema_does_not_know_only_the_constructor_is_left() {
     let unknown = Bytes::from_static(b"\x01\x02\x03\x04 a secret of tomorrow ");
     assert_eq!(body(&unknown, 0, Shown::Texts)[..], [1, 2, 3, 4]);
     // Known outside, unknown inside: then nothing can be said of where anything is.
-    let inside = functions::InvokeWithLayer { layer: 1, query: crate::tl::RawObject(unknown) };
+    let inside = functions::InvokeWithLayer { layer: 1, query: tdl_core::tl::RawObject(unknown) };
     assert_eq!(body(&inside.to_bytes(), 0, Shown::Texts).len(), 4);
 }
 
@@ -111,7 +111,7 @@ fn only_bodies_change_and_everything_is_everything() {
         at: std::time::Duration::from_secs(1),
         conn: ConnId(1),
         dc: DcId(2),
-        role: crate::trace::Role::Client,
+        role: tdl_core::trace::Role::Client,
         event,
     };
     let bytes = send_code();

@@ -4,15 +4,15 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::clock::Now;
-use crate::crypto::AuthKey;
-use crate::debug::jsonl::{self, calls};
-use crate::ids::{MsgId, Salt, SessionId};
-use crate::mtproto::envelope::{self, Side};
-use crate::mtproto::session::{
+use crate::jsonl::{self, calls};
+use tdl_core::clock::Now;
+use tdl_core::crypto::AuthKey;
+use tdl_core::ids::{MsgId, Salt, SessionId};
+use tdl_core::mtproto::envelope::{self, Side};
+use tdl_core::mtproto::session::{
     ClientParams, Event as SessionEvent, FutureSalt, HttpWait, KeyDestruction, RequestOptions, ServerParams, Session,
 };
-use crate::trace::{Collector, Layer, LayerSet, Record};
+use tdl_core::trace::{Collector, Layer, LayerSet, Record};
 
 const START: Now = Now::new(Duration::from_secs(7), Duration::from_secs(1_700_000_000));
 
@@ -129,9 +129,9 @@ fn what_was_written_and_read_plays_as_well() {
             let mut line = Vec::new();
             let record = Record {
                 at: Duration::ZERO,
-                conn: crate::trace::ConnId(1),
-                dc: crate::ids::DcId(2),
-                role: crate::trace::Role::Client,
+                conn: tdl_core::trace::ConnId(1),
+                dc: tdl_core::ids::DcId(2),
+                role: tdl_core::trace::Role::Client,
                 event,
             };
             jsonl::put_record(&record, &mut line);
@@ -204,7 +204,7 @@ fn a_frame_that_was_altered_is_refused() {
     assert!(found.refused && matches!(*found.call, Call::Input { .. }));
     // The envelope is reported with another verdict before the rule is.
     let Difference::Event { played: Some(played), .. } = &found.difference else { panic!("{found:?}") };
-    assert!(matches!(**played, Event::Envelope { msg_key: crate::trace::Verdict::Mismatch, .. }));
+    assert!(matches!(**played, Event::Envelope { msg_key: tdl_core::trace::Verdict::Mismatch, .. }));
 }
 
 #[test]

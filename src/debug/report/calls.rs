@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ids::MsgId;
-use crate::trace::{ConnId, Event, Record};
+use tdl_core::ids::MsgId;
+use tdl_core::trace::{ConnId, Event, Record};
 
 use super::super::human;
 use super::strings::Strings;
@@ -100,10 +100,10 @@ fn place(row: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::ids::DcId;
+    use tdl_core::ids::DcId;
 
     use super::*;
-    use crate::trace::Role;
+    use tdl_core::trace::Role;
 
     fn read(events: Vec<(u64, Event)>) -> Calls {
         let (mut calls, mut strings) = (Calls::default(), Strings::default());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ids::MsgId;
-use crate::trace::{ConnId, Event, Record};
+use tdl_core::ids::MsgId;
+use tdl_core::trace::{ConnId, Event, Record};
 
 /// A call that takes longer is called slow. The slowest round trips to a data centre take half a second.
 const SLOW: Duration = Duration::from_secs(2);
@@ -256,10 +256,10 @@ fn transport(code: i32) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use crate::ids::{DcId, SeqNo};
+    use tdl_core::ids::{DcId, SeqNo};
 
     use super::*;
-    use crate::trace::Role;
+    use tdl_core::trace::Role;
 
     fn read(events: Vec<Event>) -> Vec<Finding> {
         let mut findings = Findings::default();

@@ -29,8 +29,8 @@ use self::findings::{Finding, Findings};
 use self::strings::Strings;
 use super::human::{self, Mark};
 use super::jsonl;
-use crate::ids::DcId;
-use crate::trace::{ConnId, Event, Layer, Record};
+use tdl_core::ids::DcId;
+use tdl_core::trace::{ConnId, Event, Layer, Record};
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");

@@ -6,8 +6,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use flate2::read::ZlibDecoder;
 
-use crate::ids::{DcId, MsgId, SeqNo};
-use crate::trace::{ConnId, Event, Record, Role};
+use tdl_core::ids::{DcId, MsgId, SeqNo};
+use tdl_core::trace::{ConnId, Event, Record, Role};
 
 use super::*;
 

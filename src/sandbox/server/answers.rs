@@ -1,5 +1,5 @@
 //! Who answers: what a protocol server needs from whoever knows what the methods mean. The cluster's services are one; the bridge
-//! (`src/debug/bridge/`), which asks another data centre, is the other.
+//! (`src/bridge/`), which asks another data centre, is the other.
 
 use std::sync::Arc;
 

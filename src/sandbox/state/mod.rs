@@ -15,13 +15,15 @@
 //! | `journal.rs` | what happened to an account, by pts |
 //! | `outbox.rs` | what an operator in another process leaves for a running cluster to tell |
 //! | `files.rs` | uploads, file contents, documents and photos |
+//! | `variants.rs` | further sizes of photos and qualities of videos |
+//! | `composed.rs` | media made of others, stories |
 //!
 //! Every change is one transaction, committed before the method that made it is answered, so a `kill -9` loses nothing that a
 //! client was told. (The file system's cache is trusted: a machine that loses power may lose the last moments.)
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
@@ -33,6 +35,7 @@ pub(crate) mod authorizations;
 pub(crate) mod binding;
 pub(crate) mod bots;
 pub(crate) mod codes;
+pub(crate) mod composed;
 pub(crate) mod files;
 pub(crate) mod journal;
 pub(crate) mod keys;
@@ -41,6 +44,7 @@ pub(crate) mod messages;
 pub(crate) mod outbox;
 pub(crate) mod passwords;
 pub(crate) mod users;
+pub(crate) mod variants;
 
 /// The name of the database's file.
 const DATABASE: &str = "cluster.sqlite";
@@ -153,6 +157,8 @@ pub struct State {
     assembling: Mutex<()>,
     /// Counts keys that were forgotten: whoever remembers keys looks again when it has changed.
     key_losses: AtomicU64,
+    /// Seconds after which file references that are given out change.
+    reference_step: AtomicI64,
     /// Held by whoever runs the cluster.
     _lock: Option<std::fs::File>,
 }
@@ -205,6 +211,9 @@ impl State {
             tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
         tx.execute_batch(authorizations::TABLES)?;
+        for tables in [files::TABLES, variants::TABLES, composed::TABLES] {
+            tx.execute_batch(tables)?;
+        }
         let secret = secret(&tx)?;
         tx.commit()?;
         let state = Self {
@@ -213,6 +222,7 @@ impl State {
             secret,
             assembling: Mutex::new(()),
             key_losses: AtomicU64::new(0),
+            reference_step: AtomicI64::new(3600),
             _lock: Some(lock),
         };
         state.clean_files(now)?;
@@ -237,6 +247,7 @@ impl State {
             secret,
             assembling: Mutex::new(()),
             key_losses: AtomicU64::new(0),
+            reference_step: AtomicI64::new(3600),
             _lock: None,
         })
     }
@@ -244,6 +255,16 @@ impl State {
     /// The directory.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// After how many seconds file references that are given out change.
+    pub(crate) fn reference_step(&self) -> i64 {
+        self.reference_step.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Sets it.
+    pub(crate) fn set_reference_step(&self, seconds: i64) {
+        self.reference_step.store(seconds, Ordering::Relaxed);
     }
 
     /// Held while an upload becomes a file.
