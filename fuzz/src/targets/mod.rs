@@ -24,6 +24,7 @@ pub mod plain;
 pub mod proxy_url;
 pub mod recording;
 pub mod rsa_pem;
+pub mod serve_request;
 pub mod session_client;
 pub mod session_server;
 pub mod socks5;
@@ -89,6 +90,7 @@ targets! {
     proxy_url, 64;
     recording, 16;
     rsa_pem, 64;
+    serve_request, 64;
     session_client, 64;
     session_server, 64;
     socks5, 64;
