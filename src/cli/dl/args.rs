@@ -1,10 +1,12 @@
 //! What `tdl dl` takes.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::template;
+use super::serve::ServeArgs;
+use crate::cli::{rate, template};
 
 /// The arguments of `tdl dl`.
 #[derive(Debug, Args)]
@@ -12,10 +14,11 @@ use crate::cli::template;
   tdl dl -u https://t.me/telegram/193            one message
   tdl dl -u https://t.me/c/1697797156/151 --group  all files of its album
   tdl chat export -c @telegram -i 0 && tdl dl -f tdl-export.json -d telegram
+  tdl dl -f tdl-export.json --serve              over HTTP, for players and download managers
 A download that was cut off goes on when the same command is given again.")]
 pub(crate) struct DlArgs {
     /// A link to a message; may be given several times, or several with commas
-    #[arg(short, long, value_name = "LINK", value_delimiter = ',', required_unless_present_any = ["file", "link_list"])]
+    #[arg(short, long, value_name = "LINK", value_delimiter = ',', required_unless_present_any = ["file", "link_list", "serve"])]
     pub(super) url: Vec<String>,
 
     /// A file written by `tdl chat export`, or a Telegram Desktop result.json
@@ -58,6 +61,10 @@ pub(crate) struct DlArgs {
     #[arg(long)]
     pub(super) group: bool,
 
+    /// At most so many bytes a second, all files together: 500K, 2M, 1.5M
+    #[arg(long, value_name = "RATE", value_parser = rate::parse)]
+    pub(super) limit_rate: Option<NonZeroU64>,
+
     /// Go on where the same command was cut off (this is the default)
     #[arg(long = "continue", conflicts_with = "restart")]
     pub(super) go_on: bool,
@@ -65,4 +72,7 @@ pub(crate) struct DlArgs {
     /// Begin anew, even if the same command was cut off earlier
     #[arg(long)]
     pub(super) restart: bool,
+
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
 }

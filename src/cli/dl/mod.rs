@@ -6,6 +6,7 @@
 //! * [`run`]: the loop that looks messages up ahead of the downloads.
 //! * [`naming`]: which name a file gets.
 //! * [`file`]: one file, from its name to its last byte.
+//! * [`serve`]: the same files over HTTP.
 
 mod args;
 mod file;
@@ -13,6 +14,7 @@ mod items;
 mod look_up;
 mod naming;
 mod run;
+mod serve;
 
 use std::sync::Mutex;
 
@@ -29,6 +31,9 @@ use super::transfers;
 use run::Run;
 
 pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, CliError> {
+    if args.serve.serve {
+        return serve::run(context, &args).await;
+    }
     let template = NameTemplate::parse(&args.template)?;
     let items = items::collect(&args)?;
     transfers::with_client(context, async |client, namespace, stop| {
@@ -46,6 +51,7 @@ pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, Cli
             flow: Flow::watched(
                 Limits {
                     max_wait: context.settings.max_flood_wait,
+                    rate: args.limit_rate,
                     ..Limits::new(context.settings.threads.into(), context.settings.limit.into())
                 },
                 Notices(client.clone()),

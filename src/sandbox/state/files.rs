@@ -290,6 +290,20 @@ impl State {
         Ok(Blob { id, size })
     }
 
+    /// Keeps contents that come from an operator.
+    pub(crate) fn keep_contents(&self, contents: &mut impl std::io::Read) -> Result<Blob, Error> {
+        let id = self.write(|tx| -> Result<i64, Error> {
+            tx.prepare_cached("INSERT INTO blobs (size) VALUES (0)")?.execute([])?;
+            Ok(tx.last_insert_rowid())
+        })?;
+        let path = self.blob_path(id);
+        let io = |e| Error::io("writing", &path)(e);
+        let size = std::io::copy(contents, &mut private_file(&path).map_err(io)?).map_err(io)?;
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        self.write(|tx| tx.prepare_cached("UPDATE blobs SET size = ?2 WHERE id = ?1")?.execute([id, size]))?;
+        Ok(Blob { id, size })
+    }
+
     /// A blob by its id.
     pub(crate) fn blob(&self, id: i64) -> Result<Blob, Error> {
         self.read(|db| {
@@ -300,16 +314,19 @@ impl State {
 
     /// Bytes of a blob: fewer than asked for at its end, none after it.
     pub(crate) fn read_blob(&self, blob: Blob, offset: i64, limit: i64) -> Result<Vec<u8>, Error> {
-        let len = blob.size.saturating_sub(offset).clamp(0, limit);
-        let mut out = vec![0; usize::try_from(len).unwrap_or(0)];
-        if out.is_empty() {
+        let len = u64::try_from(blob.size.saturating_sub(offset).clamp(0, limit)).unwrap_or(0);
+        // Room for all of it, which is read into as it is: a range is a MiB, and there are many of them.
+        let mut out = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+        if len == 0 {
             return Ok(out);
         }
         let path = self.blob_path(blob.id);
         let io = |e| Error::io("reading", &path)(e);
         let mut file = File::open(&path).map_err(io)?;
         file.seek(SeekFrom::Start(u64::try_from(offset).unwrap_or(0))).map_err(io)?;
-        file.read_exact(&mut out).map_err(io)?;
+        if u64::try_from(file.take(len).read_to_end(&mut out).map_err(io)?).ok() != Some(len) {
+            return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
+        }
         Ok(out)
     }
 
@@ -320,7 +337,7 @@ impl State {
             tx.execute("DELETE FROM upload_parts WHERE upload NOT IN (SELECT id FROM uploads)", [])?;
             tx.execute(
                 "DELETE FROM blobs WHERE id NOT IN (SELECT blob FROM documents UNION SELECT thumb FROM documents WHERE thumb IS NOT NULL \
-                 UNION SELECT blob FROM photos UNION SELECT blob FROM uploads WHERE blob IS NOT NULL)",
+                 UNION SELECT blob FROM photos UNION SELECT blob FROM photo_sizes UNION SELECT blob FROM uploads WHERE blob IS NOT NULL)",
                 [],
             )?;
             let uploads = tx.prepare("SELECT id FROM uploads WHERE blob IS NULL")?.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
