@@ -144,9 +144,9 @@ macro_rules! woven_block {
     };
 }
 
-/// The kernels with a set of processor features. `$clear` is what has to be done first.
+/// The kernels with a set of processor features. `$clear` is what has to be done first, if anything.
 macro_rules! kernels {
-    ($name:ident, $features:literal, $clear:expr) => {
+    ($name:ident, $features:literal $(, $clear:expr)?) => {
         pub(super) mod $name {
             use super::*;
 
@@ -157,7 +157,7 @@ macro_rules! kernels {
                 mut data: [&mut [Group]; N],
                 count: usize,
             ) {
-                $clear;
+                $($clear;)?
                 let mut cipher: [__m128i; N] = [_mm_setzero_si128(); N];
                 for lane in 0..N {
                     cipher[lane] = chains[lane].output;
@@ -181,7 +181,7 @@ macro_rules! kernels {
             /// Hashes `count` groups in each lane: each lane's waiting block and all but the last of these, which waits then.
             #[target_feature(enable = $features)]
             pub(in super::super) fn hash<const N: usize>(hashes: [&mut Hash; N], data: [&[Group]; N], count: usize) {
-                $clear;
+                $($clear;)?
                 let mut states: [State; N] = hashes.each_ref().map(|hash| hash.state);
                 let mut words: [Words; N] = hashes.each_ref().map(|hash| hash.next);
                 for at in 0..count {
@@ -231,7 +231,7 @@ macro_rules! kernels {
                 count: usize,
             ) {
                 const DECRYPT: bool = true;
-                $clear;
+                $($clear;)?
                 let mut cipher: [__m128i; N] = [_mm_setzero_si128(); N];
                 for lane in 0..N {
                     cipher[lane] = chains[lane].output;
@@ -268,7 +268,7 @@ macro_rules! kernels {
 
 // Without AVX no register has an upper half that could be in the way. With it, whatever an earlier function left there halves the speed
 // of instructions that have the old encoding only, as those of the hash do.
-kernels!(plain, "aes,sha,sse4.1,ssse3", ());
+kernels!(plain, "aes,sha,sse4.1,ssse3");
 kernels!(avx, "aes,sha,sse4.1,ssse3,avx", std::arch::x86_64::_mm256_zeroupper());
 // Twice as many registers, which three lanes and more can use.
 kernels!(avx512, "aes,sha,sse4.1,ssse3,avx,avx2,avx512f,avx512vl", std::arch::x86_64::_mm256_zeroupper());
