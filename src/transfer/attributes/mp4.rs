@@ -258,7 +258,7 @@ mod tests {
         file.extend(deep);
         assert!(read(&mut Cursor::new(file)).is_none());
         // A length that lies beyond all numbers.
-        let mut huge = b"\0\0\0\x01moov".to_vec();
+        let mut huge = b"\0\0\0\x08ftyp\0\0\0\x01moov".to_vec();
         huge.extend([0xff; 8]);
         assert!(read(&mut Cursor::new(huge)).is_none());
     }
