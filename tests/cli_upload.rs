@@ -194,21 +194,21 @@ fn wait_for(sandbox: &Sandbox, dir: &TestDir, child: &mut std::process::Child, c
 fn a_killed_upload_sends_only_what_was_in_flight_again() {
     let dir = TestDir::new();
     let sandbox = logged_in(&dir);
-    let content = bytes(6, 11 * MIB);
+    let content = bytes(6, 4 * MIB);
     dir.write("big.bin", &content);
-    tdl(&sandbox, &dir, "sandbox fault set delay:300ms --method upload.saveBigFilePart --quiet").ok();
+    tdl(&sandbox, &dir, "sandbox fault set delay:300ms --method upload.saveFilePart --quiet").ok();
     let up = tdl(&sandbox, &dir, "up -t 2 -p big.bin");
-    for calls in [6, 14] {
+    for calls in [4, 9] {
         let mut child = up.command().stderr(Stdio::null()).spawn().unwrap();
         wait_for(&sandbox, &dir, &mut child, calls);
         child.kill().unwrap();
         child.wait().unwrap();
     }
     up.ok();
-    // 22 parts; two kills, with what was in flight at each.
+    // 16 parts; two kills, with what was in flight at each.
     let calls = met(&sandbox, &dir);
     let window = u64::try_from(IN_FLIGHT).unwrap();
-    assert!((22..=22 + 2 * window).contains(&calls), "{calls} calls for 22 parts");
+    assert!((16..=16 + 2 * window).contains(&calls), "{calls} calls for 16 parts");
     assert_eq!(come_back(&sandbox, &dir, "down"), [content]);
 }
 
@@ -226,6 +226,22 @@ fn a_part_that_the_server_misses_is_sent_again_and_no_other() {
     tdl(&sandbox, &dir, "up -p file.bin").ok();
     assert_eq!(met(&sandbox, &dir), 2 + 11 + 2, "eleven parts, one of them three times");
     assert_eq!(come_back(&sandbox, &dir, "down"), [content]);
+}
+
+#[test]
+fn waits_are_shown_and_the_rate_is_kept() {
+    let dir = TestDir::new();
+    let sandbox = logged_in(&dir);
+    dir.write("file.bin", bytes(10, 512 * KIB));
+    tdl(&sandbox, &dir, "sandbox fault set FLOOD_PREMIUM_WAIT_1 --method upload.saveFilePart --times 1 --quiet").ok();
+    let began = std::time::Instant::now();
+    tdl(&sandbox, &dir, "up -p file.bin").ok().stderr_has("asks for a pause of 1 s before upload.saveBigFilePart");
+    assert!(began.elapsed().as_secs_f64() >= 1.0, "it waits for as long as it is told to");
+    let began = std::time::Instant::now();
+    tdl(&sandbox, &dir, "up -p file.bin --limit-rate 256K").ok();
+    // Four parts; the first goes at once.
+    assert!(began.elapsed().as_secs_f64() >= 1.0, "{:?}", began.elapsed());
+    assert_eq!(come_back(&sandbox, &dir, "down"), [bytes(10, 512 * KIB), bytes(10, 512 * KIB)]);
 }
 
 #[test]

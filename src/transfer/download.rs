@@ -31,6 +31,8 @@ use crate::store::{Fingerprint, Namespace, PartSet};
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 /// And as soon as this much is not recorded yet, in bytes.
 const SAVE_AT: u64 = 64 << 20;
+/// What is in flight when a run is asked to stop may take this long to arrive.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
 /// Parts behind the last one on record in which an earlier run may have written something.
 const REACH: u32 = 160;
 
@@ -229,7 +231,10 @@ impl<'a> Prepared<'a> {
         }
         let size = self.parts.size();
         let bytes = match self.parts.part(0) {
-            Some(part) => self.source.read(0, part.len).await?,
+            Some(part) => tokio::select! {
+                bytes = self.source.read(0, part.len) => bytes?,
+                () = asked_to_stop(stop) => return Err(TransferError::Interrupted),
+            },
             None => bytes::Bytes::new(),
         };
         let path = self.path.clone();
@@ -272,6 +277,7 @@ impl<'a> Prepared<'a> {
         let mut saving = FuturesUnordered::new();
         let mut done = self.done.clone();
         let (mut unsaved, mut saved_at) = (0_u64, Instant::now());
+        let mut stopped = std::pin::pin!(asked_to_stop(stop));
         let outcome = loop {
             while in_flight.len() < at_once
                 && !stop.is_requested()
@@ -298,6 +304,7 @@ impl<'a> Prepared<'a> {
                     break Err(error);
                 },
                 () = tokio::time::sleep_until(saved_at + SAVE_EVERY), if unsaved > 0 && saving.is_empty() => {}
+                () = &mut stopped => break Err(TransferError::Interrupted),
             }
         };
         drop(in_flight);
@@ -316,6 +323,12 @@ impl<'a> Prepared<'a> {
         }
         Ok(())
     }
+}
+
+/// Returns when what is in flight has had its time to arrive after a request to stop: it may be held back by a wait of many minutes.
+async fn asked_to_stop(stop: &Stop) {
+    stop.requested().await;
+    tokio::time::sleep(STOP_WITHIN).await;
 }
 
 impl Written {

@@ -219,6 +219,24 @@ async fn who_is_asked_to_stop_keeps_what_is_done() {
     assert_eq!(server.count::<GetFile>(), 40, "nothing was fetched twice");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_long_wait_does_not_keep_who_is_asked_to_stop() {
+    for size in [1000, 5 * PART] {
+        let here = Here::new();
+        let (stopper, stop) = stop();
+        let server = TestServer::new(|_| Reply::Error(420, "FLOOD_WAIT_500"));
+        let flow = flow();
+        let prepared = prepare(source(&server, size, &flow).await, &flow, &here.target()).await.unwrap();
+        let begun = Instant::now();
+        let (result, ()) = tokio::join!(prepared.fetch(&Counter(AtomicU64::new(0)), &stop), async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            stopper.stop();
+        });
+        assert!(matches!(result.err(), Some(TransferError::Interrupted)));
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    }
+}
+
 /// Takes little at a time, and fails after so many bytes.
 struct Narrow {
     taken: Vec<u8>,

@@ -1,11 +1,12 @@
 //! What `tdl dl` takes.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::serve::ServeArgs;
-use crate::cli::template;
+use crate::cli::{rate, template};
 
 /// The arguments of `tdl dl`.
 #[derive(Debug, Args)]
@@ -59,6 +60,10 @@ pub(crate) struct DlArgs {
     /// With a message of an album, download the whole album
     #[arg(long)]
     pub(super) group: bool,
+
+    /// At most so many bytes a second, all files together: 500K, 2M, 1.5M
+    #[arg(long, value_name = "RATE", value_parser = rate::parse)]
+    pub(super) limit_rate: Option<NonZeroU64>,
 
     /// Go on where the same command was cut off (this is the default)
     #[arg(long = "continue", conflicts_with = "restart")]

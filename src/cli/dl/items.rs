@@ -1,6 +1,8 @@
 //! The messages that a run is about, and in which pages they are looked up.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 use tdl::chat::links::{ChatRef, MessageLink};
@@ -32,21 +34,25 @@ impl Item {
 
 /// The messages that the arguments name, each once, in order.
 pub(super) fn collect(args: &DlArgs) -> Result<Vec<Item>, CliError> {
-    let read = |path: &Path| std::fs::read(path).map_err(|e| CliError::failed(format!("cannot read {}: {e}", path.display())));
+    let unreadable = |path: &Path, e: &std::io::Error| CliError::failed(format!("cannot read {}: {e}", path.display()));
     let mut texts = args.url.clone();
     if let Some(list) = &args.link_list {
-        texts.extend(String::from_utf8_lossy(&read(list)?).lines().map(str::to_owned));
+        texts.extend(
+            String::from_utf8_lossy(&std::fs::read(list).map_err(|e| unreadable(list, &e))?).lines().map(str::to_owned),
+        );
     }
     let mut items = Vec::new();
     for text in texts.iter().filter(|t| !t.trim().is_empty()) {
         items.push(Item { link: links::message_link(text).map_err(|e| CliError::usage(e.to_string()))? });
     }
     for path in &args.file {
-        let export = export::read(&read(path)?).map_err(|e| CliError::failed(format!("{}: {e}", path.display())))?;
-        let chat = ChatRef::Id(export.chat);
-        items.extend(
-            export.messages.iter().map(|id| Item { link: MessageLink { chat: chat.clone(), message: *id, comment: None } }),
-        );
+        let file = File::open(path).map_err(|e| unreadable(path, &e))?;
+        let exports = export::read(BufReader::with_capacity(256 * 1024, file), false)
+            .map_err(|e| CliError::failed(format!("{}: {e}", path.display())))?;
+        for export in exports {
+            let link = |message| MessageLink { chat: ChatRef::Id(export.chat), message, comment: None };
+            items.extend(export.messages.iter().map(|id| Item { link: link(*id) }));
+        }
     }
     let mut known = HashSet::new();
     items.retain(|item| known.insert(item.text()));

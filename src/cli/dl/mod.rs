@@ -51,6 +51,7 @@ pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, Cli
             flow: Flow::watched(
                 Limits {
                     max_wait: context.settings.max_flood_wait,
+                    rate: args.limit_rate,
                     ..Limits::new(context.settings.threads.into(), context.settings.limit.into())
                 },
                 Notices(client.clone()),

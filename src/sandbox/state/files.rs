@@ -314,16 +314,19 @@ impl State {
 
     /// Bytes of a blob: fewer than asked for at its end, none after it.
     pub(crate) fn read_blob(&self, blob: Blob, offset: i64, limit: i64) -> Result<Vec<u8>, Error> {
-        let len = blob.size.saturating_sub(offset).clamp(0, limit);
-        let mut out = vec![0; usize::try_from(len).unwrap_or(0)];
-        if out.is_empty() {
+        let len = u64::try_from(blob.size.saturating_sub(offset).clamp(0, limit)).unwrap_or(0);
+        // Room for all of it, which is read into as it is: a range is a MiB, and there are many of them.
+        let mut out = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+        if len == 0 {
             return Ok(out);
         }
         let path = self.blob_path(blob.id);
         let io = |e| Error::io("reading", &path)(e);
         let mut file = File::open(&path).map_err(io)?;
         file.seek(SeekFrom::Start(u64::try_from(offset).unwrap_or(0))).map_err(io)?;
-        file.read_exact(&mut out).map_err(io)?;
+        if u64::try_from(file.take(len).read_to_end(&mut out).map_err(io)?).ok() != Some(len) {
+            return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
+        }
         Ok(out)
     }
 

@@ -18,6 +18,13 @@ pub struct Image {
     pub height: i32,
 }
 
+impl Image {
+    /// The picture in `source`, which stands at its beginning; `None` when it is none.
+    pub fn of(source: &mut (impl Read + Seek)) -> Option<Self> {
+        read(source)
+    }
+}
+
 /// How a picture is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageFormat {

@@ -58,7 +58,8 @@ pub struct Video {
 impl Content {
     /// Looks into `source`, from its beginning. `name` is asked only where the content leaves it open.
     ///
-    /// The libraries below are given bounded readers, and are not known to panic; run this where a panic ends one task only.
+    /// The libraries below are given bounded readers, and are kept from what is known to make them panic; run this where a panic ends one
+    /// task only.
     pub fn of<R: Read + Seek>(source: &mut R, name: &str) -> Self {
         Self::look(source, name).unwrap_or(Self::Other)
     }

@@ -250,7 +250,7 @@ mod tests {
         many.extend(b"\0\0\0\x08free".repeat(MAX_BOXES as usize + 10));
         assert!(read(&mut Cursor::new(many)).is_none());
         // Deeper than any track is.
-        let mut deep = Vec::new();
+        let mut deep: Vec<u8> = Vec::new();
         for _ in 0..4000 {
             deep.extend(b"\0\0\0\0mdia");
         }
@@ -258,7 +258,7 @@ mod tests {
         file.extend(deep);
         assert!(read(&mut Cursor::new(file)).is_none());
         // A length that lies beyond all numbers.
-        let mut huge = b"\0\0\0\x01moov".to_vec();
+        let mut huge = b"\0\0\0\x08ftyp\0\0\0\x01moov".to_vec();
         huge.extend([0xff; 8]);
         assert!(read(&mut Cursor::new(huge)).is_none());
     }

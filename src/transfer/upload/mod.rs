@@ -93,7 +93,10 @@ pub async fn upload(
         // Read when it is its turn: what waits takes no memory.
         let work = async || save(home, file_id, part.index, how, file.read(part.offset, part.len).await?).await;
         lane.part(home.dc(), Direction::Up, part.len.into(), work).await?;
-        // Each on record at once: whatever ends this, only parts in flight are sent again.
+        // Each on record at once: whatever ends this, only parts in flight are sent again. A single one is the pipeline's to record.
+        if parts.count() == 1 {
+            return Ok(());
+        }
         let mut acknowledged = acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
         acknowledged.insert(part.index);
         checkpoint.save(&acknowledged).map_err(TransferError::from)

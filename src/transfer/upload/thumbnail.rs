@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::transfer::attributes::{Content, ImageFormat};
+use crate::transfer::attributes::{Image, ImageFormat};
 
 /// The longest that a thumbnail may be, in bytes.
 pub const MAX_BYTES: u64 = 200 * 1024;
@@ -70,8 +70,8 @@ pub fn read(path: &Path) -> Result<Bytes, ThumbnailError> {
 }
 
 fn check(bytes: Vec<u8>, path: &Path) -> Result<Bytes, ThumbnailError> {
-    match Content::of(&mut Cursor::new(&bytes), "") {
-        Content::Image(image) if image.format == ImageFormat::Jpeg => {
+    match Image::of(&mut Cursor::new(&bytes)) {
+        Some(image) if image.format == ImageFormat::Jpeg => {
             let fits = bytes.len() as u64 <= MAX_BYTES && image.width.max(image.height) <= MAX_SIDE;
             if fits { Ok(bytes.into()) } else { Err(ThumbnailError::TooLarge { path: path.to_owned() }) }
         }
