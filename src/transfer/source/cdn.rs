@@ -77,7 +77,7 @@ fn is_stale(error: &TransferError) -> bool {
 
 impl Inner<'_> {
     /// A range from a CDN. `origin` is the DC that keeps the file.
-    pub(super) async fn from_cdn(&self, file: &CdnFile, origin: &Media, asked: Ask) -> Result<FromCdn, TransferError> {
+    pub(super) async fn by_cdn(&self, file: &CdnFile, origin: &Media, asked: Ask) -> Result<FromCdn, TransferError> {
         let media = match self.client.cdn(file.dc).await {
             Ok(media) => media,
             // Nobody knows where it is, or who: what it has is to be had elsewhere.

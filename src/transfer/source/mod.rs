@@ -217,7 +217,7 @@ impl Inner<'_> {
         loop {
             let place = lock(&self.place).clone();
             let turned_away = match &place.cdn {
-                Some(file) => match self.from_cdn(file, &place.media, asked).await? {
+                Some(file) => match self.by_cdn(file, &place.media, asked).await? {
                     FromCdn::Bytes(bytes) => return Ok(self.arrived(bytes, asked.len.into())),
                     FromCdn::Spoilt(error) => {
                         spoil(error)?;
@@ -233,7 +233,7 @@ impl Inner<'_> {
                         place.media.dc()
                     }
                 },
-                None => match self.from_origin(&place, asked).await? {
+                None => match self.by_origin(&place, asked).await? {
                     FromOrigin::Redirected(dc) => dc,
                     FromOrigin::Bytes(bytes, checked) => return Ok(self.arrived(bytes, checked)),
                     FromOrigin::Spoilt(error) => {
@@ -259,7 +259,7 @@ impl Inner<'_> {
     }
 
     /// A range and its hashes, from the DC that keeps the file.
-    async fn from_origin(&self, place: &Place, asked: Ask) -> Result<FromOrigin, TransferError> {
+    async fn by_origin(&self, place: &Place, asked: Ask) -> Result<FromOrigin, TransferError> {
         let fetched = async {
             let request = |place: &Place| functions::upload::GetFile {
                 precise: asked.precise,

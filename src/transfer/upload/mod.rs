@@ -41,14 +41,11 @@ pub const SMALL_FILE: u64 = 10 * 1024 * 1024;
 pub fn part_size(size: u64) -> u32 {
     const MIB: u64 = 1024 * 1024;
     match size {
-        ..=MIB => UPLOAD_PART / 4,
-        ..=SMALL_PARTS => UPLOAD_PART / 2,
+        0..=MIB => UPLOAD_PART / 4,
+        size if size <= 4 * MIB => UPLOAD_PART / 2,
         _ => UPLOAD_PART,
     }
 }
-
-/// Up to here, parts are smaller than they might be.
-const SMALL_PARTS: u64 = 4 * 1024 * 1024;
 
 /// How to upload.
 pub struct Options<'a> {

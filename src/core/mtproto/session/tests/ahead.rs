@@ -63,7 +63,7 @@ fn opened_ahead_is_as_opened_in_turn() {
     let (mut refused, mut taken) = (0, 0);
     for seed in 0..60 {
         let collectors = [(); 2].map(|()| Collector::of(LayerSet::ALL.with(Layer::Core)));
-        let [(mut in_turn, asked), (mut ahead, _)] = collectors.each_ref().map(|collector| client(collector));
+        let [(mut in_turn, asked), (mut ahead, _)] = collectors.each_ref().map(client);
         let frames = frames(seed, &asked);
 
         let mut together = ahead.open_ahead(frames.clone()).into_iter();
