@@ -1,8 +1,11 @@
 //! The JSON of `chat export`: written as messages come, and read back by `dl`, as is Telegram Desktop's `result.json`.
 
-use std::io::{self, Write};
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, Read, Write};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use super::media::Media;
@@ -82,26 +85,161 @@ impl<W: Write> Writer<W> {
 }
 
 /// What `dl` needs of an export.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Export {
     /// The chat's bare identifier.
     pub chat: i64,
     /// Identifiers of the messages with a file, in the order of the export.
     pub messages: Vec<i32>,
+    /// What the export says of each of these messages, where that was asked for.
+    pub entries: HashMap<i32, serde_json::Value>,
 }
 
 /// Why a text is no export.
 #[derive(Debug, Error)]
 pub enum ExportError {
     /// It is not JSON, or not of this form.
-    #[error("not a `tdl chat export` file or a Desktop result.json of one chat: {0}")]
+    #[error("not a `tdl chat export` file or a Desktop result.json: {0}")]
     Form(#[from] serde_json::Error),
+    /// JSON, but no chat in it.
+    #[error("not a `tdl chat export` file or a Desktop result.json: it names no chat")]
+    NoChat,
 }
 
-#[derive(Deserialize)]
-struct RawExport {
-    id: i64,
-    messages: Vec<RawMessage>,
+/// Reads an export of ours, of the Go tool, or of Desktop: of one chat, or of a whole account with its chats in `chats.list` and
+/// `left_chats.list`. Service messages and those without a file are left out. Needs memory for the identifiers only, however long the
+/// export is, unless `entries` asks for all that it says of each message.
+///
+/// # Errors
+///
+/// [`ExportError`] when it is something else.
+pub fn read(input: impl Read, entries: bool) -> Result<Vec<Export>, ExportError> {
+    let mut input = serde_json::Deserializer::from_reader(input);
+    let exports = Chat { entries }.deserialize(&mut input)?;
+    input.end()?;
+    if exports.is_empty() { Err(ExportError::NoChat) } else { Ok(exports) }
+}
+
+/// An object that is a chat, or that has chats in it.
+#[derive(Clone, Copy)]
+struct Chat {
+    entries: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Chat {
+    type Value = Vec<Export>;
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
+        input.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Chat {
+    type Value = Vec<Export>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with `id` and `messages`, or with `chats`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut id: Option<i64> = None;
+        let mut own: Option<Export> = None;
+        let mut inner = Vec::new();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "id" => id = Some(map.next_value()?),
+                "messages" => own = Some(map.next_value_seed(Messages { entries: self.entries })?),
+                "chats" | "left_chats" => inner.extend(map.next_value_seed(Chats { chat: self })?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        match (id, own) {
+            (Some(id), Some(export)) => inner.push(Export { chat: id.saturating_abs(), ..export }),
+            (None, Some(_)) => return Err(de::Error::missing_field("id")),
+            (_, None) if inner.is_empty() && id.is_some() => return Err(de::Error::missing_field("messages")),
+            (_, None) => {}
+        }
+        Ok(inner)
+    }
+}
+
+/// `{"about": …, "list": [chat, chat …]}`.
+struct Chats {
+    chat: Chat,
+}
+
+impl<'de> DeserializeSeed<'de> for Chats {
+    type Value = Vec<Export>;
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
+        input.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Chats {
+    type Value = Vec<Export>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of chats")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "list" => all = map.next_value_seed(Self { chat: self.chat })?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(all)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(chats) = list.next_element_seed(self.chat)? {
+            all.extend(chats);
+        }
+        Ok(all)
+    }
+}
+
+/// The messages of one chat.
+struct Messages {
+    entries: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Messages {
+    type Value = Export;
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
+        input.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Messages {
+    type Value = Export;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of messages")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut export = Export::default();
+        if self.entries {
+            while let Some(entry) = list.next_element::<serde_json::Value>()? {
+                let message = RawMessage::deserialize(&entry).map_err(de::Error::custom)?;
+                if let Some(id) = message.id_with_file() {
+                    export.messages.push(id);
+                    export.entries.insert(id, entry);
+                }
+            }
+        } else {
+            while let Some(message) = list.next_element::<RawMessage>()? {
+                export.messages.extend(message.id_with_file());
+            }
+        }
+        Ok(export)
+    }
 }
 
 #[derive(Deserialize)]
@@ -115,19 +253,12 @@ struct RawMessage {
     photo: Option<String>,
 }
 
-/// Reads an export of ours, of the Go tool, or of Desktop. Service messages and those without a file are left out.
-///
-/// # Errors
-///
-/// [`ExportError::Form`] when it is something else.
-pub fn read(text: &[u8]) -> Result<Export, ExportError> {
-    let raw: RawExport = serde_json::from_slice(text)?;
-    let has = |name: &Option<String>| name.as_ref().is_some_and(|n| !n.is_empty());
-    let messages = raw.messages.iter().filter(|m| m.r#type == "message" && (has(&m.file) || has(&m.photo)));
-    Ok(Export {
-        chat: raw.id.saturating_abs(),
-        messages: messages.filter_map(|m| i32::try_from(m.id).ok().filter(|id| *id > 0)).collect(),
-    })
+impl RawMessage {
+    fn id_with_file(&self) -> Option<i32> {
+        let has = |name: &Option<String>| name.as_ref().is_some_and(|n| !n.is_empty());
+        let id = i32::try_from(self.id).ok().filter(|id| *id > 0)?;
+        (self.r#type == "message" && (has(&self.file) || has(&self.photo))).then_some(id)
+    }
 }
 
 /// The message itself, unless it is a service message or a deleted one.
@@ -167,7 +298,10 @@ mod tests {
             out.message(&entry(id, file, None)).unwrap();
         }
         let (bytes, _) = out.end().unwrap();
-        assert_eq!(read(&bytes).unwrap(), Export { chat: 7, messages: vec![3, 1] });
+        assert_eq!(plain(&bytes), [Export { chat: 7, messages: vec![3, 1], ..Export::default() }]);
+        let told = read(bytes.as_slice(), true).unwrap().remove(0);
+        assert_eq!((told.messages.as_slice(), told.entries.len()), ([3, 1].as_slice(), 2));
+        assert_eq!(told.entries[&1]["file"], "a \"b\"\n\u{1f980}.txt");
     }
 
     #[test]
@@ -177,17 +311,38 @@ mod tests {
             {"id":2,"type":"message","date":"2024-01-01T00:00:00","text":[{"type":"bold","text":"x"}],"photo":"photos/p.jpg"},
             {"id":-5,"type":"message","file":"files/old"},
             {"id":3,"type":"message","file":"files/a.bin","text":""}]}"#;
-        assert_eq!(read(text.as_bytes()).unwrap(), Export { chat: 42, messages: vec![2, 3] });
+        assert_eq!(plain(text.as_bytes()), [Export { chat: 42, messages: vec![2, 3], ..Export::default() }]);
+    }
+
+    #[test]
+    fn reads_desktops_export_of_a_whole_account() {
+        let text = r#"{"about":"x","personal_information":{"user_id":1},
+            "chats":{"about":"y","list":[
+                {"name":"a","type":"saved_messages","id":42,"messages":[{"id":1,"type":"message","photo":"p.jpg"}]},
+                {"name":"b","messages":[{"id":9,"type":"message","file":"f"},{"id":8,"type":"message","text":"no file"}],"id":-43}]},
+            "left_chats":{"list":[{"id":44,"messages":[]}]}}"#;
+        let of = |chat, messages: &[i32]| Export { chat, messages: messages.to_vec(), ..Export::default() };
+        assert_eq!(plain(text.as_bytes()), [of(42, &[1]), of(43, &[9]), of(44, &[])]);
+    }
+
+    fn plain(text: &[u8]) -> Vec<Export> {
+        read(text, false).unwrap()
     }
 
     #[test]
     fn what_is_no_export_is_refused_and_no_prefix_panics() {
         let whole = br#"{"id":1,"messages":[{"id":2,"type":"message","file":"f"}]}"#;
-        assert!(read(whole).is_ok());
-        for cut in 0..whole.len() {
-            assert!(matches!(read(&whole[..cut]), Err(ExportError::Form(_))), "cut at {cut}");
+        for entries in [false, true] {
+            assert!(read(whole.as_slice(), entries).is_ok());
+            for cut in 0..whole.len() {
+                assert!(matches!(read(&whole[..cut], entries), Err(ExportError::Form(_))), "cut at {cut}");
+            }
+            assert!(matches!(read(b"{}".as_slice(), entries), Err(ExportError::NoChat)));
+            for other in
+                ["[]", "{\"messages\":[]}", "{\"id\":1}", "{\"id\":1,\"messages\":[{}]}", "{\"id\":1,\"messages\":[]} x"]
+            {
+                assert!(matches!(read(other.as_bytes(), entries), Err(ExportError::Form(_))), "{other}");
+            }
         }
-        assert!(read(b"[]").is_err());
-        assert!(read(br#"{"messages":[]}"#).is_err());
     }
 }

@@ -9,9 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tdl::{
     account::{self, OwnersIdentity},
-    client::{
-        Client, ClientConfig, DcTable, Identity, Introduction, LayerPlan, MemoryPersistence, Notice, Persistence, TlsTrust,
-    },
+    client::{Client, ClientConfig, DcTable, Identity, Introduction, LayerPlan, MemoryPersistence, Persistence, TlsTrust},
     ids::DcId,
     store::{Borrowed, Error as StoreError, Home, Namespace, foreign::ForeignSession},
     tl::layers::bundled,
@@ -327,23 +325,14 @@ impl Context {
         Ok(config)
     }
 
-    /// Shows what delays a call, while it is being delayed. Waits that the server imposes are shown even to the quiet.
+    /// Shows what delays a call, while it is being delayed.
     fn show_notices(&self, client: &Client) {
         let mut notices = client.notices();
         let output = self.output.clone();
         tokio::spawn(async move {
             loop {
                 match notices.recv().await {
-                    Ok(notice @ (Notice::FloodWait { .. } | Notice::Flooded { .. })) => output.alert(&notice.to_string()),
-                    Ok(
-                        notice @ (Notice::Reconnecting { .. }
-                        | Notice::Reconnected { .. }
-                        | Notice::Retry { .. }
-                        | Notice::GaveUp { .. }),
-                    ) => {
-                        output.note(&notice.to_string());
-                    }
-                    Ok(notice) => output.detail(&notice.to_string()),
+                    Ok(notice) => output.notice(&notice),
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return,
                 }

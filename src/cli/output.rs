@@ -6,12 +6,16 @@ use std::{
 };
 
 use serde::Serialize;
+use tdl::client::Notice;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{exit::CliError, settings::Settings};
 
 /// Where a line for people goes while something else owns the terminal: above the progress bars.
 pub(crate) type LinePrinter = Box<dyn Fn(&str) + Send>;
+
+/// Who shows waits while something else owns the terminal. Says whether it has said all that there is to say.
+pub(crate) type NoticeTeller = Box<dyn Fn(&Notice) -> bool + Send>;
 
 /// What a command prints, and how. Clones share the line printer.
 #[derive(Clone)]
@@ -23,16 +27,43 @@ pub(crate) struct Output {
     /// `--verbose`.
     pub(crate) verbose: bool,
     printer: Arc<Mutex<Option<LinePrinter>>>,
+    teller: Arc<Mutex<Option<NoticeTeller>>>,
 }
 
 impl Output {
     pub(crate) fn new(settings: &Settings) -> Self {
-        Self { json: settings.json, quiet: settings.quiet, verbose: settings.verbose, printer: Arc::default() }
+        Self {
+            json: settings.json,
+            quiet: settings.quiet,
+            verbose: settings.verbose,
+            printer: Arc::default(),
+            teller: Arc::default(),
+        }
     }
 
     /// Sends lines for people through `printer` from now on; `None` sends them to standard error again.
     pub(crate) fn print_through(&self, printer: Option<LinePrinter>) {
         *self.printer.lock().unwrap_or_else(PoisonError::into_inner) = printer;
+    }
+
+    /// Shows what delays requests through `teller` from now on as well; `None` ends that.
+    pub(crate) fn tell_notices(&self, teller: Option<NoticeTeller>) {
+        *self.teller.lock().unwrap_or_else(PoisonError::into_inner) = teller;
+    }
+
+    /// Shows what delays a call, while it is being delayed. Waits that the server imposes are shown even to the quiet.
+    pub(crate) fn notice(&self, notice: &Notice) {
+        if self.teller.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|teller| teller(notice)) {
+            return;
+        }
+        let text = notice.to_string();
+        match notice {
+            Notice::FloodWait { .. } | Notice::Flooded { .. } => self.alert(&text),
+            Notice::Reconnecting { .. } | Notice::Reconnected { .. } | Notice::Retry { .. } | Notice::GaveUp { .. } => {
+                self.note(&text);
+            }
+            _ => self.detail(&text),
+        }
     }
 
     fn stderr(&self, text: &str) {
@@ -140,6 +171,11 @@ pub(crate) fn stdout_colour() -> bool {
 /// The columns of standard error, if it is a terminal.
 pub(crate) fn columns() -> Option<usize> {
     terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0))
+}
+
+/// The rows of standard error, if it is a terminal.
+pub(crate) fn rows() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stderr()).map(|(_, height)| usize::from(height.0))
 }
 
 /// The columns of standard output, if it is a terminal.

@@ -13,11 +13,19 @@ use crate::store::{Error, Fingerprint, JobKind, Namespace, PartSet};
 /// promises "some time"; the official clients count on a few hours.
 const PARTS_LIVE: i64 = 3 * 60 * 60;
 
+/// How many items a run may have for its whole record to be written with each of them.
+const SMALL_RUN: u32 = 1024;
+
+/// How many items of a larger run are marked before its record is written.
+const MARKS_A_WRITE: u32 = 64;
+
 /// Which items of one run are done. A run is the same when the command is.
 pub struct RunRecord {
     namespace: Arc<Namespace>,
     job: i64,
     done: Mutex<PartSet>,
+    /// When the run began, if this is not its beginning.
+    taken_up: Option<i64>,
 }
 
 impl RunRecord {
@@ -35,12 +43,14 @@ impl RunRecord {
         restart: bool,
     ) -> Result<(Self, u32), Error> {
         let found = if restart { None } else { namespace.find_job(kind, fingerprint)? };
-        let job = match found.filter(|job| job.parts.len() == items) {
+        let found = found.filter(|job| job.parts.len() == items);
+        let taken_up = found.as_ref().map(|job| job.created_at);
+        let job = match found {
             Some(job) => job,
             None => namespace.begin_job(kind, fingerprint, &json!({"run": true}), &PartSet::new(items), unix_now())?,
         };
         let before = job.parts.done();
-        Ok((Self { namespace: Arc::clone(namespace), job: job.id, done: Mutex::new(job.parts) }, before))
+        Ok((Self { namespace: Arc::clone(namespace), job: job.id, done: Mutex::new(job.parts), taken_up }, before))
     }
 
     fn lock(&self) -> MutexGuard<'_, PartSet> {
@@ -61,6 +71,35 @@ impl RunRecord {
         let mut done = self.lock();
         done.insert(index);
         self.namespace.save_parts(self.job, &done, unix_now()).map(drop)
+    }
+
+    /// Records that item `index` is finished, in a long run only with others: for items whose end is on record elsewhere as well, so that a
+    /// death in between costs a look and not the item.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub fn mark_soon(&self, index: u32) -> Result<(), Error> {
+        let mut done = self.lock();
+        let news = done.insert(index);
+        if done.len() <= SMALL_RUN || (news && done.done() % MARKS_A_WRITE == 0) {
+            self.namespace.save_parts(self.job, &done, unix_now())?;
+        }
+        Ok(())
+    }
+
+    /// Writes what [`Self::mark_soon`] has left for later.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub fn save(&self) -> Result<(), Error> {
+        self.namespace.save_parts(self.job, &self.lock(), unix_now()).map(drop)
+    }
+
+    /// When the run began, in Unix time, if an earlier process began it.
+    pub fn taken_up(&self) -> Option<i64> {
+        self.taken_up
     }
 
     /// The run has come to its end: the next one with the same command begins from the beginning.

@@ -1,73 +1,94 @@
 //! The loop of a run: messages are looked up a page ahead of the downloads.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tdl::chat::history;
 use tdl::client::Client;
 use tdl::store::{JobKind, Namespace};
 use tdl::transfer::RunRecord;
-use tdl::transfer::fingerprint::Identity;
 use tdl::transfer::stop::Stop;
 
 use super::args::DlArgs;
-use super::items::{Item, pages};
-use super::look_up::{Page, Wanted};
+use super::file::Twins;
+use super::items::Items;
+use super::look_up::{File, Found, Page, Wanted};
+use super::naming::Names;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::failure::Failure;
 use crate::cli::progress::{Outcome, Reporter};
 use crate::cli::select::Extensions;
-use crate::cli::template::NameTemplate;
-use crate::cli::transfers;
+use crate::cli::template::{self, NameTemplate};
+use crate::cli::transfers::{self, quoted};
 
 /// One run of `tdl dl`.
 pub(super) struct Run<'a> {
     pub(super) context: &'a Context,
     pub(super) client: &'a Client,
     pub(super) namespace: &'a Arc<Namespace>,
+    pub(super) items: &'a Items,
     pub(super) template: NameTemplate,
     pub(super) extensions: Extensions,
     pub(super) args: &'a DlArgs,
     pub(super) stop: &'a Stop,
     pub(super) reporter: Reporter,
-    /// Targets of this run, so that no two files share one.
-    pub(super) taken: Mutex<HashSet<PathBuf>>,
+    pub(super) names: Names,
+    /// What is done; none for a run that only says what it would do.
+    pub(super) record: Option<RunRecord>,
     /// How many files of each message are not done yet: an album has several.
     pub(super) open: Mutex<HashMap<u32, usize>>,
+    /// With `--dedupe`: files of which there may be several in this run.
+    pub(super) twins: Twins,
 }
+
+/// How a loop ended: what ended it early, and the items that failed.
+type End = (Option<CliError>, HashSet<u32>);
 
 impl Run<'_> {
     /// Takes up the record of an earlier run, downloads what is missing, and says how it ended.
-    pub(super) async fn all(self, items: &[Item]) -> Result<ExitCode, CliError> {
-        let mut identity = Identity::new("dl run").text(&self.args.dir.to_string_lossy()).text(&self.args.template);
-        for item in items {
-            identity = identity.text(&item.text());
+    pub(super) async fn all(mut self) -> Result<ExitCode, CliError> {
+        let count = u32::try_from(self.items.len()).map_err(|_| CliError::usage("too many messages"))?;
+        if !self.args.dry_run {
+            let fingerprint = self.items.fingerprint(self.args);
+            let (record, before) =
+                RunRecord::take_up(self.namespace, JobKind::Download, &fingerprint, count, self.args.restart)?;
+            if before > 0 {
+                self.context
+                    .output
+                    .note(&format!("going on where this download was cut off: {before} of {count} messages are done"));
+            }
+            self.record = Some(record);
         }
-        let count = u32::try_from(items.len()).map_err(|_| CliError::usage("too many messages"))?;
-        let (record, before) =
-            RunRecord::take_up(self.namespace, JobKind::Download, &identity.finish(), count, self.args.restart)?;
-        if before > 0 {
-            self.context
-                .output
-                .note(&format!("going on where this download was cut off: {before} of {count} messages are done"));
-        }
-        let (fatal, failed_items) = self.transfer(items, &record).await?;
-        self.reporter.finish("downloaded");
-        let failed = items.iter().zip(0..).filter(|(_, i)| failed_items.contains(i)).map(|(item, _)| item.text());
-        let failed: Vec<String> = failed.collect();
-        let again = |list: &Path| format!("tdl dl --link-list {} -d {}", list.display(), self.args.dir.display());
+        let (fatal, failed) = self.transfer().await?;
+        self.reporter.finish(if self.args.dry_run { "to download" } else { "downloaded" });
+        let failed: Vec<String> = (0..count)
+            .filter(|index| failed.contains(index))
+            .filter_map(|index| self.items.get(index))
+            .map(|item| self.items.text(item))
+            .collect();
+        let Some(record) = self.record else {
+            return match fatal {
+                Some(error) => Err(error),
+                None if self.stop.is_requested() => Err(CliError::interrupted()),
+                None => Ok(if failed.is_empty() { ExitCode::Done } else { ExitCode::SomeFailed }),
+            };
+        };
+        record.save()?;
+        let again = |list: &Path| again(self.context, self.args, list);
         transfers::conclude(self.context, "dl", record, self.stop, fatal, &failed, again)
     }
 
-    /// Looks messages up a page ahead of the downloads, so that the first file begins at once, however long the list is.
-    async fn transfer(&self, items: &[Item], record: &RunRecord) -> Result<(Option<CliError>, HashSet<u32>), CliError> {
+    /// Looks messages up a page ahead of the downloads, so that the first file begins at once, however long the list is, and the downloads
+    /// need not wait. No more than two pages are known at any time: what is known goes stale.
+    async fn transfer(&self) -> Result<End, CliError> {
         let limit = usize::from(self.context.settings.limit).max(1);
-        let mut pages = pages(items).into_iter();
+        let mut pages = self.items.pages();
         let mut looking: Option<Pin<Box<dyn Future<Output = Page> + '_>>> = None;
-        let mut ready: VecDeque<Wanted> = VecDeque::new();
+        let mut ready: VecDeque<Box<Wanted>> = VecDeque::new();
         let mut in_flight = FuturesUnordered::new();
         let mut failed = HashSet::new();
         let mut fatal: Option<CliError> = None;
@@ -81,13 +102,15 @@ impl Run<'_> {
                 let delay = if first { std::time::Duration::ZERO } else { self.context.settings.delay };
                 first = false;
                 in_flight.push(async move {
-                    tokio::time::sleep(delay).await;
-                    let result = self.file(&wanted, record).await;
-                    (wanted, result)
+                    if !delay.is_zero() {
+                        tokio::time::sleep(delay).await;
+                    }
+                    let result = self.file(&wanted).await;
+                    (wanted.index, result)
                 });
             }
-            if !ending && looking.is_none() && ready.len() < limit {
-                looking = pages.next().map(|page| Box::pin(self.look_up(page, items)) as _);
+            if !ending && looking.is_none() && ready.len() < history::PAGE {
+                looking = pages.next().map(|page| Box::pin(self.look_up(page)) as _);
             }
             if in_flight.is_empty() && (ending || looking.is_none()) {
                 break;
@@ -99,25 +122,19 @@ impl Run<'_> {
                 }
             };
             tokio::select! {
-                Some((wanted, result)) = in_flight.next(), if !in_flight.is_empty() => {
+                Some((index, result)) = in_flight.next(), if !in_flight.is_empty() => {
                     match result {
                         Ok(()) => {}
-                        Err(Failure::Item(_)) => { failed.insert(wanted.index); }
+                        Err(Failure::Item(_)) => { failed.insert(index); }
                         Err(Failure::Run(error)) => fatal = Some(error),
                     }
                 }
                 page = looked_up, if !ending => {
                     looking = None;
-                    for (index, text, result) in page {
-                        match result {
-                            Ok(files) => {
-                                self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(index, files.len());
-                                ready.extend(files);
-                            }
-                            Err(Failure::Item(why)) => {
-                                failed.insert(index);
-                                self.reporter.item(&text, &Outcome::Failed(why));
-                            }
+                    for (index, found) in page {
+                        match self.admit(index, found, &mut ready) {
+                            Ok(()) => {}
+                            Err(Failure::Item(_)) => { failed.insert(index); }
                             Err(Failure::Run(error)) => fatal = Some(error),
                         }
                     }
@@ -127,4 +144,80 @@ impl Run<'_> {
         drop(in_flight);
         Ok((fatal, failed))
     }
+
+    /// Takes what a look-up brought for one item: queues its files, or reports why there are none.
+    fn admit(&self, index: u32, found: Found, ready: &mut VecDeque<Box<Wanted>>) -> Result<(), Failure> {
+        let files = match found {
+            Found::Files(files) => files,
+            Found::Done => {
+                self.reporter.item(&self.text(index), &Outcome::Skipped("downloaded before the interruption".into()));
+                return Ok(());
+            }
+            Found::Failed(Failure::Item(why)) => {
+                self.reporter.item(&self.text(index), &Outcome::Failed(why.clone()));
+                return Err(Failure::Item(why));
+            }
+            Found::Failed(other) => return Err(other),
+        };
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(index, files.len());
+        for file in files {
+            match file {
+                File::Wanted(wanted) => ready.push_back(wanted),
+                File::Skipped(name, why) => {
+                    self.finished(index)?;
+                    self.reporter.item(&name, &Outcome::Skipped(why.to_owned()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self, index: u32) -> String {
+        self.items.get(index).map(|item| self.items.text(item)).unwrap_or_default()
+    }
+
+    /// Records that a file of an item is done, and with its last one the item. Comes before the report: what is reported must stay true.
+    pub(super) fn finished(&self, index: u32) -> Result<(), Failure> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = open.get(&index).copied().unwrap_or(1).saturating_sub(1);
+        if left > 0 {
+            open.insert(index, left);
+            return Ok(());
+        }
+        open.remove(&index);
+        drop(open);
+        if let Some(record) = &self.record {
+            record.mark_soon(index)?;
+        }
+        Ok(())
+    }
+}
+
+/// The command that tries again what failed, and does with it what this one was to do.
+fn again(context: &Context, args: &DlArgs, list: &Path) -> String {
+    let mut command =
+        format!("{} dl --link-list {} -d {}", transfers::program(&context.settings), quoted(list), quoted(&args.dir));
+    let mut add = |text: &str| {
+        command.push(' ');
+        command.push_str(text);
+    };
+    if args.template != template::DEFAULT {
+        add(&format!("--template {}", quoted(Path::new(&args.template))));
+    }
+    for (flag, list) in [("-i", &args.include), ("-e", &args.exclude)] {
+        if !list.is_empty() {
+            add(&format!("{flag} {}", quoted(Path::new(&list.join(",")))));
+        }
+    }
+    match args.dedupe {
+        Some(super::args::Dedupe::Skip) => add("--dedupe"),
+        Some(super::args::Dedupe::Link) => add("--dedupe=link"),
+        None => {}
+    }
+    for (flag, given) in [("--skip-same", args.skip_same), ("--rewrite-ext", args.rewrite_ext), ("--group", args.group)] {
+        if given {
+            add(flag);
+        }
+    }
+    command
 }
