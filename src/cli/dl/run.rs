@@ -45,6 +45,52 @@ pub(super) struct Run<'a> {
     pub(super) twins: Twins,
 }
 
+/// A file of at most this length takes one request, and most of its time is spent on waiting for the disk.
+const SMALL: u64 = 256 << 10;
+
+/// How many small files take the place of a large one.
+const SMALL_FOR_LARGE: usize = 16;
+
+/// Who may begin: as many files at once as `--limit` says, and small ones beside them, so that they wait neither for large ones nor for the
+/// disk to be done with each other.
+struct Slots {
+    large: usize,
+    small: usize,
+    max_large: usize,
+    max_small: usize,
+}
+
+impl Slots {
+    fn new(limit: usize) -> Self {
+        // Whoever asks for one file at a time gets one.
+        let max_small = if limit > 1 { limit.saturating_mul(SMALL_FOR_LARGE) } else { 0 };
+        Self { large: 0, small: 0, max_large: limit.max(1), max_small }
+    }
+
+    /// The first of the files that may begin now; which kind of slot it takes is noted.
+    fn admit(&mut self, ready: &mut VecDeque<Box<Wanted>>) -> Option<(Box<Wanted>, bool)> {
+        if self.max_small > self.small
+            && let Some(at) = ready.iter().position(|wanted| wanted.media.size <= SMALL)
+        {
+            self.small += 1;
+            return ready.remove(at).map(|wanted| (wanted, true));
+        }
+        let any = self.max_small == 0;
+        if self.max_large > self.large
+            && let Some(at) = ready.iter().position(|wanted| any || wanted.media.size > SMALL)
+        {
+            self.large += 1;
+            return ready.remove(at).map(|wanted| (wanted, false));
+        }
+        None
+    }
+
+    fn free(&mut self, small: bool) {
+        let slots = if small { &mut self.small } else { &mut self.large };
+        *slots = slots.saturating_sub(1);
+    }
+}
+
 /// How a loop ended: what ended it early, and the items that failed.
 type End = (Option<CliError>, HashSet<u32>);
 
@@ -85,7 +131,13 @@ impl Run<'_> {
     /// Looks messages up a page ahead of the downloads, so that the first file begins at once, however long the list is, and the downloads
     /// need not wait. No more than two pages are known at any time: what is known goes stale.
     async fn transfer(&self) -> Result<End, CliError> {
-        let limit = usize::from(self.context.settings.limit).max(1);
+        // With a pause before each file they come one by one.
+        let delay = self.context.settings.delay;
+        let limit = usize::from(self.context.settings.limit);
+        let mut slots = Slots::new(limit);
+        if !delay.is_zero() {
+            slots.max_small = 0;
+        }
         let mut pages = self.items.pages();
         let mut looking: Option<Pin<Box<dyn Future<Output = Page> + '_>>> = None;
         let mut ready: VecDeque<Box<Wanted>> = VecDeque::new();
@@ -95,18 +147,15 @@ impl Run<'_> {
         let mut first = true;
         loop {
             let ending = fatal.is_some() || self.stop.is_requested();
-            while !ending
-                && in_flight.len() < limit
-                && let Some(wanted) = ready.pop_front()
-            {
-                let delay = if first { std::time::Duration::ZERO } else { self.context.settings.delay };
+            while !ending && let Some((wanted, small)) = slots.admit(&mut ready) {
+                let pause = !first && !delay.is_zero();
                 first = false;
                 in_flight.push(async move {
-                    if !delay.is_zero() {
+                    if pause {
                         tokio::time::sleep(delay).await;
                     }
                     let result = self.file(&wanted).await;
-                    (wanted.index, result)
+                    (wanted.index, small, result)
                 });
             }
             if !ending && looking.is_none() && ready.len() < history::PAGE {
@@ -122,7 +171,8 @@ impl Run<'_> {
                 }
             };
             tokio::select! {
-                Some((index, result)) = in_flight.next(), if !in_flight.is_empty() => {
+                Some((index, small, result)) = in_flight.next(), if !in_flight.is_empty() => {
+                    slots.free(small);
                     match result {
                         Ok(()) => {}
                         Err(Failure::Item(_)) => { failed.insert(index); }
@@ -159,6 +209,7 @@ impl Run<'_> {
             }
             Found::Failed(other) => return Err(other),
         };
+        self.reporter.also((files.len() as u64).saturating_sub(1));
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(index, files.len());
         for file in files {
             match file {

@@ -88,7 +88,6 @@ struct Inner {
     /// How many files have a bar of their own: no more than the terminal has rows for.
     shown: AtomicUsize,
     started: Instant,
-    files: u64,
     run: Arc<Mutex<Totals>>,
     waits: Arc<Waits>,
     failed: Mutex<Vec<(String, String)>>,
@@ -98,6 +97,8 @@ struct Inner {
 /// The sums of a run.
 #[derive(Debug)]
 struct Totals {
+    /// How many there are.
+    files: u64,
     done: u64,
     skipped: u64,
     failed: u64,
@@ -113,9 +114,9 @@ struct Totals {
 }
 
 impl Totals {
-    fn new(now: Instant) -> Self {
+    fn new(files: u64, now: Instant) -> Self {
         let (bytes, ended) = (Speed::new(now), Speed::new(now));
-        Self { done: 0, skipped: 0, failed: 0, done_bytes: 0, begun: 0, begun_bytes: 0, here: 0, bytes, ended }
+        Self { files, done: 0, skipped: 0, failed: 0, done_bytes: 0, begun: 0, begun_bytes: 0, here: 0, bytes, ended }
     }
 
     fn ended(&self) -> u64 {
@@ -123,13 +124,13 @@ impl Totals {
     }
 
     /// Bytes of all files, those that have not begun being as long as those that have; and the time that is left.
-    fn outlook(&mut self, files: u64, now: Instant) -> (u64, Option<Duration>) {
-        let unknown = files.saturating_sub(self.begun + self.skipped + self.failed);
+    fn outlook(&mut self, now: Instant) -> (u64, Option<Duration>) {
+        let unknown = self.files.saturating_sub(self.begun + self.skipped + self.failed);
         let mean = self.begun_bytes.checked_div(self.begun).unwrap_or(0);
         let all = self.begun_bytes.saturating_add(mean.saturating_mul(unknown));
         let by_bytes = time_for(all.saturating_sub(self.here), self.bytes.per_second(now));
         // With many small files it is their number that takes the time.
-        let by_files = time_for(files.saturating_sub(self.ended()), self.ended.per_second(now)).unwrap_or_default();
+        let by_files = time_for(self.files.saturating_sub(self.ended()), self.ended.per_second(now)).unwrap_or_default();
         (all, by_bytes.map(|left| left.max(by_files)))
     }
 }
@@ -149,12 +150,12 @@ impl Reporter {
     fn with_mode(mode: Mode, verbose: bool, files: u64) -> Self {
         let started = Instant::now();
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        let run = Arc::new(Mutex::new(Totals::new(started)));
+        let run = Arc::new(Mutex::new(Totals::new(files, started)));
         let waits = Arc::new(Waits::default());
         let overall = (mode == Mode::Bar && files > 1).then(|| {
             let bar = bars.add(ProgressBar::no_length());
             let (run, waits) = (Arc::clone(&run), Arc::clone(&waits));
-            bar.set_style(style(move || total_line(&run, &waits, files)));
+            bar.set_style(style(move || total_line(&run, &waits)));
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
@@ -165,7 +166,6 @@ impl Reporter {
             overall,
             shown: AtomicUsize::new(0),
             started,
-            files,
             run,
             waits,
             failed: Mutex::default(),
@@ -210,6 +210,11 @@ impl Reporter {
             file.show();
         }
         file
+    }
+
+    /// There are so many files more than were announced: an item has several.
+    pub(crate) fn also(&self, files: u64) {
+        self.inner.run().files += files;
     }
 
     /// An item that ended before its transfer could begin.
@@ -299,10 +304,10 @@ impl Inner {
         }
         if sum && self.mode == Mode::Plain {
             let mut run = self.run();
-            let (_, left) = run.outlook(self.files, now);
+            let (_, left) = run.outlook(now);
             let left = left.map(|left| format!(", {}", remaining(left))).unwrap_or_default();
             let speed = rate(run.bytes.per_second(now));
-            let text = format!("{} of {}, {} failed, {speed}{left}", run.ended(), count(self.files, "file"), run.failed);
+            let text = format!("{} of {}, {} failed, {speed}{left}", run.ended(), count(run.files, "file"), run.failed);
             drop(run);
             self.line(&text);
         }
@@ -486,13 +491,13 @@ impl FileProgress {
     }
 }
 
-fn total_line(run: &Mutex<Totals>, waits: &Waits, files: u64) -> String {
+fn total_line(run: &Mutex<Totals>, waits: &Waits) -> String {
     let now = Instant::now();
     let mut run = run.lock().unwrap_or_else(PoisonError::into_inner);
-    let (total, left) = run.outlook(files, now);
+    let (total, left) = run.outlook(now);
     let speed = run.bytes.per_second(now);
     let failed = if run.failed > 0 { format!(", {} failed", run.failed) } else { String::new() };
-    let name = format!("{} of {files} files{failed}", run.ended());
+    let name = format!("{} of {}{failed}", run.ended(), count(run.files, "file"));
     let done = run.here;
     drop(run);
     let wait = waits.text(now);
@@ -555,14 +560,14 @@ mod tests {
     #[test]
     fn files_that_have_not_begun_are_expected_to_be_like_the_others() {
         let start = Instant::now();
-        let mut run = Totals::new(start);
-        assert_eq!(run.outlook(10, start), (0, None));
+        let mut run = Totals::new(10, start);
+        assert_eq!(run.outlook(start), (0, None));
         (run.begun, run.begun_bytes, run.here) = (2, 2000, 1000);
         run.bytes.add(start, 1000);
         let now = start + Duration::from_secs(1);
-        let (all, left) = run.outlook(10, now);
+        let (all, left) = run.outlook(now);
         assert_eq!((all, left), (10_000, Some(Duration::from_secs(9))));
         run.skipped = 8;
-        assert_eq!(run.outlook(10, now).0, 2000);
+        assert_eq!(run.outlook(now).0, 2000);
     }
 }
