@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tdl::account::doctor::{Evidence, Finding, Fix, Plan, Witness, diagnose, gather, own_address};
@@ -18,8 +18,8 @@ use tdl::clock::Now;
 use tdl::ids::DcId;
 use tdl::mtproto::session::{ClientParams, FutureSalt, RequestOptions, Session};
 use tdl::sandbox::{Cluster, Command, Config, Fault, FaultRule, Policy, policy::CallInfo};
-use tdl::tl::Serialize as _;
 use tdl::tl::api::{enums, functions, types};
+use tdl::tl::{Identifiable as _, Serialize as _};
 use tdl::trace::{Collector, Event, Layer, LayerSet, Tracer};
 
 const ANN: &str = "9996611111";
@@ -104,17 +104,42 @@ impl Stage {
         diagnose(&self.look(self.config(), store, None, Tracer::off(), async {}).await.unwrap())
     }
 
+    /// As [`Self::look`], listening; something happens once it listens.
     async fn found_while(
         &self,
         store: &Arc<MemoryPersistence>,
         watch: Duration,
         meanwhile: impl Future<Output = ()>,
     ) -> Vec<Finding> {
-        diagnose(&self.look(self.config(), store, Some(watch), Tracer::off(), meanwhile).await.unwrap())
+        diagnose(&self.look_while(store, watch, meanwhile).await)
+    }
+
+    async fn look_while(
+        &self,
+        store: &Arc<MemoryPersistence>,
+        watch: Duration,
+        meanwhile: impl Future<Output = ()>,
+    ) -> Evidence {
+        let collector = Collector::of(LayerSet::NONE.with(Layer::Rpc));
+        let meanwhile = async {
+            listening(&collector).await;
+            meanwhile.await;
+        };
+        self.look(self.config(), store, Some(watch), collector.tracer(), meanwhile).await.unwrap()
     }
 
     async fn end(mut self) {
         self.cluster.take().unwrap().shutdown().await;
+    }
+}
+
+/// Returns when the doctor has asked where the updates stand: from then on it listens.
+async fn listening(collector: &Collector) {
+    let asked = |event: &Event| matches!(event, Event::RpcResult { method, .. } if *method == functions::updates::GetState::ID);
+    let until = Instant::now() + Duration::from_secs(20);
+    while collector.count(asked) == 0 {
+        assert!(Instant::now() < until, "the doctor does not listen");
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -183,13 +208,7 @@ async fn a_healthy_setup_yields_nothing() {
     let stage = Stage::set().await;
     let store = stage.login(ANN).await;
     let friend = Friend::of(&stage, ANN).await;
-    let evidence = stage
-        .look(stage.config(), &store, Some(Duration::from_millis(1500)), Tracer::off(), async {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            friend.write(3).await;
-        })
-        .await
-        .unwrap();
+    let evidence = stage.look_while(&store, Duration::from_millis(1500), friend.write(3)).await;
     assert_eq!(diagnose(&evidence), []);
     // It was really looked at.
     let watch = evidence.watch.unwrap();
@@ -240,7 +259,6 @@ async fn updates_that_another_user_of_the_key_was_told_are_missing_here() {
     let other = stage.client(ClientConfig { updates: true, ..stage.config() }, &copy(&store)).await;
     let found = stage
         .found_while(&store, Duration::from_millis(2500), async {
-            tokio::time::sleep(Duration::from_millis(700)).await;
             friend.write(2).await;
             call(&other).await;
             friend.write(3).await;
@@ -261,7 +279,6 @@ async fn a_session_that_the_server_has_lost_is_noticed() {
     let mut again = None;
     let found = stage
         .found_while(&store, Duration::from_secs(4), async {
-            tokio::time::sleep(Duration::from_millis(700)).await;
             cluster.shutdown().await;
             again = Some(Cluster::start(Config::new(dir)).await.unwrap());
         })
@@ -279,10 +296,12 @@ async fn somebody_else_who_speaks_in_our_session_is_noticed() {
 
     let stage = Stage::set().await;
     let store = stage.login(ANN).await;
-    let collector = Collector::of(LayerSet::NONE.with(Layer::Crypto));
+    let collector = Collector::of(LayerSet::NONE.with(Layer::Crypto).with(Layer::Rpc));
     let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, stage.table.dcs[0].port));
+    // Open until the end: what was written to it is read.
+    let mut line = None;
     let copied = async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        listening(&collector).await;
         let temp = store.temp_auth(DcId(1), KeyUse::Main).unwrap().unwrap();
         let ours = collector.events().into_iter().find_map(|event| match event {
             Event::Envelope { sent: true, auth_key_id, inner: Some(inner), .. } if auth_key_id == temp.auth_key.id() => {
@@ -308,7 +327,7 @@ async fn somebody_else_who_speaks_in_our_session_is_noticed() {
                 stream.write_all(&frame).await.unwrap();
             }
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        line = Some(stream);
     };
     let evidence = stage.look(stage.config(), &store, Some(Duration::from_secs(3)), collector.tracer(), copied).await.unwrap();
     let found = diagnose(&evidence);

@@ -140,14 +140,21 @@ fn print(context: &Context, evidence: &Evidence, told: &[Told]) -> Result<(), Cl
         }
     }
     if told.is_empty() {
-        let mut looked = format!("{} key(s)", evidence.keys.len());
+        let mut looked = doctor::counted(evidence.keys.len(), "key");
         if let Some(sample) = evidence.samples.last() {
-            looked.push_str(&format!(", {} authorization(s)", sample.authorizations.list.len()));
+            looked.push_str(&format!(", {}", doctor::counted(sample.authorizations.list.len(), "authorization")));
         }
         if let Some(watch) = &evidence.watch {
-            looked.push_str(&format!(", {} of {} event(s) pushed in {} s", watch.pushed, watch.happened, watch.seconds));
+            let happened = doctor::counted(watch.happened, "event");
+            looked.push_str(&format!(", {} of {happened} pushed in {} s", watch.pushed, watch.seconds));
         }
-        context.output.line(&format!("nothing found: {looked}; the clock is {:+} s off", evidence.time_offset))?;
+        // Times travel in whole seconds: a difference of one is none.
+        let clock = match evidence.time_offset {
+            -1..=1 => "this clock agrees with the server's".to_owned(),
+            ahead @ 2.. => format!("this clock is {ahead} s behind the server's"),
+            behind => format!("this clock is {} s ahead of the server's", behind.unsigned_abs()),
+        };
+        context.output.line(&format!("nothing found: {looked}; {clock}"))?;
     }
     Ok(())
 }

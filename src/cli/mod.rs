@@ -13,6 +13,7 @@
 //! | `expr`, `template`, `select` | the Go tool's expressions, name templates and extension lists |
 //! | `passphrase` | where passphrases come from |
 //! | `failure` | why one item of a run failed |
+//! | `rate` | bytes a second, as people write them |
 //! | `retry` | the list of items that failed |
 //! | `transfers` | what `up` and `dl` have in common |
 //! | `trace` | where `--trace` goes; `trace_command` is `tdl trace` |
@@ -49,6 +50,7 @@ mod output;
 mod passphrase;
 mod progress;
 mod prompt;
+mod rate;
 mod retry;
 mod sandbox;
 mod sandbox_accounts;

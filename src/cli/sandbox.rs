@@ -1,16 +1,18 @@
 //! `tdl sandbox`: a Telegram of one's own, on this machine.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tdl::{
-    sandbox::{Cluster, Config, layers::OWN_LAYER},
+    sandbox::{Cdn, Cluster, Config, layers::OWN_LAYER},
     tl::layers,
 };
 
 use super::{
     context::Context,
+    duration,
     exit::{CliError, ExitCode, chain},
     keylog,
     sandbox_accounts::{self, MessageCommand, SeedCommand, UserCommand},
@@ -25,6 +27,7 @@ pub(crate) enum SandboxCommand {
 Examples:
   tdl sandbox up --dir box                stop it with Ctrl-C; started again, it has everything it had
   tdl sandbox up --dir box --dcs 5 --port-base 9000
+  tdl sandbox up --dir box --cdn --media-addresses
   tdl sandbox up --dir box --keylog keys.log
                                           so that captures of its clients' traffic can be opened: `tdl trace decode`
   tdl --sandbox box login --phone 9996621234 --code 22222 --first-name Ada
@@ -76,6 +79,18 @@ pub(crate) struct UpArgs {
     /// The port of the first data centre; the others follow [default: those of the last run, or any that are free]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     port_base: Option<u16>,
+
+    /// With a CDN DC: documents of 128 KiB and more are downloaded from there by clients that can
+    #[arg(long)]
+    cdn: bool,
+
+    /// Give each data centre a second address that is for file contents only
+    #[arg(long)]
+    media_addresses: bool,
+
+    /// For how long a file reference can be used
+    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = duration::parse)]
+    file_references: Duration,
 }
 
 pub(crate) async fn run(context: &Context, command: SandboxCommand) -> Result<ExitCode, CliError> {
@@ -94,6 +109,9 @@ async fn up(context: &Context, args: UpArgs) -> Result<ExitCode, CliError> {
     let mut config = Config::new(&args.dir);
     config.dcs = args.dcs;
     config.port_base = args.port_base;
+    config.cdn = args.cdn.then(Cdn::default);
+    config.media_addresses = args.media_addresses;
+    config.file_reference_lifetime = i64::try_from(args.file_references.as_secs()).unwrap_or(i64::MAX);
     config.tracer.0 = context.tracer()?;
     config.key_log = keylog::logger(&context.settings, &context.output)?;
     context.interrupt.take_over();
@@ -111,7 +129,7 @@ async fn up(context: &Context, args: UpArgs) -> Result<ExitCode, CliError> {
     }))?;
     context.output.note(&format!(
         "{} data centres are ready; use them with: tdl --sandbox {} …   (Ctrl-C stops them)",
-        cluster.dcs().len(),
+        args.dcs,
         args.dir.display()
     ));
     context.interrupt.wait().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use tdl::sandbox::control::{self, ControlError};
-use tdl::sandbox::{Command, FaultEffect, FaultRule, Reply, Standing};
+use tdl::sandbox::{Chance, Command, FaultEffect, FaultRule, Reply, Standing};
 
 use super::{
     context::Context,
@@ -23,14 +23,23 @@ Examples:
   tdl sandbox fault set --dir box FLOOD_WAIT_30 --method 'upload.*' --times 3
   tdl sandbox fault set --dir box AUTH_KEY_DUPLICATED --phone 9996621234
   tdl sandbox fault set --dir box drop --method upload.saveFilePart --times 1
+  tdl sandbox fault set --dir box corrupt --method upload.getFile --chance 1% --seed 7
+  tdl sandbox fault set --dir box expire --method upload.getFile --skip 10 --every 25
 
 Effects:
   FLOOD_WAIT_30, SESSION_REVOKED, …   the call is refused with this error; write 500:NAME where the code does not follow from the name
   delay:2s                            it is answered later
   drop                                its connection is closed before the answer is written
+  cut                                 its connection is closed in the middle of the answer
   silence                             it is never answered, and not done
   wrong-salt                          after it, the client's salt is not good any more
-  key-loss                            the key that it came under is forgotten")]
+  key-loss                            the key that it came under is forgotten
+Of calls about files (upload.getFile, getFileHashes, getCdnFile, reuploadCdnFile, saveFilePart, …):
+  corrupt                             a bit of the bytes, or of each hash, is wrong
+  short                               half of the bytes are missing
+  forget                              a part is not kept, though the answer says so; the CDN DC has lost the file
+  expire                              the file references that were given out for the file until now are good no more
+  migrate, migrate:2                  the file is kept by the next DC, or by this one, from now on: FILE_MIGRATE_2")]
     Set(SetArgs),
     /// List what goes wrong, with how many calls each rule has met
     #[command(after_help = "Example:\n  tdl sandbox fault ls --dir box")]
@@ -63,6 +72,18 @@ pub(crate) struct SetArgs {
     /// To how many calls [default: all, until it is cleared]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     times: Option<u32>,
+    /// Let so many calls pass first
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    skip: u64,
+    /// Then only to each N-th call
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    every: Option<u32>,
+    /// Only with this chance: 1%, 0.05%
+    #[arg(long, value_name = "PERCENT")]
+    chance: Option<Chance>,
+    /// What chance follows from: the same calls meet the same rule again
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, requires = "chance")]
+    seed: u64,
     /// Only to calls of the account with this phone number
     #[arg(long, value_name = "NUMBER")]
     phone: Option<String>,
@@ -167,6 +188,7 @@ pub(crate) async fn fault(context: &Context, command: FaultCommand) -> Result<Ex
 async fn set(context: &Context, args: SetArgs) -> Result<ExitCode, CliError> {
     let mut rule = FaultRule::new(args.effect);
     (rule.method, rule.left, rule.dc) = (args.method, args.times, args.dc);
+    (rule.skip, rule.every, rule.chance, rule.seed) = (args.skip, args.every, args.chance, args.seed);
     let Reply::Rule(id) = tell(context, args.cluster, Command::FaultSet { rule, phone: args.phone }).await? else {
         return Err(unexpected());
     };

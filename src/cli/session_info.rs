@@ -157,7 +157,7 @@ fn print(context: &Context, namespace: &Namespace, keys: &[Key], temporary: Opti
     if let Some(holder) = namespace.updates_holder()? {
         pairs.push(("watched by", holder.to_string()));
     }
-    pairs.push(("unfinished", format!("{} transfer(s)", namespace.jobs()?.len())));
+    pairs.push(("unfinished", tdl::account::doctor::counted(namespace.jobs()?.len(), "transfer")));
     context.output.key_values(&pairs)?;
     if !keys.is_empty() {
         context.output.line("")?;

@@ -211,7 +211,7 @@ impl DcTable {
     }
 
     /// Where to reach a DC, in the order to try: the preferred IP version first. With `transfer`, addresses that serve only uploads and
-    /// downloads come last, as a further chance.
+    /// downloads come before all others.
     pub fn addresses(&self, dc: DcId, ipv6_first: bool, transfer: bool) -> Vec<SocketAddr> {
         self.found(dc, ipv6_first, transfer).into_iter().map(|a| SocketAddr::new(a.ip, a.port)).collect()
     }
@@ -245,9 +245,14 @@ impl DcTable {
         })
     }
 
+    /// The addresses of a content-delivery DC, as far as the table has them.
+    pub(super) fn cdn_addresses(&self, dc: DcId) -> Vec<DcAddress> {
+        self.dcs.iter().filter(|a| DcId(a.id) == dc && a.cdn).cloned().collect()
+    }
+
     fn found(&self, dc: DcId, ipv6_first: bool, transfer: bool) -> Vec<&DcAddress> {
         let mut found: Vec<_> = self.dcs.iter().filter(|a| DcId(a.id) == dc && !a.cdn && (transfer || !a.media_only)).collect();
-        found.sort_by_key(|a| (a.media_only, a.ip.is_ipv6() != ipv6_first));
+        found.sort_by_key(|a| (!a.media_only, a.ip.is_ipv6() != ipv6_first));
         found
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ids::DcId;
 use crate::mtproto::rpc_error::RpcError;
 use crate::mtproto::session::{ApiMisuse, Failure};
 use crate::net::{NetError, ProtocolError};
@@ -9,6 +10,7 @@ use crate::tl;
 
 use super::dcs::DcTableError;
 use super::persistence::PersistenceError;
+use super::policy::{Verdict, judge};
 
 /// Why an `invoke` failed.
 #[derive(Debug, thiserror::Error)]
@@ -85,9 +87,48 @@ pub enum InvokeError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] PersistenceError),
+    /// A content-delivery DC was named that has no key of its own: it could be anybody.
+    #[error("{dc} has no key as a CDN")]
+    CdnKey {
+        /// The DC.
+        dc: DcId,
+    },
     /// The client was closed while the request was under way.
     #[error("the client is closed")]
     Closed,
+}
+
+impl InvokeError {
+    /// The wait that the server asks for before this is tried again, if that is what it answered.
+    pub fn flood_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Rpc(error) => match judge(error) {
+                Verdict::Wait(wait) => Some(wait),
+                _ => None,
+            },
+            Self::FloodWait { seconds, .. } => Some(Duration::from_secs(*seconds)),
+            _ => None,
+        }
+    }
+
+    /// Whether it says nothing about the request, so that the same may succeed in a moment: the server stumbled, or the answer was lost or
+    /// is late. For requests that do no harm when they are executed twice.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Rpc(error) => judge(error) == Verdict::Retry,
+            Self::Timeout { .. } => true,
+            Self::Failed { error, .. } => matches!(
+                error,
+                Failure::SessionReset | Failure::Uncertain | Failure::AnswerLost | Failure::TooManyResends { .. }
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether the server answered with an error of this name, without its number.
+    pub fn is_rpc(&self, name: &str) -> bool {
+        matches!(self, Self::Rpc(error) if error.name == name)
+    }
 }
 
 /// How an authorization ended. Each is latched: no request is tried again under it.

@@ -94,6 +94,7 @@ impl Client {
             rng: Mutex::new(rng),
             dcs: Mutex::default(),
             updates: Mutex::new(updates),
+            cdn: tokio::sync::Mutex::default(),
             config,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -134,7 +135,7 @@ impl Client {
 
     /// Calls to one DC for uploads and downloads, over up to [`ClientConfig::transfer_connections`] connections of their own.
     pub fn media(&self, dc: DcId) -> Media {
-        Media { client: self.clone(), dc }
+        Media { client: self.clone(), route: Route::Transfer(dc), dc }
     }
 
     /// The account's home DC, as far as it is known.
@@ -209,6 +210,11 @@ impl Client {
         self.inner.shared.notices()
     }
 
+    /// Says something to whoever listens to [`Client::notices`].
+    pub fn tell(&self, notice: Notice) {
+        self.inner.shared.notice(notice);
+    }
+
     /// The stream of updates, for the first who asks, when [`ClientConfig::updates`] is set. Begins with the next call to the home DC.
     pub fn updates(&self) -> Option<Updates> {
         lock(&self.inner.updates).take()
@@ -257,10 +263,15 @@ impl Client {
 #[derive(Clone)]
 pub struct Media {
     client: Client,
+    route: Route,
     dc: DcId,
 }
 
 impl Media {
+    pub(super) fn cdn(client: Client, dc: DcId) -> Self {
+        Self { client, route: Route::Cdn(dc), dc }
+    }
+
     /// The DC.
     pub fn dc(&self) -> DcId {
         self.dc
@@ -271,6 +282,27 @@ impl Media {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
-        self.client.inner.typed(Route::Transfer(self.dc), request, None).await
+        self.client.inner.typed(self.route, request, None).await
+    }
+
+    /// Calls a method there, once: the caller waits, repeats and follows as it sees fit. For whoever has many such calls under way, and
+    /// has to hold all of them back when one is refused.
+    ///
+    /// # Errors
+    /// See [`InvokeError`]. Flood waits and migrations are [`InvokeError::Rpc`]; see [`InvokeError::flood_wait`] and
+    /// [`InvokeError::is_passing`].
+    pub async fn once<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
+        self.client.inner.typed_once(self.route, request).await
+    }
+
+    /// Where an answer of [`Media::once`] sends the call, if it is `FILE_MIGRATE`. Says so in trace and notices.
+    ///
+    /// # Errors
+    /// The DC has no address.
+    pub fn follow(&self, error: &InvokeError) -> Result<Option<Self>, InvokeError> {
+        let InvokeError::Rpc(error) = error else { return Ok(None) };
+        let Some(to) = error.migrate().filter(|_| error.name == "FILE_MIGRATE") else { return Ok(None) };
+        self.client.inner.migrate(self.dc, DcId(to), false, &error.message)?;
+        Ok(Some(self.client.media(DcId(to))))
     }
 }

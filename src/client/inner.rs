@@ -17,6 +17,7 @@ use crate::tl::{Deserialize, RawObject, RemoteCall, Serialize, api};
 use crate::trace::{Event, Tracer};
 use crate::transport::Host;
 
+use super::cdn::{CdnKey, CdnPlace};
 use super::config::ClientConfig;
 use super::device::Introduction;
 use super::error::{InvokeError, Unauthorized};
@@ -41,11 +42,15 @@ pub(super) struct Inner {
     pub(super) rng: Mutex<StdRng>,
     pub(super) dcs: Mutex<HashMap<DcId, Arc<Dc>>>,
     pub(super) updates: Mutex<Option<Updates>>,
+    /// The RSA keys of content-delivery DCs, once they were asked for. Held while they are, so that they are asked for once.
+    pub(super) cdn: tokio::sync::Mutex<Option<Vec<CdnKey>>>,
 }
 
 /// A DC that has been used: its key, and the connections to it.
 pub(super) struct Dc {
     pub(super) state: Arc<DcState>,
+    /// What is particular to a content-delivery DC.
+    cdn: Option<CdnPlace>,
     main: Mutex<Option<Arc<Link>>>,
     transfer: Mutex<Vec<Arc<Link>>>,
 }
@@ -59,6 +64,8 @@ pub(super) enum Route {
     On(DcId),
     /// To one DC, over one of its transfer connections.
     Transfer(DcId),
+    /// To a content-delivery DC that `Inner::cdn` has prepared. No login is carried there, and none ends there.
+    Cdn(DcId),
 }
 
 /// Which method a request calls, for errors, notices and the trace.
@@ -75,6 +82,8 @@ struct Patience {
     waited: Duration,
     /// Repetitions because the server stumbled.
     retries: u32,
+    /// Nothing is waited for, repeated or followed: the caller does that.
+    none: bool,
 }
 
 impl Method {
@@ -93,6 +102,17 @@ impl Method {
     }
 }
 
+impl Dc {
+    pub(super) fn new(state: Arc<DcState>, cdn: Option<CdnPlace>) -> Self {
+        Self { state, cdn, main: Mutex::default(), transfer: Mutex::default() }
+    }
+
+    /// Whether it is a content-delivery DC.
+    pub(super) fn is_cdn(&self) -> bool {
+        self.cdn.is_some()
+    }
+}
+
 impl Inner {
     /// A call of the generated types, whatever layer was negotiated.
     pub(super) async fn typed<R: RemoteCall>(
@@ -101,10 +121,25 @@ impl Inner {
         request: &R,
         place: Option<&Place>,
     ) -> Result<R::Return, InvokeError> {
+        self.typed_with(route, request, place, Patience::default()).await
+    }
+
+    /// The same, asked once: waits, stumbles and migrations are the caller's.
+    pub(super) async fn typed_once<R: RemoteCall>(&self, route: Route, request: &R) -> Result<R::Return, InvokeError> {
+        self.typed_with(route, request, None, Patience { none: true, ..Patience::default() }).await
+    }
+
+    async fn typed_with<R: RemoteCall>(
+        &self,
+        route: Route,
+        request: &R,
+        place: Option<&Place>,
+        patience: Patience,
+    ) -> Result<R::Return, InvokeError> {
         let method = Method::of::<R>();
         let body = self.shared.interpreter.request(method, request.to_bytes())?;
         let asked = method_id(&body);
-        let answer = self.call(route, method, body, place).await?;
+        let answer = self.call_with(route, method, body, place, patience).await?;
         let answer = self.shared.interpreter.answer(method, asked, answer)?;
         R::Return::from_bytes(answer).map_err(|error| InvokeError::Decode { method: method.name, error })
     }
@@ -117,35 +152,50 @@ impl Inner {
         body: Bytes,
         place: Option<&Place>,
     ) -> Result<Bytes, InvokeError> {
+        self.call_with(route, method, body, place, Patience::default()).await
+    }
+
+    async fn call_with(
+        &self,
+        route: Route,
+        method: Method,
+        body: Bytes,
+        place: Option<&Place>,
+        mut patience: Patience,
+    ) -> Result<Bytes, InvokeError> {
         let mut route = route;
         let mut migrations = 0;
         let mut reimported = false;
-        let mut patience = Patience::default();
         loop {
             if let Some(reason) = self.shared.ended() {
                 return Err(InvokeError::Unauthorized(reason));
             }
             let dc_id = match route {
                 Route::Home => self.shared.home(),
-                Route::On(dc) | Route::Transfer(dc) => dc,
+                Route::On(dc) | Route::Transfer(dc) | Route::Cdn(dc) => dc,
             };
             let dc = self.dc(dc_id)?;
-            let transfer = matches!(route, Route::Transfer(_));
-            // Boxed: carrying the login is a call in itself.
-            Box::pin(self.carry_login(&dc, transfer)).await?;
+            let transfer = matches!(route, Route::Transfer(_) | Route::Cdn(_));
+            if dc.cdn.is_none() && !dc.state.has_login_of(self.shared.home()) {
+                // Boxed: carrying the login is a call in itself.
+                Box::pin(self.carry_login(&dc, transfer)).await?;
+            }
             let link = self.link(&dc, transfer)?;
             let (error, verdict) = match self.ask(&dc, &link, method, &body, place, &mut patience).await? {
                 Ok(answer) => return Ok(answer),
                 Err(refused) => refused,
             };
             match verdict {
+                _ if patience.none && !matches!(verdict, Verdict::Ended(_)) => return Err(InvokeError::Rpc(error)),
+                // Nobody is logged in there: whatever it says ends nothing.
+                _ if dc.cdn.is_some() => return Err(InvokeError::Rpc(error)),
                 Verdict::Migrate { to, home } if migrations < MIGRATIONS && (!home || route == Route::Home) => {
                     migrations += 1;
                     self.migrate(dc_id, to, home, &error.message)?;
                     route = match route {
                         Route::Home if home => Route::Home,
                         Route::Home | Route::On(_) => Route::On(to),
-                        Route::Transfer(_) => Route::Transfer(to),
+                        Route::Transfer(_) | Route::Cdn(_) => Route::Transfer(to),
                     };
                 }
                 Verdict::Ended(reason) => {
@@ -184,7 +234,7 @@ impl Inner {
                     | Failure::Uncertain
                     | Failure::AnswerLost
                     | Failure::TooManyResends { .. }),
-                )) if method.is_repeatable() && patience.retries < RETRIES => {
+                )) if !patience.none && method.is_repeatable() && patience.retries < RETRIES => {
                     patience.retries += 1;
                     self.trace_retry(method, patience, Duration::ZERO, &failure.to_string());
                     continue;
@@ -197,13 +247,16 @@ impl Inner {
                     let seconds = wait.as_secs();
                     let traced = i64::try_from(seconds).unwrap_or(i64::MAX);
                     self.tracer.emit(self.clock.now(), || Event::FloodWait { method: method.id, seconds: traced });
+                    if patience.none {
+                        return Ok(Err((error, Verdict::Return)));
+                    }
                     if patience.waited > self.config.max_flood_wait {
                         return Err(InvokeError::FloodWait { seconds, method: method.name });
                     }
                     self.shared.notice(Notice::FloodWait { dc: dc_id, method: method.name, wait });
                     tokio::time::sleep(wait).await;
                 }
-                Verdict::Retry if patience.retries < RETRIES => {
+                Verdict::Retry if !patience.none && patience.retries < RETRIES => {
                     let delay = FIRST_RETRY_DELAY * (1 << patience.retries);
                     patience.retries += 1;
                     self.trace_retry(method, patience, delay, &error.message);
@@ -251,7 +304,7 @@ impl Inner {
         }
     }
 
-    fn migrate(&self, from: DcId, to: DcId, home: bool, reason: &str) -> Result<(), InvokeError> {
+    pub(super) fn migrate(&self, from: DcId, to: DcId, home: bool, reason: &str) -> Result<(), InvokeError> {
         if self.config.dcs.addresses(to, self.config.ipv6_first, false).is_empty() {
             return Err(NetError::NoAddress { dc: to }.into());
         }
@@ -296,8 +349,7 @@ impl Inner {
         }
         // Read without the lock: a slow disk holds up nobody else. Who comes second finds the first one's entry.
         let state = Arc::new(DcState::load(id, Arc::clone(&self.shared))?);
-        let fresh = || Arc::new(Dc { state, main: Mutex::default(), transfer: Mutex::default() });
-        Ok(Arc::clone(lock(&self.dcs).entry(id).or_insert_with(fresh)))
+        Ok(Arc::clone(lock(&self.dcs).entry(id).or_insert_with(|| Arc::new(Dc::new(state, None)))))
     }
 
     /// The main connection, or the transfer connection with the least to do: a further one is made before any has to share.
@@ -328,11 +380,16 @@ impl Inner {
 
     fn spawn(&self, dc: &Dc, transfer: bool) -> Result<Arc<Link>, InvokeError> {
         let mut config = self.link_config(dc.state.dc, transfer);
+        if let Some(place) = &dc.cdn {
+            place.amend(&mut config);
+        }
         if config.addrs.is_empty() {
             return Err(NetError::NoAddress { dc: config.dc }.into());
         }
         let key_use = if transfer { KeyUse::Media } else { KeyUse::Main };
-        config.pfs = self.config.pfs.map(|policy| Pfs { slot: Arc::clone(dc.state.temp(key_use)), key_use, policy });
+        // A content-delivery DC knows no temporary keys: nobody is logged in there.
+        let pfs = self.config.pfs.filter(|_| dc.cdn.is_none());
+        config.pfs = pfs.map(|policy| Pfs { slot: Arc::clone(dc.state.temp(key_use)), key_use, policy });
         Ok(Arc::new(Link::spawn(config, Arc::clone(&dc.state.key), Arc::clone(&dc.state) as _)))
     }
 

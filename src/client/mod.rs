@@ -2,6 +2,7 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | `cdn` | content-delivery DCs: where they are, their keys, connections without a login |
 //! | `config` | what a client is told |
 //! | `dcs` | addresses and RSA keys: built in, or a `cluster.json` |
 //! | `device` | device profile and layer plan |
@@ -19,6 +20,7 @@
 //! | `updates` | updates: as they come in, and in order |
 //! | `way` | how connections get to the DCs: directly, or through a proxy |
 
+mod cdn;
 mod config;
 mod dcs;
 mod device;
@@ -35,7 +37,7 @@ mod rpc_errors;
 mod shared;
 mod system;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod updates;
 mod way;
 

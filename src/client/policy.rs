@@ -27,7 +27,8 @@ pub(super) enum Verdict {
 }
 
 /// Errors that say nothing about the request: the server could not do its work just now. Names without their parameters.
-const PASSING: [&str; 10] = [
+const PASSING: [&str; 11] = [
+    "CDN_UPLOAD_TIMEOUT",
     "INTERDC_CALL_ERROR",
     "INTERDC_CALL_RICH_ERROR",
     "MT_SEND_QUEUE_TOO_LONG",
@@ -98,6 +99,7 @@ mod tests {
             (500, "No workers running", Verdict::Retry),
             (500, "INTERDC_4_CALL_ERROR", Verdict::Retry),
             (-503, "Timeout", Verdict::Retry),
+            (500, "CDN_UPLOAD_TIMEOUT", Verdict::Retry),
             (500, "AUTH_RESTART", Verdict::Return),
             (500, "RANDOM_ID_DUPLICATE", Verdict::Return),
             (401, "SESSION_PASSWORD_NEEDED", Verdict::Return),

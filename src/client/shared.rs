@@ -142,6 +142,11 @@ impl DcState {
         Ok(())
     }
 
+    /// Whether nothing has to be carried here before the account can be served: it lives here, or was carried here.
+    pub(super) fn has_login_of(&self, home: DcId) -> bool {
+        self.dc == home || self.is_authorized()
+    }
+
     fn is_home(&self) -> bool {
         self.shared.home() == self.dc
     }

@@ -15,7 +15,8 @@ use super::identity::{Identity, IdentityError};
 use super::policy::{Open, Policy};
 use super::server::work::Services;
 use super::server::{self, Port, Shared};
-use super::services::{DcInfo, Rules, Settings};
+use super::services::view::reference_step;
+use super::services::{Cdn, CdnSettings, DcInfo, Rules, Settings};
 use super::state::{self, State};
 use tdl_core::crypto::keylog::KeyLogger;
 use tdl_core::ids::DcId;
@@ -24,6 +25,9 @@ use tdl_core::trace::Tracer;
 
 /// The most DCs: a phone number names its home with one digit.
 pub const MAX_DCS: u8 = 9;
+
+/// The number of the CDN DC; numbers of CDN DCs are far from those of the others.
+pub const CDN_DC: i32 = 203;
 
 /// The name of the file that tells clients where the cluster is.
 pub const CLUSTER_FILE: &str = "cluster.json";
@@ -43,6 +47,10 @@ pub struct Config {
     pub premium: bool,
     /// Seconds for which a file reference can be used.
     pub file_reference_lifetime: i64,
+    /// A CDN DC beside the others, if there is to be one.
+    pub cdn: Option<Cdn>,
+    /// Each DC has a second address, which clients are told is for file contents only.
+    pub media_addresses: bool,
     /// Which of the real servers' rules about authorizations hold.
     pub rules: Rules,
     /// What may happen to a call before a service sees it.
@@ -72,6 +80,8 @@ impl Config {
             port_base: None,
             premium: true,
             file_reference_lifetime: 86_400,
+            cdn: None,
+            media_addresses: false,
             rules: Rules::default(),
             policy: Arc::new(Open),
             tracer: ClusterTracer::default(),
@@ -123,9 +133,9 @@ pub struct Dc {
     pub ip: String,
     /// Its port.
     pub port: u16,
-    /// Only for file contents: never, so far.
+    /// Only for file contents.
     pub media_only: bool,
-    /// A CDN: never, so far.
+    /// A CDN DC.
     pub cdn: bool,
     /// The port that speaks TLS, with WebSocket or HTTP inside as a rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,44 +189,62 @@ impl Cluster {
             return Err(StartError::Dcs(config.dcs));
         }
         let dir = config.dir.clone();
-        let (state, key, identity) = tokio::task::spawn_blocking(move || {
+        let with_cdn = config.cdn.is_some();
+        let (state, key, cdn_key, identity) = tokio::task::spawn_blocking(move || {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             let mut rng = rand::rng();
             let state = State::open(&dir, i64::try_from(now.as_secs()).unwrap_or(0), &mut rng)?;
             let key = state.rsa_key(&mut rng)?;
+            let cdn_key = if with_cdn { Some(state.cdn_rsa_key(&mut rng)?) } else { None };
             let identity = Identity::open(&dir)?;
-            Ok::<_, StartError>((state, key, identity))
+            Ok::<_, StartError>((state, key, cdn_key, identity))
         })
         .await
         .map_err(|_| StartError::Lost)??;
 
         let acceptor = identity.acceptor(&config.dir)?;
-        let (listeners, tls_listeners) = listen(&config).await?;
+        let places = places(&config);
+        let (listeners, tls_listeners) = listen(&config, &places).await?;
         let mut dcs = Vec::with_capacity(listeners.len());
-        for (id, (listener, tls_listener)) in (1..).zip(listeners.iter().zip(&tls_listeners)) {
+        for (place, (listener, tls_listener)) in places.iter().zip(listeners.iter().zip(&tls_listeners)) {
             let (addr, tls_port) = (addr_of(listener)?, Some(addr_of(tls_listener)?.port()));
-            dcs.push(Dc { id, ip: addr.ip().to_string(), port: addr.port(), media_only: false, cdn: false, tls_port });
+            let Place { id, media_only, cdn } = *place;
+            dcs.push(Dc { id, ip: addr.ip().to_string(), port: addr.port(), media_only, cdn, tls_port });
         }
+        let info = |dc: &Dc| DcInfo { media_only: dc.media_only, cdn: dc.cdn, ..DcInfo::new(dc.id, &dc.ip, dc.port) };
         let settings = Settings {
-            dcs: dcs.iter().map(|dc| DcInfo { id: dc.id, ip: dc.ip.clone(), port: dc.port }).collect(),
+            dcs: dcs.iter().map(info).collect(),
             premium: config.premium,
             file_reference_lifetime: config.file_reference_lifetime,
             rules: config.rules,
+            cdn: config.cdn.zip(cdn_key.as_ref()).map(|(cdn, key)| CdnSettings {
+                dc: CDN_DC,
+                public_key: key.public().to_pem(),
+                rules: cdn,
+            }),
         };
+        state.set_reference_step(reference_step(config.file_reference_lifetime));
         let public_key = key.public().to_pem();
         let (alive_sender, alive) = mpsc::channel(1);
-        let shared = Arc::new(Shared::new(
+        let mut shared = Shared::new(
             state,
             Services::new(settings, config.policy),
             Arc::new([key]),
             config.tracer.0,
             config.key_log,
             alive_sender,
-        ));
+        );
+        if let Some(key) = cdn_key {
+            shared.set_keys_at(DcId(CDN_DC), Arc::new([key]));
+        }
+        let shared = Arc::new(shared);
         let (stop, stopped) = watch::channel(false);
-        let bare = (1..).zip(listeners).map(|(id, listener)| Port { listener, dc: DcId(id), tls: None });
-        let wrapped =
-            (1..).zip(tls_listeners).map(|(id, listener)| Port { listener, dc: DcId(id), tls: Some(acceptor.clone()) });
+        let bare = places.iter().zip(listeners).map(|(place, listener)| Port { listener, dc: DcId(place.id), tls: None });
+        let wrapped = places.iter().zip(tls_listeners).map(|(place, listener)| Port {
+            listener,
+            dc: DcId(place.id),
+            tls: Some(acceptor.clone()),
+        });
         let mut tasks: Vec<_> =
             bare.chain(wrapped).map(|port| tokio::spawn(server::serve(port, Arc::clone(&shared), stopped.clone()))).collect();
         let commands = control::Listener::open(&config.dir).await?;
@@ -229,7 +257,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The DCs, by number.
+    /// The DCs' addresses: the DCs by number, then those for file contents only, then a CDN DC.
     pub fn dcs(&self) -> &[Dc] {
         &self.dcs
     }
@@ -244,7 +272,7 @@ impl Cluster {
         self.dir.join(CLUSTER_FILE)
     }
 
-    /// The RSA key of all DCs, in PEM.
+    /// The RSA key of all DCs but a CDN DC, whose clients learn it from `help.getCdnConfig`, in PEM.
     pub fn rsa_public_key(&self) -> &str {
         &self.public_key
     }
@@ -317,33 +345,53 @@ fn addr_of(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(|source| StartError::Listen { addr: local(0), source })
 }
 
-/// The DCs of the last run in this directory, if it had as many.
+/// One address of one DC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    id: i32,
+    media_only: bool,
+    cdn: bool,
+}
+
+/// The addresses that a cluster is to have: one of each DC, then the second ones, then the CDN's.
+fn places(config: &Config) -> Vec<Place> {
+    let ids = || 1..=i32::from(config.dcs);
+    let main = ids().map(|id| Place { id, media_only: false, cdn: false });
+    let media = ids().filter(|_| config.media_addresses).map(|id| Place { id, media_only: true, cdn: false });
+    let cdn = config.cdn.map(|_| Place { id: CDN_DC, media_only: false, cdn: true });
+    main.chain(media).chain(cdn).collect()
+}
+
+/// The DCs of the last run in this directory.
 fn last_dcs(config: &Config) -> Option<Vec<Dc>> {
     let text = std::fs::read(config.dir.join(CLUSTER_FILE)).ok()?;
     let file: ClusterFile = serde_json::from_slice(&text).ok()?;
-    (file.dcs.len() == usize::from(config.dcs)).then_some(file.dcs)
+    Some(file.dcs)
 }
 
-/// Listens for each DC: at a port that speaks the transports, and at one that speaks TLS.
-async fn listen(config: &Config) -> Result<(Vec<TcpListener>, Vec<TcpListener>), StartError> {
+/// Listens for each address: at a port that speaks the transports, and at one that speaks TLS.
+async fn listen(config: &Config, places: &[Place]) -> Result<(Vec<TcpListener>, Vec<TcpListener>), StartError> {
     let last = last_dcs(config).unwrap_or_default();
+    let before = |place: &Place| {
+        last.iter().find(|dc| (dc.id, dc.media_only, dc.cdn) == (place.id, place.media_only, place.cdn)).cloned()
+    };
     let bare = match config.port_base {
-        None => listen_again(config.dcs, last.iter().map(|dc| Some(dc.port))).await?,
+        None => listen_again(places.iter().map(|place| before(place).map(|dc| dc.port))).await?,
         Some(base) => {
-            let mut listeners = Vec::with_capacity(config.dcs.into());
-            for n in 0..u16::from(config.dcs) {
+            let mut listeners = Vec::with_capacity(places.len());
+            for n in 0..u16::try_from(places.len()).unwrap_or(u16::MAX) {
                 let port = base.checked_add(n).ok_or(StartError::Ports { base, dcs: config.dcs })?;
                 listeners.push(bind(port).await?);
             }
             listeners
         }
     };
-    Ok((bare, listen_again(config.dcs, last.iter().map(|dc| dc.tls_port)).await?))
+    Ok((bare, listen_again(places.iter().map(|place| before(place).and_then(|dc| dc.tls_port))).await?))
 }
 
 /// At the ports of the last time, as far as they are free, and otherwise at any.
-async fn listen_again(dcs: u8, last: impl Iterator<Item = Option<u16>>) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners = Vec::with_capacity(dcs.into());
+async fn listen_again(last: impl Iterator<Item = Option<u16>>) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
     for port in last {
         match bind(port.unwrap_or(0)).await {
             Ok(listener) => listeners.push(listener),
@@ -352,9 +400,6 @@ async fn listen_again(dcs: u8, last: impl Iterator<Item = Option<u16>>) -> Resul
                 listeners.push(bind(0).await?);
             }
         }
-    }
-    while listeners.len() < usize::from(dcs) {
-        listeners.push(bind(0).await?);
     }
     Ok(listeners)
 }

@@ -163,6 +163,7 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
             f::help::GetNearestDc => services::help::nearest_dc,
             f::help::GetAppConfig => services::help::app_config,
             f::help::GetCdnConfig => services::help::cdn_config,
+            f::upload::GetCdnFile => services::cdn::cdn_file,
             f::help::GetCountriesList => services::help::countries_list,
             f::langpack::GetLangPack => services::langpack::lang_pack,
             f::langpack::GetDifference => services::langpack::difference_since,
@@ -180,6 +181,8 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
             f::upload::SaveBigFilePart => services::upload::save_big_file_part,
             f::upload::GetFile => services::upload::file,
             f::upload::GetFileHashes => services::upload::file_hashes,
+            f::upload::ReuploadCdnFile => services::cdn::reupload_cdn_file,
+            f::upload::GetCdnFileHashes => services::cdn::cdn_file_hashes,
         }
         Known {
             f::account::GetPassword => services::password::password,
@@ -233,8 +236,16 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
 
 /// Whether calls of a method may run side by side: those that move file contents, which wait for the disk.
 pub fn is_concurrent(method: u32) -> bool {
-    [f::upload::SaveFilePart::ID, f::upload::SaveBigFilePart::ID, f::upload::GetFile::ID, f::upload::GetFileHashes::ID]
-        .contains(&method)
+    [
+        f::upload::SaveFilePart::ID,
+        f::upload::SaveBigFilePart::ID,
+        f::upload::GetFile::ID,
+        f::upload::GetFileHashes::ID,
+        f::upload::GetCdnFile::ID,
+        f::upload::GetCdnFileHashes::ID,
+        f::upload::ReuploadCdnFile::ID,
+    ]
+    .contains(&method)
 }
 
 /// Whether a method is about the key that it is called under, and nothing else.
@@ -272,6 +283,11 @@ pub(crate) fn answer(call: &mut Call<'_>, policy: &dyn Policy, request: Unwrappe
 
 /// Answers a call in the layer of the services.
 fn serve(call: &mut Call<'_>, policy: &dyn Policy, id: u32, body: Bytes) -> Result<Bytes, Fault> {
+    match (call.settings.is_cdn(call.dc), id == f::upload::GetCdnFile::ID) {
+        (true, false) => return Err(Fault::CdnMethodInvalid),
+        (false, true) => return Err(Fault::MethodInvalid),
+        _ => {}
+    }
     services::bot::check(call, id)?;
     let Some(route) = ROUTES.get(&id) else {
         let name = tl::name_of(id).unwrap_or("not in the schema");
@@ -403,6 +419,6 @@ mod tests {
         for (id, route) in ROUTES.iter() {
             assert_eq!(tl::name_of(*id), Some(route.name));
         }
-        assert!(ROUTES.keys().copied().filter(|id| is_concurrent(*id)).count() == 4);
+        assert!(ROUTES.keys().copied().filter(|id| is_concurrent(*id)).count() == 7);
     }
 }

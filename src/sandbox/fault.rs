@@ -21,6 +21,10 @@ macro_rules! faults {
             EmailUnconfirmed(i32),
             /// A part of an upload never arrived.
             FilePartMissing(i32),
+            /// The file reference of one of several media was good once; which, from 0.
+            FileReferenceExpiredAt(usize),
+            /// The file reference of one of several media was never given out; which, from 0.
+            FileReferenceInvalidAt(usize),
             /// No method has this constructor id (or none that this cluster knows); the length is the request's, without the id.
             InputMethodInvalid {
                 /// The constructor id.
@@ -47,7 +51,11 @@ macro_rules! faults {
                 match self {
                     $(Self::$name => $code,)*
                     Self::PhoneMigrate(_) | Self::UserMigrate(_) | Self::FileMigrate(_) => 303,
-                    Self::EmailUnconfirmed(_) | Self::FilePartMissing(_) | Self::InputMethodInvalid { .. } => 400,
+                    Self::EmailUnconfirmed(_)
+                    | Self::FilePartMissing(_)
+                    | Self::FileReferenceExpiredAt(_)
+                    | Self::FileReferenceInvalidAt(_)
+                    | Self::InputMethodInvalid { .. } => 400,
                     Self::FloodWait(_) => 420,
                     Self::Provoked { code, .. } => *code,
                     Self::Internal(_) => 500,
@@ -77,6 +85,8 @@ macro_rules! faults {
                     Self::FileMigrate(dc) => write!(f, "FILE_MIGRATE_{dc}"),
                     Self::EmailUnconfirmed(length) => write!(f, "EMAIL_UNCONFIRMED_{length}"),
                     Self::FilePartMissing(part) => write!(f, "FILE_PART_{part}_MISSING"),
+                    Self::FileReferenceExpiredAt(n) => write!(f, "FILE_REFERENCE_{n}_EXPIRED"),
+                    Self::FileReferenceInvalidAt(n) => write!(f, "FILE_REFERENCE_{n}_INVALID"),
                     Self::InputMethodInvalid { id, len } => write!(f, "INPUT_METHOD_INVALID_{id}_{len}"),
                     Self::FloodWait(seconds) => write!(f, "FLOOD_WAIT_{seconds}"),
                     Self::Provoked { text, .. } => f.write_str(text),
@@ -186,6 +196,14 @@ faults! {
     ConnectionNotInited => 400 "CONNECTION_NOT_INITED",
     /// `initConnection` without a system version.
     ConnectionSystemEmpty => 400 "CONNECTION_SYSTEM_EMPTY",
+    /// A method that a CDN DC does not have.
+    CdnMethodInvalid => 400 "CDN_METHOD_INVALID",
+    /// A method that only a CDN DC has.
+    MethodInvalid => 404 "METHOD_INVALID",
+    /// A file token that the cluster never gave out, or too long ago.
+    FileTokenInvalid => 400 "FILE_TOKEN_INVALID",
+    /// A request token that the CDN DC never gave out for this file.
+    RequestTokenInvalid => 400 "REQUEST_TOKEN_INVALID",
     /// The name of a contact is empty.
     ContactNameEmpty => 400 "CONTACT_NAME_EMPTY",
     /// No such DC, or the one the request was sent to.
@@ -329,7 +347,7 @@ mod tests {
         let all = Fault::plain();
         let mut texts: Vec<String> = all.iter().map(ToString::to_string).collect();
         for fault in &all {
-            assert!([303, 400, 401, 403, 406, 420, 500].contains(&fault.code()), "{fault}");
+            assert!([303, 400, 401, 403, 404, 406, 420, 500].contains(&fault.code()), "{fault}");
             let text = fault.to_string();
             assert!(text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'), "{text}");
         }
@@ -344,6 +362,8 @@ mod tests {
         assert_eq!(Fault::UserMigrate(3).to_string(), "USER_MIGRATE_3");
         assert_eq!(Fault::FileMigrate(1).code(), 303);
         assert_eq!(Fault::EmailUnconfirmed(6).to_string(), "EMAIL_UNCONFIRMED_6");
+        assert_eq!(Fault::FileReferenceExpiredAt(0).to_string(), "FILE_REFERENCE_0_EXPIRED");
+        assert_eq!(Fault::FileReferenceInvalidAt(9).to_string(), "FILE_REFERENCE_9_INVALID");
         assert_eq!(Fault::FilePartMissing(7).to_string(), "FILE_PART_7_MISSING");
         assert_eq!(Fault::InputMethodInvalid { id: 0xffff_ffff, len: 12 }.to_string(), "INPUT_METHOD_INVALID_4294967295_12");
         assert_eq!((Fault::FloodWait(5).code(), Fault::FloodWait(5).to_string()), (420, "FLOOD_WAIT_5".to_owned()));

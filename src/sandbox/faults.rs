@@ -2,6 +2,9 @@
 //!
 //! A rule says which calls it is about (methods by a pattern, an account, a DC), how many of them, and what happens to them. Several may
 //! match: all of them happen, in the order in which they were set, and the first that answers the call ends it.
+//!
+//! A rule that is about some of its calls only counts them: the first few pass, then each n-th is met, or each with a chance. Chance follows
+//! from the rule's seed and the call's number among those of the rule, so the same calls in the same order meet the same rules again.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,11 +20,14 @@ use super::policy::{CallInfo, Disturbance, Policy};
 pub const MAX_DELAY: Duration = Duration::from_secs(600);
 /// The most rules at a time.
 const MAX_RULES: usize = 256;
+/// The words that effects begin with, but for errors.
+const EFFECTS: &str = "delay:2s drop cut silence wrong-salt key-loss corrupt short forget expire migrate:2";
 /// Bytes of an error's text, or of a pattern.
 const MAX_TEXT: usize = 128;
 
 /// What happens to a call. Written as one word, which [`FromStr`] reads: the name of an error (`FLOOD_WAIT_30`, `SESSION_REVOKED`), or with
-/// its code where that does not follow from the name (`500:NO_WORKERS_RUNNING`); `delay:2s`; `drop`, `silence`, `wrong-salt`, `key-loss`.
+/// its code where that does not follow from the name (`500:NO_WORKERS_RUNNING`); `delay:2s`; `drop`, `cut`, `silence`, `wrong-salt`, `key-loss`;
+/// of calls about files `corrupt`, `short`, `forget`, `expire`, `migrate` or `migrate:2`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -43,6 +49,18 @@ pub enum FaultEffect {
     WrongSalt,
     /// The key that it came under is forgotten.
     KeyLoss,
+    /// Its connection is closed in the middle of the answer, which waits for the session's next connection.
+    Cut,
+    /// A bit is wrong in the range of a file that it brings, or in the hashes of one.
+    Corrupt,
+    /// Half of the range of a file is missing.
+    Short,
+    /// A part of an upload is not kept, though the answer says so; a CDN DC has lost the file that is asked for.
+    Forget,
+    /// The references of the file expire, all that were given out until now, those in this call included.
+    Expire,
+    /// The file is kept by another DC from now on: this one, or the next.
+    Migrate(Option<i32>),
 }
 
 /// Why the text of an effect, or a rule, is none.
@@ -50,7 +68,7 @@ pub enum FaultEffect {
 #[non_exhaustive]
 pub enum FaultError {
     /// Not the name of an error and none of the other words.
-    #[error("{0:?} is neither an error's name, such as FLOOD_WAIT_30, nor delay:2s, drop, silence, wrong-salt or key-loss")]
+    #[error("{0:?} is neither an error's name, such as FLOOD_WAIT_30, nor one of: {EFFECTS}")]
     Effect(String),
     /// A span of time that is none, or too long.
     #[error("a call is delayed by up to {} seconds, written 500ms, 2s or 1m; not by {given:?}", MAX_DELAY.as_secs())]
@@ -61,6 +79,12 @@ pub enum FaultError {
     /// A pattern with characters that no method's name has.
     #[error("{0:?} is no pattern for the names of methods: upload.*, *.getState")]
     Pattern(String),
+    /// A chance that is none.
+    #[error("{0:?} is no chance: more than 0% and up to 100%, such as 1% or 0.05%")]
+    Chance(String),
+    /// Every how many, if not none.
+    #[error("a rule meets every first call or every second, but not every zeroth")]
+    Every,
     /// There is no room for more.
     #[error("there are {MAX_RULES} rules already")]
     TooMany,
@@ -105,6 +129,12 @@ impl FromStr for FaultEffect {
             "silence" => return Ok(Self::Silence),
             "wrong-salt" => return Ok(Self::WrongSalt),
             "key-loss" => return Ok(Self::KeyLoss),
+            "cut" => return Ok(Self::Cut),
+            "corrupt" => return Ok(Self::Corrupt),
+            "short" => return Ok(Self::Short),
+            "forget" => return Ok(Self::Forget),
+            "expire" => return Ok(Self::Expire),
+            "migrate" => return Ok(Self::Migrate(None)),
             _ => {}
         }
         if text.len() > MAX_TEXT {
@@ -113,6 +143,10 @@ impl FromStr for FaultEffect {
         if let Some((kind, value)) = text.split_once(':') {
             if kind == "delay" {
                 return parse_delay(value).map(Self::Delay).ok_or_else(|| FaultError::Delay { given: value.to_owned() });
+            }
+            if kind == "migrate" {
+                let dc = value.parse().ok().filter(|dc| *dc > 0);
+                return dc.map(|dc| Self::Migrate(Some(dc))).ok_or_else(wrong);
             }
             let code: i32 = kind.parse().map_err(|_| wrong())?;
             let good = (-999..=999).contains(&code) && !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic());
@@ -148,8 +182,78 @@ impl fmt::Display for FaultEffect {
             Self::Silence => f.write_str("silence"),
             Self::WrongSalt => f.write_str("wrong-salt"),
             Self::KeyLoss => f.write_str("key-loss"),
+            Self::Cut => f.write_str("cut"),
+            Self::Corrupt => f.write_str("corrupt"),
+            Self::Short => f.write_str("short"),
+            Self::Forget => f.write_str("forget"),
+            Self::Expire => f.write_str("expire"),
+            Self::Migrate(None) => f.write_str("migrate"),
+            Self::Migrate(Some(dc)) => write!(f, "migrate:{dc}"),
         }
     }
+}
+
+/// How likely something is, in millionths. Written `1%` or `0.05%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Chance(u32);
+
+impl Chance {
+    const CERTAIN: u32 = 1_000_000;
+
+    /// Whether it happens this time: the `n`-th time, of those that follow from `seed`.
+    fn happens(self, seed: u64, n: u64) -> bool {
+        // SplitMix64, whose every output depends on all bits of its input.
+        let mut x = seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x ^ (x >> 31)) % u64::from(Self::CERTAIN) < u64::from(self.0)
+    }
+}
+
+impl FromStr for Chance {
+    type Err = FaultError;
+
+    fn from_str(text: &str) -> Result<Self, FaultError> {
+        let wrong = || FaultError::Chance(text.to_owned());
+        let percent = text.strip_suffix('%').ok_or_else(wrong)?;
+        let (whole, part) = percent.split_once('.').unwrap_or((percent, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole) || !digits(part) || whole.len() > 3 || part.len() > 4 {
+            return Err(wrong());
+        }
+        let (whole, part): (u32, u32) =
+            (whole.parse().map_err(|_| wrong())?, format!("{part:0<4}").parse().map_err(|_| wrong())?);
+        Some(whole * 10_000 + part).filter(|n| (1..=Self::CERTAIN).contains(n)).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl TryFrom<String> for Chance {
+    type Error = FaultError;
+
+    fn try_from(text: String) -> Result<Self, FaultError> {
+        text.parse()
+    }
+}
+
+impl From<Chance> for String {
+    fn from(chance: Chance) -> Self {
+        chance.to_string()
+    }
+}
+
+impl fmt::Display for Chance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = format!("{:04}", self.0 % 10_000);
+        match part.trim_end_matches('0') {
+            "" => write!(f, "{}%", self.0 / 10_000),
+            part => write!(f, "{}.{part}%", self.0 / 10_000),
+        }
+    }
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// A rule.
@@ -174,12 +278,41 @@ pub struct FaultRule {
     /// How many calls it has met.
     #[serde(default)]
     pub met: u64,
+    /// How many calls it lets pass at first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skip: u64,
+    /// Of those after that, it meets each with this number or a multiple of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<u32>,
+    /// Of those, it meets each with this chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance: Option<Chance>,
+    /// What chance follows from.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub seed: u64,
+    /// How many calls it was about, whether it met them or not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub seen: u64,
 }
 
 impl FaultRule {
     /// A rule for all calls of all methods.
     pub fn new(effect: FaultEffect) -> Self {
-        Self { id: 0, effect, method: "*".to_owned(), user: None, dc: None, left: None, met: 0 }
+        let (user, dc, left, every, chance) = (None, None, None, None, None);
+        Self { id: 0, effect, method: "*".to_owned(), user, dc, left, met: 0, skip: 0, every, chance, seed: 0, seen: 0 }
+    }
+
+    /// Counts a call that the rule is about, and says whether the rule meets it.
+    fn meets(&mut self) -> bool {
+        self.seen = self.seen.saturating_add(1);
+        let Some(n) = self.seen.checked_sub(self.skip).filter(|n| *n > 0) else { return false };
+        let met = self.every.is_none_or(|every| n % u64::from(every.max(1)) == 0)
+            && self.chance.is_none_or(|chance| chance.happens(self.seed, n));
+        if met {
+            self.met = self.met.saturating_add(1);
+            self.left = self.left.map(|left| left.saturating_sub(1));
+        }
+        met
     }
 
     fn matches(&self, call: &CallInfo) -> bool {
@@ -235,13 +368,16 @@ impl Faults {
         if rule.method.is_empty() || rule.method.len() > MAX_TEXT || !rule.method.chars().all(legal) {
             return Err(FaultError::Pattern(rule.method));
         }
+        if rule.every == Some(0) {
+            return Err(FaultError::Every);
+        }
         let mut inner = self.lock();
         if inner.rules.len() >= MAX_RULES {
             return Err(FaultError::TooMany);
         }
         inner.last_id = inner.last_id.saturating_add(1);
         let id = inner.last_id;
-        inner.rules.push(FaultRule { id, met: 0, ..rule });
+        inner.rules.push(FaultRule { id, met: 0, seen: 0, ..rule });
         Ok(id)
     }
 
@@ -282,8 +418,9 @@ impl Policy for Faults {
     fn disturb(&self, call: &CallInfo) -> Vec<Disturbance> {
         let mut out = Vec::new();
         for rule in self.lock().rules.iter_mut().filter(|rule| rule.matches(call)) {
-            rule.met = rule.met.saturating_add(1);
-            rule.left = rule.left.map(|left| left.saturating_sub(1));
+            if !rule.meets() {
+                continue;
+            }
             let (disturbance, last) = match &rule.effect {
                 FaultEffect::Error { code, text } => {
                     (Disturbance::Refuse(Fault::Provoked { code: *code, text: text.clone() }), true)
@@ -293,6 +430,12 @@ impl Policy for Faults {
                 FaultEffect::Silence => (Disturbance::Silence, true),
                 FaultEffect::WrongSalt => (Disturbance::WrongSalt, false),
                 FaultEffect::KeyLoss => (Disturbance::LoseKey, true),
+                FaultEffect::Cut => (Disturbance::Cut, false),
+                FaultEffect::Corrupt => (Disturbance::Corrupt, false),
+                FaultEffect::Short => (Disturbance::Shorten, false),
+                FaultEffect::Forget => (Disturbance::Forget, false),
+                FaultEffect::Expire => (Disturbance::Expire, false),
+                FaultEffect::Migrate(dc) => (Disturbance::Relocate(*dc), false),
             };
             out.push(disturbance);
             if last {
@@ -326,7 +469,10 @@ mod tests {
             assert_eq!(effect, FaultEffect::Error { code, text: text.to_owned() });
             assert_eq!(effect.to_string(), text);
         }
-        for text in ["500:NO_WORKERS_RUNNING", "-503:Timeout", "drop", "silence", "wrong-salt", "key-loss", "delay:500ms"] {
+        for text in ["500:NO_WORKERS_RUNNING", "-503:Timeout", "drop", "silence", "wrong-salt", "key-loss", "delay:500ms"]
+            .into_iter()
+            .chain(["cut", "corrupt", "short", "forget", "expire", "migrate", "migrate:2"])
+        {
             assert_eq!(text.parse::<FaultEffect>().unwrap().to_string(), text);
         }
         assert_eq!("delay:2s".parse(), Ok(FaultEffect::Delay(Duration::from_secs(2))));
@@ -334,7 +480,20 @@ mod tests {
         for wrong in ["delay:", "delay:11m", "delay:s", "delay:1h", "delay:-1s", "delay:99999999999999999999s"] {
             assert!(matches!(wrong.parse::<FaultEffect>(), Err(FaultError::Delay { .. })), "{wrong}");
         }
-        for wrong in ["", "flood_wait", "1234:X", "400:", "400:A B", "x:Y", "_A", "É", &"A".repeat(200)] {
+        for wrong in [
+            "",
+            "flood_wait",
+            "1234:X",
+            "400:",
+            "400:A B",
+            "x:Y",
+            "_A",
+            "É",
+            "migrate:",
+            "migrate:0",
+            "cut:1",
+            &"A".repeat(200),
+        ] {
             assert!(matches!(wrong.parse::<FaultEffect>(), Err(FaultError::Effect(_))), "{wrong}");
         }
     }
@@ -374,7 +533,10 @@ mod tests {
             assert_eq!(refused(&call("upload.getFile")).as_deref(), Some("FLOOD_WAIT_3"));
         }
         assert_eq!(refused(&call("upload.getFile")), None, "used up");
-        assert_eq!(faults.list()[0], FaultRule { id, method: "upload.*".to_owned(), left: Some(0), met: 2, ..rule.clone() });
+        assert_eq!(
+            faults.list()[0],
+            FaultRule { id, method: "upload.*".to_owned(), left: Some(0), met: 2, seen: 2, ..rule.clone() }
+        );
         for (user, dc, expected) in [(Some(6), None, false), (None, Some(1), false), (Some(5), Some(2), true)] {
             assert_eq!(faults.clear(&[]), 1);
             faults.set(FaultRule { user, dc, ..rule.clone() }).unwrap();
@@ -389,6 +551,39 @@ mod tests {
             faults.set(rule.clone()).unwrap();
         }
         assert_eq!(faults.set(rule), Err(FaultError::TooMany));
+    }
+
+    #[test]
+    fn chances_are_percents() {
+        for text in ["1%", "100%", "0.5%", "0.0001%", "33.3333%", "12.05%"] {
+            assert_eq!(text.parse::<Chance>().unwrap().to_string(), text);
+        }
+        assert_eq!("007.10%".parse::<Chance>().unwrap().to_string(), "7.1%");
+        for wrong in ["", "%", "1", "0%", "0.0%", "100.0001%", "101%", "-1%", "1.%", ".5%", "1.00001%", "1e1%", "1 %", "9999%"]
+        {
+            assert_eq!(wrong.parse::<Chance>(), Err(FaultError::Chance(wrong.to_owned())), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_rule_about_some_of_its_calls_meets_the_same_ones_again() {
+        let met = |rule: &FaultRule| -> Vec<usize> {
+            let faults = Faults::default();
+            faults.set(rule.clone()).unwrap();
+            (1..=10_000).filter(|_| !faults.disturb(&call("upload.getFile")).is_empty()).collect()
+        };
+        let rule = FaultRule::new(FaultEffect::Drop);
+        let third = FaultRule { skip: 5, every: Some(3), left: Some(4), ..rule.clone() };
+        assert_eq!(met(&third), [8, 11, 14, 17]);
+        let chance = |text: &str, seed| FaultRule { chance: Some(text.parse().unwrap()), seed, ..rule.clone() };
+        for seed in 0..20 {
+            let found = met(&chance("1%", seed));
+            assert!((50..=160).contains(&found.len()), "seed {seed}: {}", found.len());
+            assert_eq!(found, met(&chance("1%", seed)), "seed {seed}");
+            assert_ne!(found, met(&chance("1%", seed + 1)), "seed {seed}");
+        }
+        assert_eq!(met(&chance("100%", 1)).len(), 10_000);
+        assert_eq!(Faults::default().set(FaultRule { every: Some(0), ..rule }), Err(FaultError::Every));
     }
 
     #[test]

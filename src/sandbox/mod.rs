@@ -16,7 +16,8 @@
 //! Underneath, `state/` is what the cluster remembers (SQLite and a directory of files), [`fault`] the errors it answers with.
 //!
 //! What differs from the real servers, on purpose: nothing but loopback is listened on; no code is sent anywhere, neither to a
-//! phone nor to an email address (it follows from the number: [`delivery`]); accounts are Premium unless told otherwise, so that files of more than 2000 MiB can be tried; photos are kept
+//! phone nor to an email address (it follows from the number: [`delivery`]); accounts are Premium unless told otherwise, so that files of more than 2000 MiB can be tried; the CDN DC, if
+//! there is one, is given every document of some size; photos are kept
 //! as they came, in one size; nothing survives the machine's losing power in the last moments, only the process's death. Groups,
 //! channels, secret chats and Telegram Passport are not here: their methods are answered with a typed error and logged.
 //!
@@ -47,7 +48,7 @@ mod tests;
 pub use cluster::{Cluster, Config, Dc};
 pub use control::{Command, Reply};
 pub use fault::Fault;
-pub use faults::{FaultEffect, FaultRule};
+pub use faults::{Chance, FaultEffect, FaultRule};
 pub use policy::{Disturbance, Policy};
-pub use services::Rules;
+pub use services::{Cdn, Rules};
 pub use state::authorizations::Standing;

@@ -191,7 +191,8 @@ impl Operator {
         let path = dir.join(CLUSTER_FILE);
         let text = std::fs::read(&path).map_err(state::Error::io("reading", &path))?;
         let file: DcList = serde_json::from_slice(&text).map_err(|_| state::Error::Damaged(CLUSTER_FILE))?;
-        let dcs = i32::try_from(file.dcs.len()).unwrap_or(i32::MAX).min(MAX_DCS.into());
+        let dcs = file.dcs.iter().filter(|dc| !dc.cdn && !dc.media_only).count();
+        let dcs = i32::try_from(dcs).unwrap_or(i32::MAX).min(MAX_DCS.into());
         Ok(Self { state, dcs })
     }
 

@@ -29,6 +29,18 @@ pub enum Disturbance {
     Delay(Duration),
     /// Its connection is closed before the answer is written. The answer waits for the session's next connection.
     Close,
+    /// Its connection is closed in the middle of the answer, which waits for the session's next connection.
+    Cut,
+    /// A bit of what it brings is another: of a range of a file, of the hashes of one.
+    Corrupt,
+    /// Of the range of a file that it brings, half is missing.
+    Shorten,
+    /// It is answered as if it had been done, or the CDN DC has the file no more: a part of an upload is not kept.
+    Forget,
+    /// The references of the file that it is about have expired, those that were given out until now.
+    Expire,
+    /// The file that it is about is kept by another DC from now on: by this one, or by the next.
+    Relocate(Option<i32>),
     /// It is not done, and never answered; nothing that stands behind this happens.
     Silence,
     /// After it, the salts that the session's client knows are not good any more.
@@ -61,3 +73,18 @@ pub trait Policy: Send + Sync + fmt::Debug {
 pub struct Open;
 
 impl Policy for Open {}
+
+/// What goes wrong inside a call: its service sees to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mishaps {
+    /// [`Disturbance::Corrupt`].
+    pub(crate) corrupt: bool,
+    /// [`Disturbance::Shorten`].
+    pub(crate) shorten: bool,
+    /// [`Disturbance::Forget`].
+    pub(crate) forget: bool,
+    /// [`Disturbance::Expire`].
+    pub(crate) expire: bool,
+    /// [`Disturbance::Relocate`].
+    pub(crate) relocate: Option<Option<i32>>,
+}

@@ -2,6 +2,7 @@
 
 mod authorizations;
 mod faults;
+mod files;
 mod layers;
 mod routing;
 mod ways_in;

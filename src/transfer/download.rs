@@ -1,44 +1,25 @@
 //! The parts of a remote file, to a part file that gets its name when it is whole.
 
 use std::fs::{File, OpenOptions};
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 
+use super::flow::Flow;
 use super::parts::DOWNLOAD_PART;
 use super::pipeline::Pipeline;
+pub use super::source::{Refresh, Refreshed, Remote};
+use super::source::{Source, Verified};
 use super::stop::Stop;
 use super::upload::blocking;
 use super::{Checkpoint, Part, Parts, Progress, TransferError, positional};
-use crate::client::{Client, InvokeError, Media};
-use crate::ids::DcId;
+use crate::client::Client;
 use crate::store::PartSet;
-use crate::tl::api::{enums, functions};
 
 /// What an unfinished download is called.
 pub const PART_SUFFIX: &str = ".part";
-
-/// How often one download may ask for a new file reference without a part arriving in between.
-const MAX_REFRESHES: u32 = 3;
-
-/// A file on the server.
-#[derive(Clone)]
-pub struct Remote {
-    /// The DC that keeps it.
-    pub dc: DcId,
-    /// What to ask for.
-    pub location: enums::InputFileLocation,
-    /// Its length in bytes, as the message says.
-    pub size: u64,
-}
-
-/// Fetches the message again for a fresh file reference.
-pub type Refresh<'a> =
-    dyn Fn() -> Pin<Box<dyn Future<Output = Result<enums::InputFileLocation, TransferError>> + Send + 'a>> + Sync + 'a;
 
 /// The file that a download writes to until it is whole.
 pub struct PartFile {
@@ -110,14 +91,12 @@ impl PartFile {
 
 /// How to download.
 pub struct Options<'a> {
-    /// Parts in flight at once, at least 1.
-    pub threads: usize,
     /// Called for each part.
     pub progress: &'a dyn Progress,
     /// Where the parts that are done are recorded.
     pub checkpoint: &'a dyn Checkpoint,
     /// How to get a fresh file reference when the server says that it expired.
-    pub refresh: &'a Refresh<'a>,
+    pub refresh: Arc<Refresh<'a>>,
     /// Asks to end in good order.
     pub stop: &'a Stop,
 }
@@ -133,72 +112,29 @@ pub fn parts_of(size: u64) -> Result<(Parts, PartSet), TransferError> {
     Ok((parts, PartSet::new(parts.count())))
 }
 
-/// Fetches the parts that are not in `done` yet. When it returns without an error every byte is in the part file and on the disk.
+/// Fetches the parts that are not in `done` yet, in turn with the other files of `flow`. When it returns without an error every byte is in
+/// the part file and on the disk, and agrees with the hash that the server has for it; how many have one is returned.
 ///
 /// # Errors
 ///
 /// The first failure ends the download; parts that were written before are in the checkpoint.
 pub async fn download(
     client: &Client,
+    flow: &Flow,
     remote: &Remote,
     file: &PartFile,
     done: PartSet,
     options: &Options<'_>,
-) -> Result<(), TransferError> {
+) -> Result<Verified, TransferError> {
     let (parts, _) = parts_of(remote.size)?;
-    let media = &client.media(remote.dc);
-    let location = Mutex::new((remote.location.clone(), 0_u32));
-    let refreshing = tokio::sync::Mutex::new(0_u32);
-    let (location, refreshing) = (&location, &refreshing);
-    let take = |part: Part| async move {
-        loop {
-            let (asked, generation) = location.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            match fetch(media, asked, part.offset, part.len).await {
-                Err(error) if is_reference_error(&error) => {
-                    // One task asks for all: whoever comes later finds a newer generation.
-                    let mut refreshes = refreshing.lock().await;
-                    let current = location.lock().unwrap_or_else(PoisonError::into_inner).1;
-                    if current == generation {
-                        *refreshes += 1;
-                        if *refreshes > MAX_REFRESHES {
-                            return Err(error);
-                        }
-                        let fresh = (options.refresh)().await?;
-                        *location.lock().unwrap_or_else(PoisonError::into_inner) = (fresh, generation + 1);
-                    }
-                }
-                Err(error) => return Err(error),
-                Ok(bytes) => {
-                    *refreshing.lock().await = 0;
-                    return file.write(part.offset, bytes).await;
-                }
-            }
-        }
-    };
-    let Options { threads, progress, checkpoint, stop, .. } = *options;
+    let source = &Source::new(client, flow, remote, Arc::clone(&options.refresh));
+    let take = |part: Part| async move { file.write(part.offset, source.read(part.offset, part.len).await?).await };
+    let Options { progress, checkpoint, stop, .. } = *options;
     // The disk keeps what it has before the record says so.
-    Pipeline { parts, threads, progress, checkpoint, stop }.run(done, take, async || file.sync().await).await
-}
-
-/// One range. Its length is checked: a short answer must not become a hole in the file.
-async fn fetch(media: &Media, location: enums::InputFileLocation, offset: u64, len: u32) -> Result<Bytes, TransferError> {
-    let request = functions::upload::GetFile {
-        precise: false,
-        cdn_supported: false,
-        location,
-        offset: i64::try_from(offset).unwrap_or(i64::MAX),
-        limit: DOWNLOAD_PART.cast_signed(),
-    };
-    match media.invoke(&request).await? {
-        enums::upload::File::File(file) if file.bytes.len() == len as usize => Ok(file.bytes),
-        enums::upload::File::File(file) => Err(TransferError::PartLength { offset, expected: len, got: file.bytes.len() }),
-        enums::upload::File::CdnRedirect(redirect) => Err(TransferError::Cdn { dc: redirect.dc_id }),
-    }
-}
-
-/// Whether the file reference has to be fetched anew ("File references").
-fn is_reference_error(error: &TransferError) -> bool {
-    matches!(error, TransferError::Invoke(InvokeError::Rpc(error)) if error.name.starts_with("FILE_REFERENCE"))
+    Pipeline { parts, threads: flow.per_file(), progress, checkpoint, stop }
+        .run(done, take, async || file.sync().await)
+        .await?;
+    Ok(source.verified())
 }
 
 #[cfg(test)]

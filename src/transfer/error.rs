@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::client::InvokeError;
+use crate::ids::DcId;
 use crate::store::Error as StoreError;
 
 /// Why a file did not travel. Each says what is wrong with this one file; the others of a run go on.
@@ -56,11 +57,45 @@ pub enum TransferError {
         /// How much came.
         got: usize,
     },
-    /// The file is served by a CDN, which this version does not read.
-    #[error("the server redirects this file to CDN DC {dc}; CDN downloads are not supported yet")]
-    Cdn {
-        /// The DC it names.
-        dc: i32,
+    /// What was asked for is not a range of one block of the file.
+    #[error("the range of {len} bytes at {offset} is not one that can be asked for at once")]
+    Range {
+        /// Where it begins.
+        offset: u64,
+        /// How long it is.
+        len: u64,
+    },
+    /// What came does not have the hash that the server gives for it, however often it is asked for.
+    #[error("the bytes at {offset} do not have the hash that the server gives for them")]
+    HashMismatch {
+        /// Where the hashed range begins.
+        offset: u64,
+    },
+    /// A CDN served bytes for which nobody has a hash. Nobody vouches for a CDN, so they are not taken.
+    #[error("the server has no hash for what its CDN serves at {offset}")]
+    CdnHashMissing {
+        /// Where the range begins.
+        offset: u64,
+    },
+    /// What is needed to decrypt what a CDN serves has the wrong size.
+    #[error("the server redirects to a CDN with a key that is none")]
+    CdnKeySize,
+    /// The server sends the download to and fro between DCs or CDNs.
+    #[error("the server keeps redirecting this file (last to {dc})")]
+    RedirectLoop {
+        /// Where it was sent last.
+        dc: DcId,
+    },
+    /// The CDN asks again and again for a file to be brought to it that was brought to it.
+    #[error("the CDN keeps asking for the file to be brought to it")]
+    ReuploadLoop,
+    /// A fresh file reference is no better than the expired one, several times in a row.
+    #[error("the file's reference was renewed {times} times in a row, and is still refused ({reason})")]
+    ReferenceLoop {
+        /// How often it was renewed.
+        times: u32,
+        /// What the server said last.
+        reason: String,
     },
     /// The server answered with something that the method does not return.
     #[error("unexpected answer to {method}")]

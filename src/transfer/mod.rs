@@ -5,6 +5,8 @@
 //! * [`parts`]: how a file is cut, and which parts are done.
 //! * [`name`]: names that are safe on every file system.
 //! * [`upload`]: the parts of a local file to the server.
+//! * [`flow`]: how many parts are in flight, over all files of a run, and whose turn it is.
+//! * [`source`]: a remote file that can be read by ranges, wherever it is kept, checked against its hashes.
 //! * [`download`]: the parts of a remote file to a part file, which gets its name when it is whole.
 //! * `pipeline`: what both have in common: parts in flight, and the record of those that are done.
 //! * [`stop`]: asking a running transfer to end in good order.
@@ -14,11 +16,13 @@
 pub mod download;
 mod error;
 pub mod fingerprint;
+pub mod flow;
 pub mod name;
 pub mod parts;
 mod pipeline;
 mod positional;
 mod record;
+pub mod source;
 pub mod stop;
 pub mod upload;
 

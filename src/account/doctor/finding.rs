@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::client::Unauthorized;
 
-use super::Fix;
+use super::{Fix, counted};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -229,18 +229,22 @@ impl Finding {
             }
             Self::AddressDiffers { ours, found } => format!("the server has {found} on record, this machine calls from {ours}"),
             Self::SessionsBegunAnew { times, lost_connections } => {
+                let times = counted(times, "time");
                 format!(
-                    "new_session_created came {times} time(s) for sessions in use; {lost_connections} connection(s) were lost"
+                    "new_session_created came {times} for sessions in use; {} lost meanwhile",
+                    counted(lost_connections, "connection")
                 )
             }
             Self::NotPushed { happened, missing, seconds } => {
-                format!("{missing} of {happened} event(s) in {seconds} s are in updates.getDifference and were not pushed")
+                let happened = counted(happened, "event");
+                format!("{missing} of {happened} in {seconds} s: in updates.getDifference, and not pushed")
             }
             Self::CopiedSession { codes } => {
-                let codes: Vec<String> = codes.iter().map(|(code, times)| format!("code {code} {times} time(s)")).collect();
+                let codes: Vec<String> =
+                    codes.iter().map(|(code, times)| format!("code {code} {}", counted(times, "time"))).collect();
                 format!("bad_msg_notification: {}", codes.join(", "))
             }
-            Self::SaltsRefused { times } => format!("bad_server_salt came {times} time(s) in one look"),
+            Self::SaltsRefused { times } => format!("bad_server_salt came {} in one look", counted(times, "time")),
             Self::SecondProcess => "the namespace's lock is held by somebody else".to_owned(),
             Self::ClockSkew { seconds } => format!(
                 "the server's clock is {} s {} ours",
@@ -254,7 +258,7 @@ impl Finding {
                 format!("key {key_id:016x} of DC{dc} ended {ended_for} s ago, and is still the one on record")
             }
             Self::Stale { hashes, longest_days } => {
-                format!("{} authorization(s), out of use for up to {longest_days} days", hashes.len())
+                format!("{}, out of use for up to {}", counted(hashes.len(), "authorization"), counted(longest_days, "day"))
             }
             Self::Borrowed { program } => format!("the key was read from {program}"),
             Self::Unanswered { reason } => reason.clone(),

@@ -5,6 +5,8 @@ use crate::client::{Client, InvokeError, Persistence, PersistenceError};
 use crate::ids::DcId;
 use crate::tl::api::functions;
 
+use super::counted;
+
 /// A remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fix {
@@ -57,7 +59,7 @@ impl Fix {
             Self::Introduce => {
                 "the server has been told once more who we are; the copy of the key is still out there".to_owned()
             }
-            Self::EndAuthorizations { hashes } => format!("{} authorization(s) ended", hashes.len()),
+            Self::EndAuthorizations { hashes } => format!("{} ended", counted(hashes.len(), "authorization")),
         }
     }
 

@@ -152,7 +152,7 @@ fn sessions_and_numbers_that_somebody_else_changes() {
     assert_eq!(only(|e| e.protocol.begun_anew = 2), Finding::SessionsBegunAnew { times: 2, lost_connections: 1 });
     let found = only(|e| e.protocol.bad_messages.extend([(32, 1), (33, 2)]));
     assert_eq!(found, Finding::CopiedSession { codes: [(32, 1), (33, 2)].into() });
-    assert!(found.evidence().contains("code 33 2 time(s)"));
+    assert!(found.evidence().contains("code 33 2 times"));
     assert_eq!(only(|e| e.protocol.salts_refused = 3), Finding::SaltsRefused { times: 3 });
 }
 

@@ -1,10 +1,11 @@
 //! What `tdl dl` takes.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::template;
+use crate::cli::{rate, template};
 
 /// The arguments of `tdl dl`.
 #[derive(Debug, Args)]
@@ -14,6 +15,7 @@ use crate::cli::template;
   tdl chat export -c @telegram -i 0 && tdl dl -f tdl-export.json -d telegram
   tdl dl -f tdl-export.json --dry-run            what it would download
   tdl dl -f tdl-export.json --skip-same --dedupe  only what is not here yet
+  tdl dl -u https://t.me/telegram/193 -o - | tar x    straight into another program
   tdl dl -f tdl-export.json --template '{{ .ChatTitle }}/{{ .MessageID }}{{ .FileExt }}'
 A download that was cut off goes on when the same command is given again. Messages whose files could not be had are written to a list for
 --link-list, and the exit code is 3.")]
@@ -70,6 +72,14 @@ pub(crate) struct DlArgs {
     /// Say which files would be downloaded, and download none
     #[arg(long)]
     pub(super) dry_run: bool,
+
+    /// Write the one file of the one message to standard output: `-` is the only place
+    #[arg(short, long, value_name = "-", value_parser = ["-"], conflicts_with_all = ["dry_run", "dedupe", "skip_same", "rewrite_ext", "group"])]
+    pub(super) out: Option<String>,
+
+    /// At most so many bytes a second, all files together: 500K, 2M, 1.5M
+    #[arg(long, value_name = "RATE", value_parser = rate::parse)]
+    pub(super) limit_rate: Option<NonZeroU64>,
 
     /// Go on where the same command was cut off (this is the default)
     #[arg(long = "continue", conflicts_with = "restart")]

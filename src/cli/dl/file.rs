@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
@@ -205,19 +204,14 @@ impl Run<'_> {
     ) -> Result<PathBuf, Failure> {
         let media = &wanted.media;
         let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
-        let refresh = || -> Pin<Box<dyn Future<Output = _> + Send + '_>> { Box::pin(self.refresh(wanted)) };
-        let options = download::Options {
-            threads: self.context.settings.threads.into(),
-            progress,
-            checkpoint: &record,
-            refresh: &refresh,
-            stop: self.stop,
-        };
+        let refresh = Arc::new(|| -> download::Refreshed<'_> { Box::pin(self.refresh(wanted)) });
+        let options = download::Options { progress, checkpoint: &record, refresh, stop: self.stop };
         let done = match &record {
             Unfinished::Parts(job) => job.parts().clone(),
             Unfinished::Single => download::parts_of(media.size)?.1,
         };
-        download::download(self.client, &remote, &file, done, &options).await?;
+        download::download(self.client, &self.flow, &remote, &file, done, &options).await?;
+        drop(options);
         let path = file.finish(wanted.date)?;
         if let Unfinished::Parts(job) = record {
             job.finish()?;
@@ -226,7 +220,7 @@ impl Run<'_> {
     }
 
     /// The location with a fresh file reference: the message is asked for again.
-    async fn refresh(&self, wanted: &Wanted) -> Result<tdl::tl::api::enums::InputFileLocation, TransferError> {
+    pub(super) async fn refresh(&self, wanted: &Wanted) -> Result<tdl::tl::api::enums::InputFileLocation, TransferError> {
         let found = match history::by_ids(self.client, &wanted.peer, &[wanted.message]).await {
             Err(ChatError::Invoke(error)) => return Err(error.into()),
             other => other.unwrap_or_default(),

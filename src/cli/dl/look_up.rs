@@ -119,7 +119,7 @@ impl Run<'_> {
                 Err(other) => return Err(other),
             }
         }
-        if !self.args.dry_run {
+        if !self.args.dry_run && self.args.out.is_none() {
             self.namespace.claim_names(&claims)?;
         }
         Ok(page)

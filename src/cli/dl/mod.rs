@@ -6,7 +6,7 @@
 //! * [`fields`]: what a name template sees of them.
 //! * [`naming`]: which name a file gets.
 //! * [`run`]: the loop that looks messages up ahead of the downloads.
-//! * [`file`]: one file, from its name to its last byte.
+//! * [`file`]: one file, from its name to its last byte; [`stdout`]: to standard output.
 
 mod args;
 mod fields;
@@ -15,8 +15,11 @@ mod items;
 mod look_up;
 mod naming;
 mod run;
+mod stdout;
 
 use std::sync::Mutex;
+
+use tdl::transfer::flow::{Flow, Limits, Notices};
 
 pub(crate) use args::DlArgs;
 
@@ -35,6 +38,9 @@ pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, Cli
         context.output.line(NameFields::HELP)?;
         return Ok(ExitCode::Done);
     }
+    if args.out.is_some() && context.output.json {
+        return Err(CliError::usage("standard output cannot take both the file and JSON").advise("leave out --json or -o"));
+    }
     let template = NameTemplate::parse(&args.template)?;
     let items = items::collect(&args, template.uses("Export"))?;
     transfers::with_client(context, async |client, namespace, stop| {
@@ -52,8 +58,17 @@ pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, Cli
             record: None,
             open: Mutex::default(),
             twins: Twins::default(),
+            flow: Flow::watched(limits(context, &args), Notices(client.clone())),
         };
-        run.all().await
+        if args.out.is_some() { run.to_stdout().await } else { run.all().await }
     })
     .await
+}
+
+/// Bounds of the run, by the flags.
+fn limits(context: &Context, args: &DlArgs) -> Limits {
+    let settings = &context.settings;
+    // Small files go beside the large ones, and each has a part of its own in flight.
+    let limits = Limits::new(settings.threads.into(), settings.limit.into());
+    Limits { max_wait: settings.max_flood_wait, rate: args.limit_rate, ..limits }
 }

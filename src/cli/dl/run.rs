@@ -10,6 +10,7 @@ use tdl::chat::history;
 use tdl::client::Client;
 use tdl::store::{JobKind, Namespace};
 use tdl::transfer::RunRecord;
+use tdl::transfer::flow::Flow;
 use tdl::transfer::stop::Stop;
 
 use super::args::DlArgs;
@@ -43,6 +44,7 @@ pub(super) struct Run<'a> {
     pub(super) open: Mutex<HashMap<u32, usize>>,
     /// With `--dedupe`: files of which there may be several in this run.
     pub(super) twins: Twins,
+    pub(super) flow: Flow,
 }
 
 /// A file of at most this length takes one request, and most of its time is spent on waiting for the disk.

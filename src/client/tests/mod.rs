@@ -4,7 +4,7 @@ mod feed;
 #[cfg(feature = "sandbox")]
 mod ordered;
 mod pfs;
-mod server;
+pub(crate) mod server;
 mod way;
 
 use std::sync::Arc;

@@ -10,7 +10,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::client::{ClientConfig, DcAddress, DcTable};
+use crate::client::handle::Surroundings;
+use crate::client::{Client, ClientConfig, DcAddress, DcTable, MemoryPersistence};
 use crate::clock::Now;
 use crate::crypto::AuthKey;
 use crate::crypto::rsa::PrivateKey;
@@ -24,6 +25,7 @@ use crate::mtproto::session::{Event, FutureSalt, ServerParams, Session};
 use crate::net::{Clock, DialFuture, Dialer, Stream};
 use crate::tl::api::functions::auth::BindTempAuthKey;
 use crate::tl::{Deserialize, Identifiable, RawObject, Serialize, api};
+use crate::trace::Tracer;
 use crate::transport::{Codec, Detector, Frame};
 
 /// What the server's wall clock says at the start.
@@ -45,6 +47,8 @@ pub(crate) struct Call {
     pub(crate) nth: usize,
     /// Frames that had come over the connection, this one included.
     pub(crate) frames: usize,
+    /// The request without the generic calls around it.
+    pub(crate) body: Bytes,
 }
 
 /// What the server does about a request.
@@ -121,7 +125,27 @@ fn private_key() -> &'static PrivateKey {
     KEY.get_or_init(|| PrivateKey::generate(&mut StdRng::from_seed([3; 32])))
 }
 
+/// The DCs from this number on are those of a CDN, which have another key.
+pub(crate) const FIRST_CDN: i32 = 200;
+
+fn cdn_key() -> &'static PrivateKey {
+    static KEY: OnceLock<PrivateKey> = OnceLock::new();
+    KEY.get_or_init(|| PrivateKey::generate(&mut StdRng::from_seed([4; 32])))
+}
+
+/// The public key of the CDN's DCs, PEM.
+pub(crate) fn cdn_key_pem() -> String {
+    cdn_key().public().to_pem()
+}
+
 impl TestServer {
+    /// A client of it.
+    pub(crate) async fn client(self: &Arc<Self>, config: ClientConfig) -> Client {
+        let surroundings = Surroundings { dialer: Arc::new(Way(Arc::clone(self))), clock: self.clock };
+        let store: Arc<MemoryPersistence> = Arc::default();
+        Client::connect_through(config, store, Tracer::off(), surroundings).await.unwrap()
+    }
+
     pub(crate) fn new(handler: impl FnMut(&Call) -> Reply + Send + 'static) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
@@ -477,7 +501,8 @@ impl Connection {
 
     fn exchange(&mut self, server: &TestServer, frame: Bytes, rng: &mut StdRng, output: &mut BytesMut) {
         let now = server.clock.now();
-        let config = || Config::new(vec![private_key().clone()], DcId(self.dc));
+        let key = if self.dc < FIRST_CDN { private_key() } else { cdn_key() };
+        let config = || Config::new(vec![key.clone()], DcId(self.dc));
         let handshake = self.handshake.take().unwrap_or_else(|| ServerHandshake::new(&config()));
         let answer = match handshake.handle_frame(frame, now, rng, &mut |_| false).unwrap() {
             Step::Send(next, answer) => {
@@ -586,7 +611,18 @@ impl Connection {
                 }
                 _ => {
                     let (dc, frames) = (self.dc, self.frames);
-                    return Call { dc, key_id, perm: key_id, session, introduced, without_updates, method, nth: 0, frames };
+                    return Call {
+                        dc,
+                        key_id,
+                        perm: key_id,
+                        session,
+                        introduced,
+                        without_updates,
+                        method,
+                        nth: 0,
+                        frames,
+                        body,
+                    };
                 }
             }
         }

@@ -16,6 +16,7 @@ use super::answers::Answers;
 use super::sessions::{Dismissal, SessionKey, Slot};
 use super::socket::Socket;
 use crate::state;
+use tdl_core::clock::Now;
 use tdl_core::crypto::AuthKey;
 use tdl_core::crypto::kdf::Side;
 use tdl_core::ids::{DcId, SessionId};
@@ -80,6 +81,8 @@ pub(crate) enum Closed {
     Idle,
     #[error("closed from this side")]
     Dismissed,
+    #[error("closed from this side, in the middle of an answer")]
+    Midway,
     #[error("a key exchange's thread ended")]
     Lost,
     #[error("{0}")]
@@ -399,6 +402,7 @@ impl<A: Answers> Connection<A> {
             };
             match dismissal {
                 Some(Dismissal::Wanted) => return Err(Closed::Dismissed),
+                Some(Dismissal::Midway) => return Err(Closed::Midway),
                 Some(Dismissal::KeyUnknown) => return Err(Closed::UnknownKey(slot.key.key_id)),
                 None => {}
             }
@@ -409,7 +413,22 @@ impl<A: Answers> Connection<A> {
     /// Takes the sessions' events, and their frames as long as the client takes them.
     fn make_ready(&mut self, codec: &mut Codec) -> Result<(), Closed> {
         let now = self.shared.now();
-        let dead = self.take_events()?;
+        let before = self.output.len();
+        let dead = match self.take_events() {
+            Err(Closed::Midway) => {
+                self.take_frames(now, codec)?;
+                let new = self.output.len().saturating_sub(before);
+                self.output.truncate(before.saturating_add(new / 2));
+                return Err(Closed::Midway);
+            }
+            dead => dead?,
+        };
+        self.take_frames(now, codec)?;
+        dead.map_or(Ok(()), |cause| Err(Closed::Dead(cause)))
+    }
+
+    /// Takes the frames of the sessions here as long as there is room for them.
+    fn take_frames(&mut self, now: Now, codec: &mut Codec) -> Result<(), Closed> {
         for slot in &self.slots {
             let mut inner = slot.lock();
             if !inner.is_at(self.id) {
@@ -427,7 +446,7 @@ impl<A: Answers> Connection<A> {
             }
             A::resume(&self.shared, slot, &mut inner);
         }
-        dead.map_or(Ok(()), |cause| Err(Closed::Dead(cause)))
+        Ok(())
     }
 
     /// Acts on a frame. `http`: its session is to share this connection with others, and answers only when it is asked.

@@ -6,7 +6,7 @@ use super::connection::SALTS_AHEAD;
 use super::sessions::{Dismissal, Slot};
 use super::work::Services;
 use crate::fault::Fault;
-use crate::policy::{CallInfo, Disturbance, Policy as _};
+use crate::policy::{CallInfo, Disturbance, Mishaps, Policy as _};
 use tdl_core::ids::{DcId, Salt};
 use tdl_core::mtproto::session::FutureSalt;
 
@@ -17,12 +17,14 @@ const WRONG_FOR: i64 = 60;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Aftermath {
     wrong_salt: bool,
+    /// The connection ends in the middle of the answer.
+    pub(super) cut: bool,
 }
 
 /// What becomes of a call.
 pub(super) enum Course {
     /// It goes on.
-    Run(Aftermath),
+    Run(Mishaps, Aftermath),
     /// It is refused.
     Refuse(Fault, Aftermath),
     /// It is not done and not answered.
@@ -32,7 +34,7 @@ pub(super) enum Course {
 /// Lets happen what is to happen to a call before it is done.
 pub(super) fn before(shared: &super::Shared<Services>, slot: &Arc<Slot<Services>>, call: &CallInfo) -> Course {
     let services = &shared.answers;
-    let mut aftermath = Aftermath::default();
+    let (mut mishaps, mut aftermath) = (Mishaps::default(), Aftermath::default());
     for disturbance in services.faults.disturb(call).into_iter().chain(services.policy.disturb(call)) {
         tracing::info!(dc = call.dc, method = call.name, ?disturbance, "call disturbed");
         match disturbance {
@@ -40,6 +42,12 @@ pub(super) fn before(shared: &super::Shared<Services>, slot: &Arc<Slot<Services>
             Disturbance::Delay(span) => services.faults.pause(span),
             Disturbance::Close => slot.lock().dismiss(Dismissal::Wanted),
             Disturbance::Silence => return Course::Swallow,
+            Disturbance::Cut => aftermath.cut = true,
+            Disturbance::Corrupt => mishaps.corrupt = true,
+            Disturbance::Shorten => mishaps.shorten = true,
+            Disturbance::Forget => mishaps.forget = true,
+            Disturbance::Expire => mishaps.expire = true,
+            Disturbance::Relocate(dc) => mishaps.relocate = Some(dc),
             Disturbance::WrongSalt => aftermath.wrong_salt = true,
             Disturbance::LoseKey => {
                 if let Err(error) = shared.state.remove_auth_key(DcId(slot.key.dc), slot.key.key_id) {
@@ -50,7 +58,7 @@ pub(super) fn before(shared: &super::Shared<Services>, slot: &Arc<Slot<Services>
             }
         }
     }
-    Course::Run(aftermath)
+    Course::Run(mishaps, aftermath)
 }
 
 /// Lets happen what is to happen after it has been answered.

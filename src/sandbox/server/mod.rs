@@ -49,6 +49,8 @@ pub struct Shared<A: Answers> {
     /// Whoever answers.
     pub answers: A,
     pub(crate) keys: Arc<[PrivateKey]>,
+    /// A DC with keys of its own.
+    keys_at: Option<(DcId, Arc<[PrivateKey]>)>,
     /// Every session.
     pub sessions: sessions::Registry<A>,
     /// Where events go.
@@ -70,7 +72,12 @@ impl<A: Answers> Shared<A> {
         alive: mpsc::Sender<()>,
     ) -> Self {
         let sessions = sessions::Registry::default();
-        Self { state, answers, keys, sessions, tracer, key_log, _alive: alive, start: Instant::now() }
+        Self { state, answers, keys, keys_at: None, sessions, tracer, key_log, _alive: alive, start: Instant::now() }
+    }
+
+    /// One DC proves itself with other keys than the rest: a CDN DC, which is not to be trusted with theirs.
+    pub(crate) fn set_keys_at(&mut self, dc: DcId, keys: Arc<[PrivateKey]>) {
+        self.keys_at = Some((dc, keys));
     }
 
     /// Both clocks, now.
@@ -85,7 +92,8 @@ impl<A: Answers> Shared<A> {
 
     fn handshake(&self, dc: DcId, tracer: Tracer) -> HandshakeConfig {
         // Clients from before 2021, and Telethon to this day, encrypt the first message in the old way.
-        HandshakeConfig::new(Arc::clone(&self.keys), dc).with_legacy_rsa(true).with_tracer(tracer)
+        let keys = self.keys_at.as_ref().filter(|(at, _)| *at == dc).map_or(&self.keys, |(_, keys)| keys);
+        HandshakeConfig::new(Arc::clone(keys), dc).with_legacy_rsa(true).with_tracer(tracer)
     }
 }
 

@@ -53,6 +53,8 @@ enum Owner {
 pub enum Dismissal {
     /// Whoever answers wants it so.
     Wanted,
+    /// The same, in the middle of what it has to say.
+    Midway,
     /// Its key is known no more: the client is told.
     KeyUnknown,
 }

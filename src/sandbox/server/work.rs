@@ -12,13 +12,14 @@ use bytes::Bytes;
 
 use super::answers::Answers;
 use super::disturb::{self, Course};
-use super::sessions::{self, SessionKey};
+use super::sessions::{self, Dismissal, SessionKey};
 use super::{duplicates, routing};
 use crate::dispatch::{self, Unwrapped};
 use crate::fault::Fault;
 use crate::faults::Faults;
 use crate::layers;
-use crate::policy::{CallInfo, Policy};
+use crate::policy::{CallInfo, Mishaps, Policy};
+use crate::services::memory::Memory;
 use crate::services::{Call, Effect, Origin, Settings};
 use crate::state::{self, keys};
 use tdl_core::ids::{DcId, MsgId};
@@ -48,13 +49,15 @@ pub(crate) struct Services {
     pub(crate) policy: Arc<dyn Policy>,
     /// What goes wrong on purpose.
     pub(crate) faults: Arc<Faults>,
+    /// What is remembered until the cluster stops.
+    memory: Memory,
     /// Counts calls that move a session's mark.
     marks: AtomicU64,
 }
 
 impl Services {
     pub(crate) fn new(settings: Settings, policy: Arc<dyn Policy>) -> Self {
-        Self { settings, policy, faults: Arc::default(), marks: AtomicU64::new(0) }
+        Self { settings, policy, faults: Arc::default(), memory: Memory::default(), marks: AtomicU64::new(0) }
     }
 
     fn next_mark(&self) -> u64 {
@@ -192,7 +195,7 @@ pub(crate) fn logged_out(shared: &Shared, dc: i32, key_id: i64) {
 fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
     let request = match dispatch::unwrap(body) {
         Ok(request) => request,
-        Err(fault) => return finish(shared, slot, msg_id, Err(fault), true),
+        Err(fault) => return finish(shared, slot, msg_id, Err(fault), Writing::PLAIN),
     };
     let method = dispatch::method_id(&request.body).unwrap_or(0);
     let job = Job { msg_id, method, request };
@@ -266,17 +269,17 @@ fn spawn(shared: &Arc<Shared>, slot: &Arc<Slot>, next: fn(&mut Inner) -> Next) {
                         CallInfo { dc: slot.key.dc, user: inner.calls.user, method, name }
                     };
                     let (result, aftermath) = match disturb::before(&shared, &slot, &info) {
-                        Course::Run(aftermath) => (run(&shared, &slot, msg_id, job.request), aftermath),
+                        Course::Run(mishaps, aftermath) => (run(&shared, &slot, msg_id, job.request, mishaps), aftermath),
                         Course::Refuse(fault, aftermath) => (Err(fault), aftermath),
                         Course::Swallow => {
                             ended(&shared, &slot, &mut slot.lock(), msg_id, false);
                             continue;
                         }
                     };
-                    finish(&shared, &slot, msg_id, result, compress);
+                    finish(&shared, &slot, msg_id, result, Writing { compress, cut: aftermath.cut });
                     disturb::after(&shared, &slot, aftermath);
                 }
-                Next::Refuse(msg_id, fault) => finish(&shared, &slot, msg_id, Err(fault), true),
+                Next::Refuse(msg_id, fault) => finish(&shared, &slot, msg_id, Err(fault), Writing::PLAIN),
                 Next::Stop => break,
             }
         }
@@ -325,7 +328,7 @@ fn next_in_order(inner: &mut Inner) -> Next {
 }
 
 /// Runs one call and carries out what follows from it.
-fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped) -> Result<Bytes, Fault> {
+fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped, mishaps: Mishaps) -> Result<Bytes, Fault> {
     let SessionKey { dc, key_id, session } = slot.key;
     let mut auth = shared.state.auth_behind(dc, key_id)?.ok_or(Fault::AuthKeyUnregistered)?;
     let (layer, address) = {
@@ -349,6 +352,8 @@ fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped
         origin: Origin { key_id, session, msg_id },
         auth,
         layer,
+        memory: &shared.answers.memory,
+        mishaps,
         effects: Vec::new(),
     };
     let answer = dispatch::answer(&mut call, &*shared.answers.policy, request);
@@ -371,12 +376,25 @@ fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped
     Ok(answer)
 }
 
+/// How an answer is written.
+#[derive(Clone, Copy)]
+struct Writing {
+    /// Packed, if that is shorter.
+    compress: bool,
+    /// Up to its middle; then the connection ends.
+    cut: bool,
+}
+
+impl Writing {
+    const PLAIN: Self = Self { compress: true, cut: false };
+}
+
 /// Answers a call and lets those that waited for it go on.
-fn finish(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, result: Result<Bytes, Fault>, compress: bool) {
+fn finish(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, result: Result<Bytes, Fault>, writing: Writing) {
     let now = shared.now();
     let mut inner = slot.lock();
     let answered = match &result {
-        Ok(body) => inner.answer(now, msg_id, body.clone(), compress),
+        Ok(body) => inner.answer(now, msg_id, body.clone(), writing.compress),
         Err(fault) => {
             if let Fault::Internal(error) = fault {
                 tracing::error!(%error, "the cluster's state failed");
@@ -387,6 +405,9 @@ fn finish(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, result: Result<
     };
     if let Err(error) = answered {
         tracing::debug!(%error, "answer not wanted");
+    }
+    if writing.cut {
+        inner.dismiss(Dismissal::Midway);
     }
     ended(shared, slot, &mut inner, msg_id, result.is_ok());
     inner.wake();

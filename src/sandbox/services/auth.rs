@@ -152,7 +152,7 @@ pub(crate) fn export_authorization(
     req: f::ExportAuthorization,
 ) -> Result<enums::auth::ExportedAuthorization, Fault> {
     let user = call.user_id()?;
-    if req.dc_id == call.dc || !call.settings.dcs.iter().any(|dc| dc.id == req.dc_id) {
+    if req.dc_id == call.dc || !call.settings.dcs.iter().any(|dc| dc.id == req.dc_id && !dc.cdn) {
         return Err(Fault::DcIdInvalid);
     }
     let mut token = vec![0; TOKEN_LEN];

@@ -24,8 +24,15 @@ pub(crate) fn config(call: &mut Call<'_>, _: f::GetConfig) -> Result<enums::Conf
         .dcs
         .iter()
         .map(|dc| {
-            types::DcOption { id: dc.id, ip_address: dc.ip.as_str().into(), port: dc.port.into(), ..types::DcOption::default() }
-                .into()
+            types::DcOption {
+                id: dc.id,
+                ip_address: dc.ip.as_str().into(),
+                port: dc.port.into(),
+                media_only: dc.media_only,
+                cdn: dc.cdn,
+                ..types::DcOption::default()
+            }
+            .into()
         })
         .collect();
     Ok(types::Config {
@@ -90,9 +97,15 @@ pub(crate) fn app_config(_: &mut Call<'_>, req: f::GetAppConfig) -> Result<enums
     Ok(types::help::AppConfig { hash: APP_CONFIG_HASH, config: types::JsonObject { value }.into() }.into())
 }
 
-/// There are no CDN DCs in the cluster.
-pub(crate) fn cdn_config(_: &mut Call<'_>, _: f::GetCdnConfig) -> Result<enums::CdnConfig, Fault> {
-    Ok(types::CdnConfig { public_keys: Vec::new() }.into())
+/// The RSA key of the CDN DC, if there is one.
+pub(crate) fn cdn_config(call: &mut Call<'_>, _: f::GetCdnConfig) -> Result<enums::CdnConfig, Fault> {
+    let public_keys = call
+        .settings
+        .cdn
+        .iter()
+        .map(|cdn| types::CdnPublicKey { dc_id: cdn.dc, public_key: cdn.public_key.as_str().into() }.into())
+        .collect();
+    Ok(types::CdnConfig { public_keys }.into())
 }
 
 pub(crate) fn promo_data(call: &mut Call<'_>, _: f::GetPromoData) -> Result<enums::help::PromoData, Fault> {

@@ -151,7 +151,7 @@ fn check_existing(call: &Call<'_>, kind: FileKind, id: i64, access_hash: i64, re
     if access_hash != file_access_hash(call.state, kind, id) {
         return Ok(false);
     }
-    check_file_reference(call.state, call.settings, kind, id, reference, call.now)?;
+    check_file_reference(call, kind, id, reference)?;
     Ok(true)
 }
 

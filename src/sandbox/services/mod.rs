@@ -5,7 +5,9 @@ use bytes::Bytes;
 use rand::Rng;
 use rusqlite::Connection;
 
+use self::memory::Memory;
 use super::fault::Fault;
+use super::policy::Mishaps;
 use super::state::State;
 use super::state::keys::Auth;
 use super::state::passwords;
@@ -18,6 +20,7 @@ pub(crate) mod account;
 pub(crate) mod auth;
 pub(crate) mod authorizations;
 pub(crate) mod bot;
+pub(crate) mod cdn;
 pub(crate) mod codes;
 pub(crate) mod contacts;
 pub(crate) mod dialogs;
@@ -27,6 +30,7 @@ pub(crate) mod history;
 pub(crate) mod langpack;
 pub(crate) mod login_token;
 pub(crate) mod media;
+pub(crate) mod memory;
 pub(crate) mod notices;
 pub(crate) mod password;
 pub(crate) mod recovery;
@@ -46,6 +50,47 @@ pub(crate) struct DcInfo {
     pub(crate) id: i32,
     pub(crate) ip: String,
     pub(crate) port: u16,
+    /// For file contents only.
+    pub(crate) media_only: bool,
+    /// A CDN DC.
+    pub(crate) cdn: bool,
+}
+
+impl DcInfo {
+    /// The address of an ordinary DC.
+    pub(crate) fn new(id: i32, ip: &str, port: u16) -> Self {
+        Self { id, ip: ip.to_owned(), port, media_only: false, cdn: false }
+    }
+}
+
+/// What goes through the CDN DC of a cluster, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cdn {
+    /// Documents of at least so many bytes are redirected there, for clients that say that they can follow. 0: all of them.
+    pub from_size: i64,
+    /// Seconds for which a redirect's file token can be used.
+    pub token_lifetime: i64,
+    /// How many files it keeps; the one that was asked for the longest ago goes first.
+    pub kept: usize,
+}
+
+impl Default for Cdn {
+    /// Documents of 128 KiB and more, for an hour, 256 of them.
+    fn default() -> Self {
+        Self { from_size: 128 * 1024, token_lifetime: 3600, kept: 256 }
+    }
+}
+
+/// The CDN DC of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CdnSettings {
+    /// Its number.
+    pub(crate) dc: i32,
+    /// Its RSA key, in PEM.
+    pub(crate) public_key: String,
+    /// What goes through it.
+    pub(crate) rules: Cdn,
 }
 
 /// What all services know about the cluster.
@@ -58,6 +103,8 @@ pub(crate) struct Settings {
     pub(crate) file_reference_lifetime: i64,
     /// What holds for authorizations.
     pub(crate) rules: Rules,
+    /// The CDN DC, if there is one.
+    pub(crate) cdn: Option<CdnSettings>,
 }
 
 /// Which of the real servers' rules about authorizations hold here.
@@ -81,7 +128,13 @@ impl Default for Rules {
 
 impl Settings {
     pub(crate) fn dc_count(&self) -> i32 {
-        i32::try_from(self.dcs.len()).unwrap_or(i32::MAX)
+        let ordinary = self.dcs.iter().filter(|dc| !dc.cdn && !dc.media_only).count();
+        i32::try_from(ordinary).unwrap_or(i32::MAX)
+    }
+
+    /// Whether a DC is a CDN DC, which knows one method only.
+    pub(crate) fn is_cdn(&self, dc: i32) -> bool {
+        self.cdn.as_ref().is_some_and(|cdn| cdn.dc == dc)
     }
 }
 
@@ -128,6 +181,10 @@ pub(crate) struct Call<'a> {
     pub(crate) auth: Auth,
     /// The layer that the caller's session speaks: what it has said, or else what its key has.
     pub(crate) layer: Option<i32>,
+    /// What the cluster remembers until it stops.
+    pub(crate) memory: &'a Memory,
+    /// What is to go wrong with this call.
+    pub(crate) mishaps: Mishaps,
     pub(crate) effects: Vec<Effect>,
 }
 

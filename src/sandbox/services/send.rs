@@ -198,10 +198,16 @@ pub(crate) fn send_multi_media(call: &mut Call<'_>, req: f::SendMultiMedia) -> R
     let state = call.state;
     state.read(|db| input_peer(state, db, from, &req.peer))?;
     let mut items = Vec::with_capacity(req.multi_media.len());
-    for item in &req.multi_media {
+    for (n, item) in req.multi_media.iter().enumerate() {
         let enums::InputSingleMedia::Media(item) = item;
         check_caption(call, &item.message)?;
-        items.push((item, media::resolve(call, &item.media)?));
+        let media = media::resolve(call, &item.media).map_err(|fault| match fault {
+            // Which of them it is has to be said.
+            Fault::FileReferenceExpired => Fault::FileReferenceExpiredAt(n),
+            Fault::FileReferenceInvalid | Fault::FileReferenceEmpty => Fault::FileReferenceInvalidAt(n),
+            fault => fault,
+        })?;
+        items.push((item, media));
     }
     let grouped_id = (items.len() > 1).then(|| call.random_id());
     let sent = send_all(call, |db| {

@@ -1,10 +1,10 @@
 //! `upload.*`: parts in, ranges out. The rules are those of "Uploading and Downloading Files".
 
 use super::view::{FileKind, check_file_reference, file_access_hash, photo_size_type};
-use super::{Call, help};
+use super::{Call, cdn, help};
 use crate::fault::Fault;
 use crate::image::Format;
-use crate::state::files::{self, Blob, MAX_PART, UploadKey};
+use crate::state::files::{self, Blob, Document, MAX_PART, UploadKey};
 use tdl_core::crypto::hash;
 use tdl_core::tl::api::functions::upload as f;
 use tdl_core::tl::api::{enums, types};
@@ -50,7 +50,9 @@ pub(crate) fn save_file_part(call: &mut Call<'_>, req: f::SaveFilePart) -> Resul
     if upload.big {
         return Err(Fault::FilePartsInvalid);
     }
-    call.state.write_part(&upload, req.file_part, 0, &req.bytes)?;
+    if !call.mishaps.forget {
+        call.state.write_part(&upload, req.file_part, 0, &req.bytes)?;
+    }
     Ok(true)
 }
 
@@ -78,7 +80,9 @@ pub(crate) fn save_big_file_part(call: &mut Call<'_>, req: f::SaveBigFilePart) -
         return Err(Fault::FilePartSizeChanged);
     }
     let part_size = if total != -1 && !last { size } else { upload.part_size };
-    call.state.write_part(&upload, req.file_part, part_size, &req.bytes)?;
+    if !call.mishaps.forget {
+        call.state.write_part(&upload, req.file_part, part_size, &req.bytes)?;
+    }
     Ok(true)
 }
 
@@ -87,10 +91,39 @@ struct Source {
     blob: Blob,
     file_type: enums::storage::FileType,
     date: i64,
+    /// The document that these are the contents of, and not of its thumbnail.
+    document: Option<Document>,
+}
+
+/// The kind of file that a location names, and its id.
+fn named(location: &enums::InputFileLocation) -> Option<(FileKind, i64)> {
+    match location {
+        enums::InputFileLocation::InputDocumentFileLocation(l) => Some((FileKind::Document, l.id)),
+        enums::InputFileLocation::InputPhotoFileLocation(l) => Some((FileKind::Photo, l.id)),
+        _ => None,
+    }
+}
+
+/// What is to go wrong with a file before it is looked for: its references expire, or it moves to another DC.
+fn disturb(call: &Call<'_>, location: &enums::InputFileLocation) -> Result<(), Fault> {
+    let Some((kind, id)) = named(location) else { return Ok(()) };
+    if call.mishaps.expire {
+        call.state.write(|tx| files::expire_references(tx, kind as i64, id))?;
+    }
+    if let Some(to) = call.mishaps.relocate {
+        // The next one if nothing is said; to itself nothing moves.
+        let dc = to.unwrap_or(call.dc % call.settings.dc_count() + 1);
+        if !(1..=call.settings.dc_count()).contains(&dc) {
+            return Err(Fault::DcIdInvalid);
+        }
+        call.state.write(|tx| files::relocate(tx, kind == FileKind::Photo, id, dc))?;
+    }
+    Ok(())
 }
 
 fn locate(call: &Call<'_>, location: &enums::InputFileLocation) -> Result<Source, Fault> {
-    let reference = |kind, id, reference: &[u8]| check_file_reference(call.state, call.settings, kind, id, reference, call.now);
+    disturb(call, location)?;
+    let reference = |kind, id, reference: &[u8]| check_file_reference(call, kind, id, reference);
     match location {
         enums::InputFileLocation::InputDocumentFileLocation(l) => {
             let document = call.state.read(|db| files::document(db, l.id))?.ok_or(Fault::FileIdInvalid)?;
@@ -101,12 +134,17 @@ fn locate(call: &Call<'_>, location: &enums::InputFileLocation) -> Result<Source
                 return Err(Fault::FileMigrate(document.dc));
             }
             reference(FileKind::Document, l.id, &l.file_reference)?;
-            let (blob, file_type) = match (&*l.thumb_size, document.thumb) {
-                ("", _) => (document.blob, enums::storage::FileType::FilePartial),
-                ("m", Some(thumb)) => (thumb.blob, enums::storage::FileType::FileJpeg),
+            let date = document.date;
+            Ok(match (&*l.thumb_size, document.thumb) {
+                ("", _) => {
+                    let file_type = enums::storage::FileType::FilePartial;
+                    Source { blob: document.blob, file_type, date, document: Some(document) }
+                }
+                ("m", Some(thumb)) => {
+                    Source { blob: thumb.blob, file_type: enums::storage::FileType::FileJpeg, date, document: None }
+                }
                 _ => return Err(Fault::LocationInvalid),
-            };
-            Ok(Source { blob, file_type, date: document.date })
+            })
         }
         enums::InputFileLocation::InputPhotoFileLocation(l) => {
             let photo = call.state.read(|db| files::photo(db, l.id))?.ok_or(Fault::FileIdInvalid)?;
@@ -127,14 +165,14 @@ fn locate(call: &Call<'_>, location: &enums::InputFileLocation) -> Result<Source
                 Some(Format::Webp) => enums::storage::FileType::FileWebp,
                 None => enums::storage::FileType::FileUnknown,
             };
-            Ok(Source { blob: photo.blob, file_type, date: photo.date })
+            Ok(Source { blob: photo.blob, file_type, date: photo.date, document: None })
         }
         _ => Err(Fault::LocationInvalid),
     }
 }
 
 /// Whether a range may be asked for.
-fn check_range(offset: i64, limit: i64, precise: bool) -> Result<(), Fault> {
+pub(super) fn check_range(offset: i64, limit: i64, precise: bool) -> Result<(), Fault> {
     let step = if precise { PRECISE_STEP } else { STEP };
     if offset < 0 || offset % step != 0 {
         return Err(Fault::OffsetInvalid);
@@ -153,27 +191,60 @@ pub(crate) fn file(call: &mut Call<'_>, req: f::GetFile) -> Result<enums::upload
     call.user_id()?;
     check_range(req.offset, req.limit.into(), req.precise)?;
     let source = locate(call, &req.location)?;
-    let bytes = call.state.read_blob(source.blob, req.offset, req.limit.into())?;
+    if let Some(document) = source.document.as_ref().filter(|_| req.cdn_supported)
+        && let Some(redirect) = cdn::redirect(call, document, req.offset)?
+    {
+        return Ok(redirect);
+    }
+    let mut bytes = call.state.read_blob(source.blob, req.offset, req.limit.into())?;
+    corrupted(call, req.offset, &mut bytes);
+    shortened(call, &mut bytes);
     Ok(types::upload::File { r#type: source.file_type, mtime: super::unix32(source.date), bytes: bytes.into() }.into())
 }
 
-/// The hashes of the block of 1 MiB in which the offset lies.
+/// Changes a bit of a range, if that is to go wrong: which one follows from where the range lies.
+pub(super) fn corrupted(call: &Call<'_>, offset: i64, bytes: &mut [u8]) {
+    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if !call.mishaps.corrupt || len == 0 {
+        return;
+    }
+    let spread = offset.unsigned_abs().wrapping_add(0x9e37_79b9).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+    let at = usize::try_from(spread % len).unwrap_or(0);
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 1 << (spread % 8);
+    }
+}
+
+/// Takes away the second half of a range, if that is to go wrong.
+pub(super) fn shortened(call: &Call<'_>, bytes: &mut Vec<u8>) {
+    if call.mishaps.shorten {
+        bytes.truncate(bytes.len() / 2);
+    }
+}
+
 pub(crate) fn file_hashes(call: &mut Call<'_>, req: f::GetFileHashes) -> Result<Vec<enums::FileHash>, Fault> {
     call.user_id()?;
     if req.offset < 0 {
         return Err(Fault::OffsetInvalid);
     }
     let source = locate(call, &req.location)?;
-    let start = req.offset / BLOCK * BLOCK;
-    let bytes = call.state.read_blob(source.blob, start, BLOCK)?;
+    hashes_around(call, source.blob, req.offset)
+}
+
+/// The hashes of the block of 1 MiB in which an offset lies; none behind the end.
+pub(super) fn hashes_around(call: &Call<'_>, blob: Blob, offset: i64) -> Result<Vec<enums::FileHash>, Fault> {
+    let start = offset / BLOCK * BLOCK;
+    let bytes = call.state.read_blob(blob, start, BLOCK)?;
     let chunk = usize::try_from(HASH_BLOCK).unwrap_or(usize::MAX);
     Ok(bytes
         .chunks(chunk)
         .zip(0i64..)
         .map(|(part, n)| {
             let limit = i32::try_from(part.len()).unwrap_or(i32::MAX);
-            let hash = bytes::Bytes::copy_from_slice(&hash::sha256(&[part]));
-            types::FileHash { offset: start.saturating_add(n * HASH_BLOCK), limit, hash }.into()
+            let offset = start.saturating_add(n * HASH_BLOCK);
+            let mut hash = hash::sha256(&[part]);
+            corrupted(call, offset, &mut hash);
+            types::FileHash { offset, limit, hash: bytes::Bytes::copy_from_slice(&hash) }.into()
         })
         .collect())
 }

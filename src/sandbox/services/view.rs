@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::Connection;
 
 use super::notices::SERVICE_USER;
-use super::{Settings, stored, unix32, user_access_hash};
+use super::{Call, stored, unix32, user_access_hash};
 use crate::fault::Fault;
 use crate::state::State;
 use crate::state::files::{self, Document, Photo};
@@ -30,8 +30,10 @@ pub(crate) enum FileKind {
 }
 
 /// The first byte of our file references.
-const REFERENCE_VERSION: u8 = 1;
-/// References change this often, so that nobody comes to rely on their staying the same.
+const REFERENCE_VERSION: u8 = 2;
+/// Bytes of a file reference: version, time, generation, proof.
+const REFERENCE_LEN: usize = 1 + 4 + 4 + 8;
+/// References change this often at the least, so that nobody comes to rely on their staying the same.
 const REFERENCE_STEP: i64 = 3600;
 
 /// A file's access hash.
@@ -39,40 +41,46 @@ pub(crate) fn file_access_hash(state: &State, kind: FileKind, id: i64) -> i64 {
     state.derive(b"file", &[kind as i64, id])
 }
 
+/// How often references change that are good for so many seconds.
+pub(crate) fn reference_step(lifetime: i64) -> i64 {
+    lifetime.clamp(1, REFERENCE_STEP)
+}
+
 /// A file reference as it is given out now.
-pub(crate) fn file_reference(state: &State, kind: FileKind, id: i64, now: i64) -> Bytes {
-    let stamp = unix32(now.div_euclid(REFERENCE_STEP).saturating_mul(REFERENCE_STEP));
-    let mac = state.derive(b"file reference", &[kind as i64, id, stamp.into()]);
-    let mut out = vec![REFERENCE_VERSION];
+pub(crate) fn file_reference(state: &State, db: &Connection, kind: FileKind, id: i64, now: i64) -> Result<Bytes, Fault> {
+    let step = state.reference_step();
+    let stamp = unix32(now.div_euclid(step).saturating_mul(step));
+    let generation = files::reference_generation(db, kind as i64, id)?;
+    let mac = state.derive(b"file reference", &[kind as i64, id, stamp.into(), generation.into()]);
+    let mut out = Vec::with_capacity(REFERENCE_LEN);
+    out.push(REFERENCE_VERSION);
     out.extend_from_slice(&stamp.to_le_bytes());
+    out.extend_from_slice(&generation.to_le_bytes());
     out.extend_from_slice(&mac.to_le_bytes());
-    out.into()
+    Ok(out.into())
 }
 
 /// Whether a file reference still opens the file.
-pub(crate) fn check_file_reference(
-    state: &State,
-    settings: &Settings,
-    kind: FileKind,
-    id: i64,
-    reference: &[u8],
-    now: i64,
-) -> Result<(), Fault> {
+pub(crate) fn check_file_reference(call: &Call<'_>, kind: FileKind, id: i64, reference: &[u8]) -> Result<(), Fault> {
     if reference.is_empty() {
         return Err(Fault::FileReferenceEmpty);
     }
-    let (Some([REFERENCE_VERSION, stamp @ ..]), 13) = (reference.first_chunk::<5>(), reference.len()) else {
-        return Err(Fault::FileReferenceInvalid);
+    let parts = || {
+        let (&version, rest) = reference.split_first()?;
+        let (stamp, rest) = rest.split_first_chunk()?;
+        let (generation, _) = rest.split_first_chunk()?;
+        let good = version == REFERENCE_VERSION && reference.len() == REFERENCE_LEN;
+        good.then(|| (i64::from(i32::from_le_bytes(*stamp)), i32::from_le_bytes(*generation)))
     };
-    let stamp = i64::from(i32::from_le_bytes(*stamp));
-    let mac = state.derive(b"file reference", &[kind as i64, id, stamp]);
+    let (stamp, generation) = parts().ok_or(Fault::FileReferenceInvalid)?;
+    let mac = call.state.derive(b"file reference", &[kind as i64, id, stamp, generation.into()]);
     if !reference.ends_with(&mac.to_le_bytes()) {
         return Err(Fault::FileReferenceInvalid);
     }
-    if now > stamp.saturating_add(settings.file_reference_lifetime).saturating_add(REFERENCE_STEP) {
-        return Err(Fault::FileReferenceExpired);
-    }
-    Ok(())
+    let lifetime = call.settings.file_reference_lifetime;
+    let until = stamp.saturating_add(lifetime).saturating_add(reference_step(lifetime));
+    let is_present = call.state.read(|db| files::reference_generation(db, kind as i64, id))? == generation;
+    if call.now > until || !is_present { Err(Fault::FileReferenceExpired) } else { Ok(()) }
 }
 
 /// A user as a `Peer`.
@@ -153,7 +161,7 @@ impl View<'_> {
         Ok(types::Document {
             id: d.id,
             access_hash: file_access_hash(self.state, FileKind::Document, d.id),
-            file_reference: file_reference(self.state, FileKind::Document, d.id, self.now),
+            file_reference: file_reference(self.state, self.db, FileKind::Document, d.id, self.now)?,
             date: unix32(d.date),
             mime_type: d.mime.as_str().into(),
             size: d.blob.size,
@@ -166,19 +174,19 @@ impl View<'_> {
     }
 
     /// A photo, in its one size.
-    pub(crate) fn photo(&self, p: &Photo) -> enums::Photo {
+    pub(crate) fn photo(&self, p: &Photo) -> Result<enums::Photo, Fault> {
         let size = i32::try_from(p.blob.size).unwrap_or(i32::MAX);
-        types::Photo {
+        Ok(types::Photo {
             has_stickers: false,
             id: p.id,
             access_hash: file_access_hash(self.state, FileKind::Photo, p.id),
-            file_reference: file_reference(self.state, FileKind::Photo, p.id, self.now),
+            file_reference: file_reference(self.state, self.db, FileKind::Photo, p.id, self.now)?,
             date: unix32(p.date),
             sizes: vec![types::PhotoSize { r#type: photo_size_type(p.w, p.h).into(), w: p.w, h: p.h, size }.into()],
             video_sizes: None,
             dc_id: p.dc,
         }
-        .into()
+        .into())
     }
 
     /// A message's media.
@@ -190,7 +198,7 @@ impl View<'_> {
                 let photo = files::photo(self.db, media.id)?.ok_or_else(missing)?;
                 types::MessageMediaPhoto {
                     spoiler: media.spoiler,
-                    photo: Some(self.photo(&photo)),
+                    photo: Some(self.photo(&photo)?),
                     ..types::MessageMediaPhoto::default()
                 }
                 .into()

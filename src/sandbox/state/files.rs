@@ -147,6 +147,37 @@ pub(crate) fn document(db: &Connection, id: i64) -> rusqlite::Result<Option<Docu
     .optional()
 }
 
+/// What came later than the tables of the beginning.
+pub(crate) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS reference_generations (kind INTEGER NOT NULL, id INTEGER NOT NULL, generation INTEGER NOT NULL,
+    PRIMARY KEY (kind, id)) WITHOUT ROWID;
+";
+
+/// The generation of a file's references: those of earlier ones have expired, whatever their time.
+pub(crate) fn reference_generation(db: &Connection, kind: i64, id: i64) -> rusqlite::Result<i32> {
+    let found = db
+        .prepare_cached("SELECT generation FROM reference_generations WHERE kind = ?1 AND id = ?2")?
+        .query_row([kind, id], |row| row.get(0))
+        .optional()?;
+    Ok(found.unwrap_or(0))
+}
+
+/// The references of a file that were given out until now are good no more.
+pub(crate) fn expire_references(db: &Connection, kind: i64, id: i64) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT INTO reference_generations VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET generation = generation + 1",
+        [kind, id],
+    )?;
+    Ok(())
+}
+
+/// Another DC keeps a file from now on.
+pub(crate) fn relocate(db: &Connection, photo: bool, id: i64, dc: i32) -> rusqlite::Result<()> {
+    let table = if photo { "photos" } else { "documents" };
+    db.execute(&format!("UPDATE {table} SET dc = ?2 WHERE id = ?1"), params![id, dc])?;
+    Ok(())
+}
+
 /// Keeps a photo.
 pub(crate) fn add_photo(db: &Connection, p: &Photo) -> rusqlite::Result<()> {
     db.execute(

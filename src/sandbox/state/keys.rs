@@ -111,12 +111,21 @@ pub(crate) struct SaltPeriod {
 impl State {
     /// The cluster's RSA key: made once, then always the same.
     pub fn rsa_key(&self, rng: &mut dyn Rng) -> Result<PrivateKey, Error> {
-        if let Some(pem) = self.meta("rsa_key")? {
+        self.kept_rsa_key("rsa_key", rng)
+    }
+
+    /// The RSA key of the CDN DC; made if there is none.
+    pub fn cdn_rsa_key(&self, rng: &mut dyn Rng) -> Result<PrivateKey, Error> {
+        self.kept_rsa_key("cdn_rsa_key", rng)
+    }
+
+    fn kept_rsa_key(&self, name: &str, rng: &mut dyn Rng) -> Result<PrivateKey, Error> {
+        if let Some(pem) = self.meta(name)? {
             let pem = zeroize::Zeroizing::new(String::from_utf8(pem).map_err(|_| Error::Damaged("RSA key"))?);
             return PrivateKey::from_pem(&pem).map_err(|_| Error::Damaged("RSA key"));
         }
         let key = PrivateKey::generate(rng);
-        self.set_meta("rsa_key", key.to_pem().as_bytes())?;
+        self.set_meta(name, key.to_pem().as_bytes())?;
         Ok(key)
     }
 

@@ -21,7 +21,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
@@ -153,6 +153,8 @@ pub struct State {
     assembling: Mutex<()>,
     /// Counts keys that were forgotten: whoever remembers keys looks again when it has changed.
     key_losses: AtomicU64,
+    /// Seconds after which file references that are given out change.
+    reference_step: AtomicI64,
     /// Held by whoever runs the cluster.
     _lock: Option<std::fs::File>,
 }
@@ -205,6 +207,7 @@ impl State {
             tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
         tx.execute_batch(authorizations::TABLES)?;
+        tx.execute_batch(files::TABLES)?;
         let secret = secret(&tx)?;
         tx.commit()?;
         let state = Self {
@@ -213,6 +216,7 @@ impl State {
             secret,
             assembling: Mutex::new(()),
             key_losses: AtomicU64::new(0),
+            reference_step: AtomicI64::new(3600),
             _lock: Some(lock),
         };
         state.clean_files(now)?;
@@ -237,6 +241,7 @@ impl State {
             secret,
             assembling: Mutex::new(()),
             key_losses: AtomicU64::new(0),
+            reference_step: AtomicI64::new(3600),
             _lock: None,
         })
     }
@@ -244,6 +249,16 @@ impl State {
     /// The directory.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// After how many seconds file references that are given out change.
+    pub(crate) fn reference_step(&self) -> i64 {
+        self.reference_step.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Sets it.
+    pub(crate) fn set_reference_step(&self, seconds: i64) {
+        self.reference_step.store(seconds, Ordering::Relaxed);
     }
 
     /// Held while an upload becomes a file.

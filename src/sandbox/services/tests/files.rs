@@ -5,6 +5,7 @@ use md5::{Digest as _, Md5};
 
 use super::{Key, World};
 use crate::image::tests::png;
+use crate::policy::Mishaps;
 use crate::state::files::MAX_PART;
 use tdl_core::tl::api::{enums, functions as f, types};
 
@@ -268,4 +269,114 @@ fn a_picture_of_a_document() {
     assert_eq!((size.w, size.h, &*size.r#type), (90, 60, "m"));
     let thumb = types::InputDocumentFileLocation { thumb_size: "m".into(), ..location(&d) };
     assert_eq!(bytes_of(world.call(key, range(thumb, 0, 4096)).unwrap()), png(90, 60));
+}
+
+/// A world with a document of so many bytes, and its owner.
+fn with_document(len: usize) -> (World, Key, types::Document) {
+    let mut world = World::new();
+    let (key, _) = world.account("9996611111", "Ann");
+    save(&mut world, key, 1, 0, &vec![5; len]);
+    let d = made(&mut world, key, document(small_file(1, 1, "")));
+    (world, key, d)
+}
+
+#[test]
+fn ranges_and_hashes_go_wrong_on_purpose() {
+    let (mut world, key, d) = with_document(200_000);
+    let hashes = || f::upload::GetFileHashes { location: location(&d).into(), offset: 0 };
+    let good = world.call(key, hashes()).unwrap();
+    world.mishaps = Mishaps { corrupt: true, ..Mishaps::default() };
+    let got = bytes_of(world.call(key, range(location(&d), 0, 131_072)).unwrap());
+    assert_eq!((got.len(), got.iter().filter(|byte| **byte != 5).count()), (131_072, 1));
+    let wrong = world.call(key, hashes()).unwrap();
+    assert!(good.iter().zip(&wrong).all(|(enums::FileHash::Hash(a), enums::FileHash::Hash(b))| a.hash != b.hash));
+    world.mishaps = Mishaps { shorten: true, ..Mishaps::default() };
+    assert_eq!(bytes_of(world.call(key, range(location(&d), 131_072, 131_072)).unwrap()).len(), 68_928 / 2);
+}
+
+#[test]
+fn a_part_that_was_forgotten_is_missed() {
+    let mut world = World::new();
+    let (key, _) = world.account("9996611111", "Ann");
+    save(&mut world, key, 1, 0, &[0; PART]);
+    world.mishaps = Mishaps { forget: true, ..Mishaps::default() };
+    save(&mut world, key, 1, 1, &[0; 10]);
+    assert!(world.call(key, big(2, 0, 1, 10)).unwrap());
+    world.mishaps = Mishaps::default();
+    assert_eq!(world.fault(key, upload_media(document(small_file(1, 2, "")))), "FILE_PART_1_MISSING");
+    assert_eq!(world.fault(key, upload_media(document(big_file(2, 1)))), "FILE_PART_0_MISSING");
+    save(&mut world, key, 1, 1, &[0; 10]);
+    made(&mut world, key, document(small_file(1, 2, "")));
+}
+
+#[test]
+fn references_expire_for_good_and_new_ones_are_given_out() {
+    let (mut world, key, d) = with_document(10);
+    world.mishaps = Mishaps { expire: true, ..Mishaps::default() };
+    assert_eq!(world.fault(key, range(location(&d), 0, 4096)), "FILE_REFERENCE_EXPIRED");
+    world.mishaps = Mishaps::default();
+    assert_eq!(world.fault(key, range(location(&d), 0, 4096)), "FILE_REFERENCE_EXPIRED", "it stays so");
+    let album = |d: &types::Document| {
+        let item = |random_id, media: enums::InputMedia| {
+            types::InputSingleMedia { media, random_id, message: "".into(), entities: None }.into()
+        };
+        let id = types::InputDocument { id: d.id, access_hash: d.access_hash, file_reference: d.file_reference.clone() };
+        let known = types::InputMediaDocument { id: id.into(), ..types::InputMediaDocument::default() };
+        let new = document(small_file(1, 1, ""));
+        f::messages::SendMultiMedia {
+            peer: enums::InputPeer::PeerSelf,
+            multi_media: vec![item(1, new), item(2, known.into())],
+            ..f::messages::SendMultiMedia::default()
+        }
+    };
+    assert_eq!(world.fault(key, album(&d)), "FILE_REFERENCE_1_EXPIRED");
+    let garbage = types::Document { file_reference: Bytes::from_static(b"garbage"), ..d.clone() };
+    assert_eq!(world.fault(key, album(&garbage)), "FILE_REFERENCE_1_INVALID");
+    // Fetched again, the message has a reference that is good.
+    let enums::Updates::Updates(sent) = world
+        .call(
+            key,
+            f::messages::SendMedia {
+                peer: enums::InputPeer::PeerSelf,
+                media: document(small_file(1, 1, "")),
+                random_id: 9,
+                ..f::messages::SendMedia::default()
+            },
+        )
+        .unwrap()
+    else {
+        panic!("updates")
+    };
+    let Some(enums::Update::MessageId(id)) = sent.updates.first() else { panic!("an id") };
+    let fetch = |world: &mut World| {
+        let ids = vec![types::InputMessageId { id: id.id }.into()];
+        let enums::messages::Messages::Messages(found) = world.call(key, f::messages::GetMessages { id: ids }).unwrap() else {
+            panic!("messages")
+        };
+        let Some(enums::Message::Message(message)) = found.messages.first() else { panic!("a message") };
+        let Some(enums::MessageMedia::Document(media)) = &message.media else { panic!("a document") };
+        let Some(enums::Document::Document(d)) = &media.document else { panic!("a document") };
+        types::Document::clone(d)
+    };
+    let before = fetch(&mut world);
+    world.mishaps = Mishaps { expire: true, ..Mishaps::default() };
+    assert_eq!(world.fault(key, range(location(&before), 0, 4096)), "FILE_REFERENCE_EXPIRED");
+    world.mishaps = Mishaps::default();
+    let after = fetch(&mut world);
+    assert_ne!(before.file_reference, after.file_reference);
+    world.call(key, range(location(&after), 0, 4096)).unwrap();
+    world.call(key, album(&after)).unwrap();
+}
+
+#[test]
+fn a_file_moves_to_another_dc() {
+    let (mut world, key, d) = with_document(10);
+    world.mishaps = Mishaps { relocate: Some(None), ..Mishaps::default() };
+    assert_eq!(world.fault(key, range(location(&d), 0, 4096)), "FILE_MIGRATE_2");
+    world.mishaps = Mishaps { relocate: Some(Some(9)), ..Mishaps::default() };
+    assert_eq!(world.fault(key, range(location(&d), 0, 4096)), "DC_ID_INVALID");
+    world.mishaps = Mishaps::default();
+    assert_eq!(world.fault(key, range(location(&d), 0, 4096)), "FILE_MIGRATE_2", "it stays there");
+    let id = d.id;
+    assert_eq!(world.state.read(|db| crate::state::files::document(db, id)).unwrap().unwrap().dc, 2);
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 
+use super::memory::Memory;
 use super::{Call, DcInfo, Effect, Origin, Rules, Settings};
 use crate::dispatch;
 use crate::fault::Fault;
-use crate::policy::{CallInfo, Open, Policy};
+use crate::policy::{CallInfo, Mishaps, Open, Policy};
 use crate::state::State;
 use crate::state::tests::{NOW, open, rng};
 use tdl_core::crypto::AuthKey;
@@ -19,6 +20,7 @@ use tdl_core::tl::{Deserialize, RemoteCall};
 mod authorizations;
 mod binding;
 mod bots;
+mod cdn;
 mod codes;
 mod files;
 mod login;
@@ -34,12 +36,15 @@ pub(super) const MSG_ID: MsgId = MsgId(0x6553_f100_0000_0004);
 pub(super) struct World {
     _dir: tempfile::TempDir,
     pub(super) state: State,
-    settings: Settings,
+    pub(super) settings: Settings,
     pub(super) now: i64,
     rng: StdRng,
     /// What the last call left to be told.
     pub(super) effects: Vec<Effect>,
     pub(super) policy: Arc<dyn Policy>,
+    memory: Memory,
+    /// What goes wrong with all calls.
+    pub(super) mishaps: Mishaps,
     keys: u8,
 }
 
@@ -54,9 +59,20 @@ impl World {
     pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let state = open(dir.path());
-        let dcs = (1..=3).map(|id| DcInfo { id, ip: "127.0.0.1".into(), port: 1000 }).collect();
-        let settings = Settings { dcs, premium: true, file_reference_lifetime: 3600, rules: Rules::default() };
-        Self { _dir: dir, state, settings, now: NOW, rng: rng(9), effects: Vec::new(), policy: Arc::new(Open), keys: 0 }
+        let dcs = (1..=3).map(|id| DcInfo::new(id, "127.0.0.1", 1000)).collect();
+        let settings = Settings { dcs, premium: true, file_reference_lifetime: 3600, rules: Rules::default(), cdn: None };
+        Self {
+            _dir: dir,
+            state,
+            settings,
+            now: NOW,
+            rng: rng(9),
+            effects: Vec::new(),
+            policy: Arc::new(Open),
+            memory: Memory::default(),
+            mishaps: Mishaps::default(),
+            keys: 0,
+        }
     }
 
     /// A new auth key, without a word from its client yet.
@@ -96,6 +112,8 @@ impl World {
             origin: Origin { key_id: key.id, session: SESSION, msg_id: MSG_ID },
             auth,
             layer: None,
+            memory: &self.memory,
+            mishaps: self.mishaps,
             effects: Vec::new(),
         };
         let answer = dispatch::answer(&mut call, &*self.policy, dispatch::unwrap(body)?);

@@ -1,0 +1,377 @@
+//! A remote file that can be read by ranges, wherever the server keeps it.
+//!
+//! [`Source::read`] asks for a range at the file's DC, follows `FILE_MIGRATE`, has expired file references renewed, goes to a CDN where the
+//! server redirects there (`cdn`), and checks what came against the hashes that the server gives (`hashes`) before anybody sees it. Waits
+//! and stumbles are the [`Lane`]'s. See "Uploading and Downloading Files", "File references" and "Encrypted CDNs for Speed and Security".
+
+mod cdn;
+mod hashes;
+mod range;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt as _};
+
+use super::TransferError;
+use super::flow::{Direction, Flow, Hold, Lane};
+use crate::client::{Client, InvokeError, Media};
+use crate::ids::DcId;
+use crate::tl::RemoteCall;
+use crate::tl::api::{enums, functions};
+use cdn::{CdnFile, FromCdn};
+use hashes::{Checked, Hashes};
+pub use range::BLOCK;
+use range::{Ask, ask, pieces};
+
+/// How often in a row a file reference may be renewed without a part arriving in between.
+const MAX_REFRESHES: u32 = 3;
+/// How often one range may be sent elsewhere: to another DC, to a CDN, back from there.
+const MAX_DETOURS: u32 = 6;
+/// How often a range is asked for whose hash is wrong.
+const MAX_MISMATCHES: u32 = 3;
+/// Pieces in which a stream reads.
+const PIECE: u64 = 512 << 10;
+
+/// A file on the server.
+#[derive(Clone)]
+pub struct Remote {
+    /// The DC that keeps it.
+    pub dc: DcId,
+    /// What to ask for.
+    pub location: enums::InputFileLocation,
+    /// Its length in bytes, as the message says.
+    pub size: u64,
+}
+
+/// Fetches the message again for a fresh file reference.
+pub type Refresh<'a> = dyn Fn() -> Refreshed<'a> + Send + Sync + 'a;
+/// The location with a fresh file reference.
+pub type Refreshed<'a> = Pin<Box<dyn Future<Output = Result<enums::InputFileLocation, TransferError>> + Send + 'a>>;
+
+/// How many of the bytes that were read had a hash of the server's, which agreed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Bytes that were checked.
+    pub checked: u64,
+    /// Bytes for which the server offered no hash.
+    pub unchecked: u64,
+}
+
+impl Verified {
+    /// Whether everything that was read was checked.
+    pub fn is_whole(self) -> bool {
+        self.unchecked == 0
+    }
+}
+
+/// A remote file. Cheap to clone; clones are the same.
+#[derive(Clone)]
+pub struct Source<'a> {
+    inner: Arc<Inner<'a>>,
+}
+
+struct Inner<'a> {
+    client: Client,
+    lane: Lane,
+    size: u64,
+    refresh: Arc<Refresh<'a>>,
+    place: Mutex<Place>,
+    /// Renewals in a row. Locked while one runs: one asks for all.
+    refreshing: tokio::sync::Mutex<()>,
+    refreshes: AtomicU32,
+    hashes: Mutex<Hashes>,
+    /// Whether hashes are still asked for.
+    hashed: AtomicBool,
+    checked: AtomicU64,
+    unchecked: AtomicU64,
+}
+
+/// Where the file is, as far as is known.
+#[derive(Clone)]
+struct Place {
+    media: Media,
+    location: enums::InputFileLocation,
+    /// Counts renewals of the file reference.
+    generation: u32,
+    cdn: Option<Arc<CdnFile>>,
+    /// Whether the server may redirect to a CDN: not after one could not be reached.
+    cdn_allowed: bool,
+}
+
+/// Changes are single assignments.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Source<'a> {
+    /// A file that is read over `client`'s transfer connections in turn with the other files of `flow`. `refresh` fetches whatever refers
+    /// to the file again when the server says that the file reference has expired.
+    pub fn new(client: &Client, flow: &Flow, remote: &Remote, refresh: Arc<Refresh<'a>>) -> Self {
+        let place = Place {
+            media: client.media(remote.dc),
+            location: remote.location.clone(),
+            generation: 0,
+            cdn: None,
+            cdn_allowed: true,
+        };
+        let inner = Inner {
+            client: client.clone(),
+            lane: flow.lane(),
+            size: remote.size,
+            refresh,
+            place: Mutex::new(place),
+            refreshing: tokio::sync::Mutex::default(),
+            refreshes: AtomicU32::new(0),
+            hashes: Mutex::default(),
+            hashed: AtomicBool::new(true),
+            checked: AtomicU64::new(0),
+            unchecked: AtomicU64::new(0),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Asks for no hashes but those without which a CDN cannot be trusted.
+    #[must_use]
+    pub fn without_hashes(self) -> Self {
+        self.inner.hashed.store(false, Ordering::Relaxed);
+        self
+    }
+
+    /// Its length in bytes.
+    pub fn size(&self) -> u64 {
+        self.inner.size
+    }
+
+    /// How much of what was read so far was checked.
+    pub fn verified(&self) -> Verified {
+        let inner = &self.inner;
+        Verified { checked: inner.checked.load(Ordering::Relaxed), unchecked: inner.unchecked.load(Ordering::Relaxed) }
+    }
+
+    /// Reads `len` bytes at `offset`, which must lie in one [`BLOCK`]: a part of the file. They are slices of the buffer that was
+    /// received, and count against the flow's memory until they are dropped. May be dropped at any time.
+    ///
+    /// # Errors
+    ///
+    /// [`TransferError::Range`] for what cannot be asked for at once; otherwise whatever stands in the way in the end.
+    pub async fn read(&self, offset: u64, len: u32) -> Result<Bytes, TransferError> {
+        let asked = ask(offset, len, self.inner.size).ok_or(TransferError::Range { offset, len: len.into() })?;
+        let bytes = self.inner.fetch(asked).await?;
+        let from = usize::try_from(offset - asked.offset).unwrap_or(usize::MAX);
+        Ok(bytes.slice(from..from.saturating_add(len as usize)))
+    }
+
+    /// Reads any range in order, a few pieces ahead of whoever takes them (at least one). The range is cut off at the end of the file.
+    pub fn stream(&self, range: Range<u64>, ahead: usize) -> impl Stream<Item = Result<Bytes, TransferError>> + Send + 'a {
+        let range = range.start..range.end.min(self.inner.size);
+        let source = self.clone();
+        let read = move |(offset, len)| -> Pin<Box<dyn Future<Output = Result<Bytes, TransferError>> + Send + 'a>> {
+            let source = source.clone();
+            Box::pin(async move { source.read(offset, len).await })
+        };
+        stream::iter(pieces(range, PIECE)).map(read).buffered(ahead.max(1))
+    }
+}
+
+/// What an answer means for where to go on.
+enum Detour {
+    /// Elsewhere: ask again.
+    Taken(DcId),
+    /// It is no detour.
+    None(TransferError),
+}
+
+impl Inner<'_> {
+    /// A range, wherever it is, checked.
+    async fn fetch(&self, asked: Ask) -> Result<Bytes, TransferError> {
+        let (mut mismatches, mut detours) = (0, 0);
+        loop {
+            let place = lock(&self.place).clone();
+            let turned_away = match &place.cdn {
+                Some(file) => match self.from_cdn(file, &place.media, asked).await? {
+                    FromCdn::Bytes(bytes) => return Ok(self.arrived(bytes, asked.len.into())),
+                    FromCdn::Wrong(offset) => {
+                        mismatches += 1;
+                        if mismatches >= MAX_MISMATCHES {
+                            return Err(TransferError::HashMismatch { offset });
+                        }
+                        continue;
+                    }
+                    FromCdn::Back { allowed } => {
+                        let mut now = lock(&self.place);
+                        // Another range may have found a new way meanwhile.
+                        if now.cdn.as_ref().is_some_and(|cdn| Arc::ptr_eq(cdn, file)) {
+                            now.cdn = None;
+                            now.cdn_allowed = allowed;
+                        }
+                        place.media.dc()
+                    }
+                },
+                None => match self.from_origin(&place, asked).await? {
+                    FromOrigin::Redirected(dc) => dc,
+                    FromOrigin::Bytes(bytes, hold) => match lock(&self.hashes).check(asked.offset, &bytes) {
+                        Checked::Good(checked) => return Ok(self.arrived(hold.with(bytes), checked)),
+                        Checked::Wrong(offset) => {
+                            mismatches += 1;
+                            if mismatches >= MAX_MISMATCHES {
+                                return Err(TransferError::HashMismatch { offset });
+                            }
+                            continue;
+                        }
+                    },
+                },
+            };
+            detours += 1;
+            if detours > MAX_DETOURS {
+                return Err(TransferError::RedirectLoop { dc: turned_away });
+            }
+        }
+    }
+
+    /// Notes that a range has come, `checked` bytes of it with a hash.
+    fn arrived(&self, bytes: Bytes, checked: u64) -> Bytes {
+        let len = bytes.len() as u64;
+        self.checked.fetch_add(checked.min(len), Ordering::Relaxed);
+        self.unchecked.fetch_add(len.saturating_sub(checked), Ordering::Relaxed);
+        self.refreshes.store(0, Ordering::Relaxed);
+        bytes
+    }
+
+    /// A range and its hashes, from the DC that keeps the file.
+    async fn from_origin(&self, place: &Place, asked: Ask) -> Result<FromOrigin, TransferError> {
+        let fetched = async {
+            let request = |place: &Place| functions::upload::GetFile {
+                precise: asked.precise,
+                cdn_supported: place.cdn_allowed,
+                location: place.location.clone(),
+                offset: i64::try_from(asked.offset).unwrap_or(i64::MAX),
+                limit: asked.limit.cast_signed(),
+            };
+            self.ask(place, asked.len.into(), request).await
+        };
+        let (fetched, hashed) = futures_util::join!(fetched, self.cover(place, asked));
+        hashed?;
+        let (answer, hold) = match fetched? {
+            Ok(answer) => answer,
+            Err(dc) => return Ok(FromOrigin::Redirected(dc)),
+        };
+        match answer {
+            enums::upload::File::File(file) if file.bytes.len() == asked.len as usize => {
+                Ok(FromOrigin::Bytes(file.bytes, hold))
+            }
+            enums::upload::File::File(file) => {
+                Err(TransferError::PartLength { offset: asked.offset, expected: asked.len, got: file.bytes.len() })
+            }
+            enums::upload::File::CdnRedirect(redirect) => {
+                let file = CdnFile::new(&redirect, self.size)?;
+                let dc = file.dc();
+                let mut now = lock(&self.place);
+                // Not allowed any more means that one could not be used: then this is a loop, which the caller counts.
+                if now.cdn.is_none() && now.cdn_allowed {
+                    now.cdn = Some(Arc::new(file));
+                }
+                Ok(FromOrigin::Redirected(dc))
+            }
+        }
+    }
+
+    /// One question about the file in its lane. `Err` in the result: it has to be asked elsewhere, or with another reference.
+    async fn ask<R: RemoteCall>(
+        &self,
+        place: &Place,
+        bytes: u64,
+        request: impl Fn(&Place) -> R,
+    ) -> Result<Result<(R::Return, Hold), DcId>, TransferError> {
+        let (request, media) = (&request(place), &place.media);
+        let work = move || async move { media.once(request).await.map_err(TransferError::from) };
+        match self.lane.part(place.media.dc(), Direction::Down, bytes, work).await {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(error) => match self.detour(place, error).await? {
+                Detour::Taken(dc) => Ok(Err(dc)),
+                Detour::None(error) => Err(error),
+            },
+        }
+    }
+
+    /// Sees to it that the hashes of a range are known, if the server has them.
+    async fn cover(&self, place: &Place, asked: Ask) -> Result<(), TransferError> {
+        let end = asked.offset + u64::from(asked.len);
+        let (mut place, mut detours) = (place.clone(), 0);
+        while self.hashed.load(Ordering::Relaxed) {
+            let Some(gap) = lock(&self.hashes).gap(asked.offset, end) else { break };
+            let request = |place: &Place| functions::upload::GetFileHashes {
+                location: place.location.clone(),
+                offset: i64::try_from(gap).unwrap_or(i64::MAX),
+            };
+            match self.ask(&place, 0, request).await {
+                Ok(Ok((hashes, _))) => {
+                    lock(&self.hashes).add(&hashes, self.size);
+                    if lock(&self.hashes).gap(asked.offset, end) == Some(gap) {
+                        // It has none for this: nothing is to be had by asking on.
+                        break;
+                    }
+                }
+                Ok(Err(dc)) => {
+                    detours += 1;
+                    if detours > MAX_DETOURS {
+                        return Err(TransferError::RedirectLoop { dc });
+                    }
+                    place = lock(&self.place).clone();
+                }
+                // Without them, then: whoever asks for the file's bytes has to know that nobody checked them.
+                Err(TransferError::Invoke(InvokeError::Rpc(_) | InvokeError::Timeout { .. } | InvokeError::Failed { .. })) => {
+                    self.hashed.store(false, Ordering::Relaxed);
+                    break;
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// What an error means for where the file is.
+    async fn detour(&self, place: &Place, error: TransferError) -> Result<Detour, TransferError> {
+        let TransferError::Invoke(error) = error else { return Ok(Detour::None(error)) };
+        if let Some(media) = place.media.follow(&error)? {
+            let dc = media.dc();
+            let mut now = lock(&self.place);
+            if now.media.dc() == place.media.dc() {
+                now.media = media;
+            }
+            return Ok(Detour::Taken(dc));
+        }
+        let InvokeError::Rpc(rpc) = &error else { return Ok(Detour::None(error.into())) };
+        // "File references": expired, invalid, or missing.
+        if !rpc.name.starts_with("FILE_REFERENCE") {
+            return Ok(Detour::None(error.into()));
+        }
+        let reason = rpc.message.clone();
+        let _one = self.refreshing.lock().await;
+        if lock(&self.place).generation == place.generation {
+            let times = self.refreshes.fetch_add(1, Ordering::Relaxed);
+            if times >= MAX_REFRESHES {
+                return Err(TransferError::ReferenceLoop { times, reason });
+            }
+            let fresh = (self.refresh)().await?;
+            let mut now = lock(&self.place);
+            now.location = fresh;
+            now.generation += 1;
+        }
+        Ok(Detour::Taken(place.media.dc()))
+    }
+}
+
+/// What the DC that keeps the file answers.
+enum FromOrigin {
+    /// The range.
+    Bytes(Bytes, Hold),
+    /// It is to be had there.
+    Redirected(DcId),
+}
