@@ -9,11 +9,9 @@
 #![cfg(all(feature = "cli", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
-mod support;
+use crate::support;
 
-#[path = "interop/support.rs"]
-#[allow(dead_code, reason = "the parts of it that another test uses")]
-mod interop;
+use crate::peers as interop;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -29,9 +27,7 @@ use tdl::debug::KeylogFile;
 use tdl::sandbox::mtproxy::MtProxy;
 use tdl::sandbox::{Cluster, Config};
 
-#[path = "support/proxies.rs"]
-#[allow(dead_code, reason = "the parts of it that another test uses")]
-mod proxies;
+use crate::proxy_servers as proxies;
 
 /// A running tcpdump.
 struct Tcpdump {

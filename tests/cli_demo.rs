@@ -2,7 +2,7 @@
 
 #![cfg(feature = "cli")]
 
-mod support;
+use crate::support;
 
 use serde_json::Value;
 use support::TestDir;

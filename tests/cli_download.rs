@@ -3,7 +3,7 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -319,4 +319,26 @@ fn events_are_json_whatever_happens_and_waits_are_among_them() {
     assert_eq!((&wait["reason"], &wait["method"]), (&"flood".into(), &"upload.getFile".into()));
     let summary = events.last().unwrap();
     assert_eq!((&summary["done"], &summary["failed"], &summary["bytes"]), (&2.into(), &1.into(), &2.into()));
+}
+
+#[test]
+fn standard_output_gets_the_bytes_of_one_file_and_nothing_else() {
+    let dir = TestDir::new();
+    let big: Vec<u8> = (0..1_500_000_u32).map(|n| (n >> 6) as u8).collect();
+    let sandbox = with_files(&dir, &[("a.bin", &big), ("b.bin", b"b")]);
+    let id = own_id(&sandbox, &dir);
+    let out = tdl(&sandbox, &dir, &format!("dl -u t.me/c/{id}/1 -o -")).command().output().unwrap();
+    assert!(out.status.success() && out.stdout == big, "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(!dir.join("downloads").exists());
+    tdl(&sandbox, &dir, "dl -f export.json -o -").code(2).error("takes one file, and there are 2", "-u");
+    tdl(&sandbox, &dir, &format!("dl -u t.me/c/{id}/9 -o -")).code(1).error("does not exist", "");
+    tdl(&sandbox, &dir, &format!("dl -u t.me/c/{id}/1 -o - --json")).code(2).error("cannot take both", "");
+    tdl(&sandbox, &dir, &format!("dl -u t.me/c/{id}/1 -o file")).code(2);
+
+    // So many bytes at so many a second take so long.
+    let begun = std::time::Instant::now();
+    dl(&sandbox, &dir, "-d slow --limit-rate 500K").ok();
+    let took = begun.elapsed().as_secs_f64();
+    assert!(took > 1.0, "{took} s for 1.5 MB at 500 KiB a second");
+    assert_eq!(fs::read(dir.join("slow/a.bin")).unwrap(), big);
 }

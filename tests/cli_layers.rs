@@ -3,7 +3,7 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
-mod support;
+use crate::support;
 
 use std::fs;
 

@@ -2,7 +2,7 @@
 
 #![cfg(feature = "cli")]
 
-mod support;
+use crate::support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Output, Stdio};

@@ -6,7 +6,7 @@
 
 #![cfg(all(feature = "cli", unix))]
 
-mod support;
+use crate::support;
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};

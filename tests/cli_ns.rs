@@ -2,7 +2,7 @@
 
 #![cfg(feature = "cli")]
 
-mod support;
+use crate::support;
 
 use support::TestDir;
 use tdl::{

@@ -2,7 +2,7 @@
 
 #![cfg(all(feature = "cli", unix))]
 
-mod support;
+use crate::support;
 
 use support::{Sandbox, TestCommand, TestDir};
 

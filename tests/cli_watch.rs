@@ -4,7 +4,7 @@
 #![cfg(all(feature = "cli", unix))]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
-mod support;
+use crate::support;
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Child, Command, Stdio};

@@ -14,9 +14,7 @@
 // All of it is a test; clippy knows that of `#[test]` functions only.
 #![allow(clippy::unwrap_used)]
 
-#[path = "interop/support.rs"]
-#[allow(dead_code, reason = "the parts of it that another test uses")]
-mod support;
+use crate::peers as support;
 
 use std::{
     io::{Read, Write},

@@ -12,10 +12,8 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
-#[path = "interop/support.rs"]
-#[allow(dead_code, reason = "the parts of it that another test uses")]
-mod interop;
-mod support;
+use crate::peers as interop;
+use crate::support;
 
 use std::fs;
 

@@ -3,9 +3,7 @@
 #![cfg(feature = "store")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
-#[path = "interop/support.rs"]
-#[allow(dead_code, reason = "the parts of it that another test uses")]
-mod support;
+use crate::peers as support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

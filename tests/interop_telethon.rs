@@ -2,9 +2,7 @@
 //! its transports are left out, and why.
 #![cfg(feature = "sandbox")]
 
-#[path = "interop/support.rs"]
-#[allow(dead_code, reason = "the parts of it that another test uses")]
-mod support;
+use crate::peers as support;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

@@ -303,3 +303,17 @@ fn lines_are_read_as_they_are_meant() {
     assert_eq!(test_below(&["/// Row: …", "fn helper() {"], 0), Err("helper is no test".into()));
     assert!(test_below(&["/// Row: …", "", "#[test]", "fn name() {"], 0).is_err());
 }
+
+/// A file that no target names would be compiled by nobody, and pass.
+#[test]
+fn every_file_of_tests_is_run() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (manifest, shared) = (read("Cargo.toml"), read("tests/cli.rs") + &read("tests/interop.rs"));
+    let files = fs::read_dir(root().join("tests")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let forgotten = |file: &str| {
+        let Some(name) = file.strip_suffix(".rs") else { return false };
+        !manifest.contains(&format!("[[test]]\nname = \"{name}\"\n")) && !shared.contains(&format!("#[path = \"{file}\"]\n"))
+    };
+    let forgotten: Vec<String> = files.filter(|file| forgotten(file)).collect();
+    assert!(forgotten.is_empty(), "{forgotten:?}: neither a [[test]] of Cargo.toml nor a module of cli.rs or interop.rs");
+}

@@ -1,104 +1,52 @@
-//! The parts of a remote file, to a part file that gets its name when it is whole.
+//! A remote file to a local one, which gets its name when it is whole; or in order to whoever takes it.
+//!
+//! [`prepare`] takes up what an earlier run left, [`Prepared::fetch`] brings the missing parts to the part file, and [`Written::finish`] gives
+//! it its name when all of it is on the disk. The last two are apart so that a run can begin its next file while the disk is still busy with
+//! this one: many that finish together wait for the disk together.
+//!
+//! What is done is kept as a bitmap of parts, in the namespace. A bit is set only for what is on the disk. What was written after the last
+//! time is not lost to a death of the process: the bytes are in the part file, and are believed if they have the hash that the server gives
+//! for them. A file of one part has no record: there is nothing to resume.
 
-use std::fs::{File, OpenOptions};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::time::Instant;
 
+use super::disk::Disk;
 use super::flow::Flow;
+pub use super::part_file::PART_SUFFIX;
+use super::part_file::{Opened, PartFile};
 use super::parts::DOWNLOAD_PART;
-use super::pipeline::Pipeline;
-pub use super::source::{Refresh, Refreshed, Remote};
-use super::source::{Source, Verified};
+pub use super::source::{Refresh, Refreshed, Remote, Source, Verified};
 use super::stop::Stop;
-use super::upload::blocking;
-use super::{Checkpoint, Part, Parts, Progress, TransferError, positional};
-use crate::client::Client;
-use crate::store::PartSet;
+use super::{Checkpoint as _, JobRecord, Part, Parts, Progress, TransferError};
+use crate::store::{Fingerprint, Namespace, PartSet};
 
-/// What an unfinished download is called.
-pub const PART_SUFFIX: &str = ".part";
+/// What is done is recorded this often, if there is anything new.
+const SAVE_EVERY: Duration = Duration::from_secs(2);
+/// And as soon as this much is not recorded yet, in bytes.
+const SAVE_AT: u64 = 64 << 20;
+/// Parts behind the last one on record in which an earlier run may have written something.
+const REACH: u32 = 160;
 
-/// The file that a download writes to until it is whole.
-pub struct PartFile {
-    file: Arc<File>,
-    path: PathBuf,
-    target: PathBuf,
-    /// Whether an earlier run's bytes are in it.
-    resumed: bool,
-}
-
-impl PartFile {
-    /// Opens the part file of `target`, creating its directory and itself where needed, and makes it `size` bytes long. What an earlier run
-    /// wrote stays only if the length already is `size` and `keep` says that there is a record of it.
-    ///
-    /// # Errors
-    ///
-    /// [`TransferError::Io`].
-    pub fn open(target: &Path, size: u64, keep: bool) -> Result<Self, TransferError> {
-        if let Some(parent) = target.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(parent).map_err(TransferError::io("cannot create", parent))?;
-        }
-        let mut path = target.as_os_str().to_owned();
-        path.push(PART_SUFFIX);
-        let path = PathBuf::from(path);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(&path).map_err(TransferError::io("cannot write", &path))?;
-        let io = |e| TransferError::io("cannot write", &path)(e);
-        let resumed = keep && file.metadata().map_err(io)?.len() == size;
-        if !resumed {
-            file.set_len(0).map_err(io)?;
-            file.set_len(size).map_err(io)?;
-        }
-        Ok(Self { file: Arc::new(file), path, target: target.to_owned(), resumed })
-    }
-
-    /// Whether an earlier run's bytes are in it, so that its record may be believed.
-    pub fn is_resumed(&self) -> bool {
-        self.resumed
-    }
-
-    async fn write(&self, offset: u64, bytes: Bytes) -> Result<(), TransferError> {
-        let file = Arc::clone(&self.file);
-        blocking(move || positional::write_all_at(&file, &bytes, offset))
-            .await
-            .map_err(TransferError::io("cannot write", &self.path))
-    }
-
-    async fn sync(&self) -> Result<(), TransferError> {
-        let file = Arc::clone(&self.file);
-        blocking(move || file.sync_data()).await.map_err(TransferError::io("cannot write", &self.path))
-    }
-
-    /// Gives the file its name and its time. It must be whole.
-    ///
-    /// # Errors
-    ///
-    /// [`TransferError::Io`].
-    pub fn finish(self, modified: i32) -> Result<PathBuf, TransferError> {
-        if let Ok(seconds) = u64::try_from(modified) {
-            // A file system that keeps no times is no reason to fail.
-            let _ = self.file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds));
-        }
-        drop(self.file);
-        std::fs::rename(&self.path, &self.target).map_err(TransferError::io("cannot rename", &self.path))?;
-        Ok(self.target)
-    }
-}
-
-/// How to download.
-pub struct Options<'a> {
-    /// Called for each part.
-    pub progress: &'a dyn Progress,
-    /// Where the parts that are done are recorded.
-    pub checkpoint: &'a dyn Checkpoint,
-    /// How to get a fresh file reference when the server says that it expired.
-    pub refresh: Arc<Refresh<'a>>,
-    /// Asks to end in good order.
-    pub stop: &'a Stop,
+/// Where a file goes, and what makes it the same download when it is asked for again.
+#[derive(Clone)]
+pub struct Target<'a> {
+    /// Where unfinished work is recorded.
+    pub namespace: &'a Arc<Namespace>,
+    /// Names this download: a hash over the file's id and size, and where it goes.
+    pub identity: Fingerprint,
+    /// The file's name to be. Its directory is made where needed.
+    pub path: &'a Path,
+    /// Whether what an earlier run left is not to be used.
+    pub restart: bool,
+    /// The time that the file gets, Unix seconds; negative for that of its writing.
+    pub modified: i32,
 }
 
 /// The set of parts of a file of `size` bytes, none done.
@@ -112,61 +60,320 @@ pub fn parts_of(size: u64) -> Result<(Parts, PartSet), TransferError> {
     Ok((parts, PartSet::new(parts.count())))
 }
 
-/// Fetches the parts that are not in `done` yet, in turn with the other files of `flow`. When it returns without an error every byte is in
-/// the part file and on the disk, and agrees with the hash that the server has for it; how many have one is returned.
+/// A download of which is known what is left to do.
+pub struct Prepared<'a> {
+    source: Source<'a>,
+    flow: Flow,
+    parts: Parts,
+    done: PartSet,
+    /// Not yet for a file of one part: it is opened when its bytes are there.
+    file: Option<Arc<PartFile>>,
+    job: Option<Arc<JobRecord>>,
+    /// An earlier run has come as far as to give the file its name.
+    finished: bool,
+    path: PathBuf,
+    modified: i32,
+}
+
+/// A download all of whose bytes are in the part file.
+#[must_use = "without `finish` the file never gets its name"]
+pub struct Written {
+    disk: Disk,
+    file: Option<Arc<PartFile>>,
+    job: Option<Arc<JobRecord>>,
+    path: PathBuf,
+    modified: i32,
+    verified: Verified,
+}
+
+/// A download that has its name.
+pub struct Done {
+    /// The file.
+    pub path: PathBuf,
+    /// How much of what was fetched was checked against the server's hashes.
+    pub verified: Verified,
+    job: Option<Arc<JobRecord>>,
+}
+
+impl Done {
+    /// Forgets what is on record of this download. To be called when its end is on record elsewhere, if it is: until then another run finds
+    /// that the file is finished, and does not fetch it again.
+    ///
+    /// # Errors
+    ///
+    /// The namespace's.
+    pub fn forget(self) -> Result<(), crate::store::Error> {
+        self.job.map_or(Ok(()), |job| job.forget())
+    }
+}
+
+/// Takes up what an earlier run left of a download, or takes room for a new one.
 ///
 /// # Errors
 ///
-/// The first failure ends the download; parts that were written before are in the checkpoint.
-pub async fn download(
-    client: &Client,
+/// [`TransferError::PartFileInUse`] if another process is at it, [`TransferError::NoSpace`] if the disk has no room for it.
+pub async fn prepare<'a>(source: Source<'a>, flow: &Flow, target: &Target<'_>) -> Result<Prepared<'a>, TransferError> {
+    let size = source.size();
+    let (parts, done) = parts_of(size)?;
+    let Target { namespace, identity, path, restart, modified } = target.clone();
+    let mut prepared = Prepared {
+        source,
+        flow: flow.clone(),
+        parts,
+        done,
+        file: None,
+        job: None,
+        finished: false,
+        path: path.to_owned(),
+        modified,
+    };
+    if parts.count() <= 1 {
+        return Ok(prepared);
+    }
+    let (namespace, path) = (Arc::clone(namespace), path.to_owned());
+    let open = move || {
+        let found = if restart { None } else { JobRecord::find_download(&namespace, &identity, parts.count())? };
+        // The record says that all of it was there, the part file is gone, and a file of this length has its name.
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(PART_SUFFIX);
+        if let Some(job) = &found
+            && job.parts().is_complete()
+            && !Path::new(&beside).exists()
+            && std::fs::symlink_metadata(&path).is_ok_and(|there| there.is_file() && there.len() == size)
+        {
+            return Ok((None, found, false));
+        }
+        let Opened { file, resumed } = PartFile::open(&path, size, found.is_some())?;
+        let job = match found.filter(|_| resumed) {
+            Some(job) => job,
+            None => JobRecord::download(&namespace, &identity, parts.count())?,
+        };
+        Ok((Some(Arc::new(file)), Some(job), resumed))
+    };
+    let (file, job, resumed) = prepared.flow.disk().write(open).await?;
+    prepared.finished = file.is_none();
+    if let Some(job) = &job {
+        prepared.done = job.parts().clone();
+    }
+    (prepared.file, prepared.job) = (file, job.map(Arc::new));
+    if resumed {
+        prepared.find_unrecorded().await?;
+    }
+    Ok(prepared)
+}
+
+impl<'a> Prepared<'a> {
+    /// Bytes that are there from an earlier run.
+    pub fn already(&self) -> u64 {
+        let missing = self.done.missing().filter_map(|index| self.parts.part(index));
+        self.parts.size().saturating_sub(missing.map(|part| u64::from(part.len)).sum())
+    }
+
+    /// Looks for parts that an earlier run wrote, but did not come to record.
+    async fn find_unrecorded(&mut self) -> Result<(), TransferError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let last = (0..self.done.len()).rev().find(|index| self.done.contains(*index)).unwrap_or(0);
+        let missing: Vec<Part> = self
+            .done
+            .missing()
+            .take_while(|index| *index <= last.saturating_add(REACH))
+            .filter_map(|index| self.parts.part(index))
+            .collect();
+        let mut looking = futures_util::stream::iter(missing)
+            .map(|part| {
+                let (file, source, disk) = (Arc::clone(file), &self.source, self.flow.disk());
+                async move {
+                    let bytes = disk.write(move || file.read(part.offset, part.len)).await?;
+                    // Nobody wrote there; or so few zeros that they come again quickly.
+                    let written = bytes.iter().any(|byte| *byte != 0);
+                    Ok::<_, TransferError>((part.index, written && source.agrees(part.offset, &bytes).await?))
+                }
+            })
+            .buffer_unordered(4);
+        let mut found = Vec::new();
+        while let Some(result) = looking.next().await {
+            let (index, is_there) = result?;
+            found.extend(is_there.then_some(index));
+        }
+        drop(looking);
+        for index in found {
+            self.done.insert(index);
+        }
+        Ok(())
+    }
+
+    /// Fetches the parts that are missing. The file has its bytes then, checked against the hashes that the server has for them.
+    ///
+    /// # Errors
+    ///
+    /// The first failure ends the download; parts that were written before are on record. [`TransferError::Interrupted`] if it was asked to
+    /// stop before the end.
+    pub async fn fetch(self, progress: &dyn Progress, stop: &Stop) -> Result<Written, TransferError> {
+        let file = match (&self.file, self.finished) {
+            (Some(file), _) => {
+                self.fetch_parts(file, progress, stop).await?;
+                Some(Arc::clone(file))
+            }
+            (None, true) => None,
+            (None, false) => Some(self.fetch_single(progress, stop).await?),
+        };
+        let verified = self.source.verified();
+        let disk = self.flow.disk();
+        Ok(Written { disk, file, job: self.job, path: self.path, modified: self.modified, verified })
+    }
+
+    /// A file of one part, or of none.
+    async fn fetch_single(&self, progress: &dyn Progress, stop: &Stop) -> Result<Arc<PartFile>, TransferError> {
+        if stop.is_requested() {
+            return Err(TransferError::Interrupted);
+        }
+        let size = self.parts.size();
+        let bytes = match self.parts.part(0) {
+            Some(part) => self.source.read(0, part.len).await?,
+            None => bytes::Bytes::new(),
+        };
+        let path = self.path.clone();
+        let write = move || {
+            let file = PartFile::open(&path, size, false)?.file;
+            file.write(0, &bytes).inspect_err(|_| file.discard())?;
+            Ok(Arc::new(file))
+        };
+        let file = self.flow.disk().write(write).await?;
+        progress.advance(size);
+        Ok(file)
+    }
+
+    async fn fetch_parts(&self, file: &Arc<PartFile>, progress: &dyn Progress, stop: &Stop) -> Result<(), TransferError> {
+        let disk = self.flow.disk();
+        let missing: VecDeque<u32> = self.done.missing().collect();
+        let mut queue = missing.into_iter().filter_map(|index| self.parts.part(index));
+        let bring = |part: Part| {
+            let (file, disk) = (Arc::clone(file), disk.clone());
+            async move {
+                let bytes = self.source.read(part.offset, part.len).await?;
+                disk.write(move || file.write(part.offset, &bytes)).await?;
+                Ok::<_, TransferError>(part)
+            }
+        };
+        let save = |done: PartSet| {
+            let (file, job, disk) = (Arc::clone(file), self.job.clone(), disk.clone());
+            async move {
+                // The disk keeps what it has before the record says so.
+                disk.sync(move || {
+                    file.sync()?;
+                    job.map_or(Ok(()), |job| Ok(job.save(&done)?))
+                })
+                .await
+            }
+        };
+        // Those that are being written are not in flight any more.
+        let at_once = self.flow.per_file() + 2;
+        let mut in_flight = FuturesUnordered::new();
+        let mut saving = FuturesUnordered::new();
+        let mut done = self.done.clone();
+        let (mut unsaved, mut saved_at) = (0_u64, Instant::now());
+        let outcome = loop {
+            while in_flight.len() < at_once
+                && !stop.is_requested()
+                && let Some(part) = queue.next()
+            {
+                in_flight.push(bring(part));
+            }
+            if saving.is_empty() && unsaved > 0 && (unsaved >= SAVE_AT || saved_at.elapsed() >= SAVE_EVERY) {
+                (unsaved, saved_at) = (0, Instant::now());
+                saving.push(save(done.clone()));
+            }
+            tokio::select! {
+                brought = in_flight.next() => match brought {
+                    None if done.is_complete() => break Ok(()),
+                    None => break Err(TransferError::Interrupted),
+                    Some(Ok(part)) => {
+                        done.insert(part.index);
+                        progress.advance(part.len.into());
+                        unsaved += u64::from(part.len);
+                    }
+                    Some(Err(error)) => break Err(error),
+                },
+                Some(saved) = saving.next() => if let Err(error) = saved {
+                    break Err(error);
+                },
+                () = tokio::time::sleep_until(saved_at + SAVE_EVERY), if unsaved > 0 && saving.is_empty() => {}
+            }
+        };
+        drop(in_flight);
+        while let Some(saved) = saving.next().await {
+            saved?;
+        }
+        // A failure to record ends it as well: going on would promise a resume that cannot be kept. The end is recorded before the file
+        // gets its name: whoever comes next sees whose file that is.
+        if done != self.done || done.is_complete() {
+            match (save(done).await, outcome) {
+                (_, Err(error)) | (Err(error), Ok(())) => return Err(error),
+                (Ok(()), Ok(())) => {}
+            }
+        } else {
+            outcome?;
+        }
+        Ok(())
+    }
+}
+
+impl Written {
+    /// Gives the file its name and its time, once all of it is on the disk; and returns when the name is there as well.
+    ///
+    /// # Errors
+    ///
+    /// [`TransferError::PartFileChanged`] if somebody has changed the part file; otherwise the disk's.
+    pub async fn finish(self) -> Result<Done, TransferError> {
+        let Self { disk, file, job, path, modified, verified } = self;
+        if let Some(file) = file {
+            let recorded = job.is_some();
+            let finish = move || {
+                // What has a record is on the disk already.
+                if !recorded {
+                    file.sync()?;
+                }
+                file.finish(modified)
+            };
+            disk.sync(finish).await?;
+            disk.sync_dir(path.parent().unwrap_or(Path::new(""))).await?;
+        }
+        Ok(Done { path, verified, job })
+    }
+}
+
+/// Sends all of a file in order to a writer: standard output, or whatever else cannot be written out of order. A few parts are fetched
+/// ahead, and no more than the flow has memory for.
+///
+/// # Errors
+///
+/// [`TransferError::Sink`] if the writer does not take it; otherwise whatever stands in the way.
+pub async fn to_writer<W: AsyncWrite + Unpin>(
+    source: &Source<'_>,
     flow: &Flow,
-    remote: &Remote,
-    file: &PartFile,
-    done: PartSet,
-    options: &Options<'_>,
+    writer: &mut W,
+    progress: &dyn Progress,
+    stop: &Stop,
 ) -> Result<Verified, TransferError> {
-    let (parts, _) = parts_of(remote.size)?;
-    let source = &Source::new(client, flow, remote, Arc::clone(&options.refresh));
-    let take = |part: Part| async move { file.write(part.offset, source.read(part.offset, part.len).await?).await };
-    let Options { progress, checkpoint, stop, .. } = *options;
-    // The disk keeps what it has before the record says so.
-    Pipeline { parts, threads: flow.per_file(), progress, checkpoint, stop }
-        .run(done, take, async || file.sync().await)
-        .await?;
+    let mut stream = std::pin::pin!(source.stream(0..source.size(), flow.per_file().saturating_mul(2)));
+    loop {
+        let bytes = tokio::select! {
+            bytes = stream.next() => match bytes {
+                None => break,
+                Some(bytes) => bytes?,
+            },
+            () = stop.requested() => return Err(TransferError::Interrupted),
+        };
+        tokio::select! {
+            written = writer.write_all(&bytes) => written.map_err(TransferError::Sink)?,
+            () = stop.requested() => return Err(TransferError::Interrupted),
+        }
+        progress.advance(bytes.len() as u64);
+    }
+    writer.flush().await.map_err(TransferError::Sink)?;
     Ok(source.verified())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_final_name_appears_only_when_the_file_is_finished() {
-        let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("sub/a.bin");
-        let part = PartFile::open(&target, 5, false).unwrap();
-        assert!(!part.is_resumed());
-        positional::write_all_at(&part.file, b"hello", 0).unwrap();
-        assert!(!target.exists());
-        assert_eq!(part.finish(1_700_000_000).unwrap(), target);
-        assert_eq!(std::fs::read(&target).unwrap(), b"hello");
-        assert_eq!(std::fs::metadata(&target).unwrap().modified().unwrap(), UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-        assert!(!dir.path().join("sub/a.bin.part").exists());
-    }
-
-    #[test]
-    fn an_earlier_runs_bytes_stay_only_with_a_record_and_the_right_length() {
-        let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("a.bin");
-        let path = dir.path().join("a.bin.part");
-        std::fs::write(&path, b"hello").unwrap();
-        assert!(PartFile::open(&target, 5, true).unwrap().is_resumed());
-        assert_eq!(std::fs::read(&path).unwrap(), b"hello");
-        assert!(!PartFile::open(&target, 5, false).unwrap().is_resumed(), "no record");
-        assert_eq!(std::fs::read(&path).unwrap(), [0; 5]);
-        std::fs::write(&path, b"hello").unwrap();
-        assert!(!PartFile::open(&target, 6, true).unwrap().is_resumed(), "another length");
-        assert_eq!(std::fs::read(&path).unwrap(), [0; 6]);
-    }
-}
+#[path = "download_tests.rs"]
+mod tests;

@@ -24,6 +24,31 @@ pub enum TransferError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The disk has no room for the file, or the system does not allow one so large.
+    #[error("no room for {size} bytes at {}: {source}", path.display())]
+    NoSpace {
+        /// The part file.
+        path: PathBuf,
+        /// The length that the file is to have.
+        size: u64,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process is writing this download.
+    #[error("another process is downloading to {}", path.display())]
+    PartFileInUse {
+        /// The part file.
+        path: PathBuf,
+    },
+    /// Somebody removed, replaced or cut the part file while it was being written.
+    #[error("somebody changed {} while it was being written", path.display())]
+    PartFileChanged {
+        /// The part file.
+        path: PathBuf,
+    },
+    /// Whoever takes the bytes of a download in order does not take them.
+    #[error("the bytes cannot be passed on: {0}")]
+    Sink(std::io::Error),
     /// The record of unfinished work could not be kept.
     #[error(transparent)]
     Store(#[from] StoreError),

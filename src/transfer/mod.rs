@@ -7,17 +7,21 @@
 //! * [`upload`]: the parts of a local file to the server.
 //! * [`flow`]: how many parts are in flight, over all files of a run, and whose turn it is.
 //! * [`source`]: a remote file that can be read by ranges, wherever it is kept, checked against its hashes.
-//! * [`download`]: the parts of a remote file to a part file, which gets its name when it is whole.
+//! * [`download`]: a remote file to a part file (`part_file`), which gets its name when it is whole and on the disk (`disk`).
+//! * `group`: one commit, or one sync, for many who want it at the same time.
 //! * `pipeline`: what both have in common: parts in flight, and the record of those that are done.
 //! * [`stop`]: asking a running transfer to end in good order.
 //! * [`RunRecord`], [`JobRecord`]: what is done, kept in the namespace.
 //! * [`fingerprint`]: identities of unfinished work.
 
+mod disk;
 pub mod download;
 mod error;
 pub mod fingerprint;
 pub mod flow;
+mod group;
 pub mod name;
+mod part_file;
 pub mod parts;
 mod pipeline;
 mod positional;

@@ -7,23 +7,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Checkpoint;
+use super::group::Group;
 use crate::store::{Error, Fingerprint, JobKind, Namespace, PartSet};
 
 /// For how long the server keeps parts that no message refers to: after this an unfinished upload begins anew. The page on files
 /// promises "some time"; the official clients count on a few hours.
 const PARTS_LIVE: i64 = 3 * 60 * 60;
 
-/// How many items a run may have for its whole record to be written with each of them.
-const SMALL_RUN: u32 = 1024;
-
-/// How many items of a larger run are marked before its record is written.
-const MARKS_A_WRITE: u32 = 64;
-
 /// Which items of one run are done. A run is the same when the command is.
 pub struct RunRecord {
     namespace: Arc<Namespace>,
     job: i64,
-    done: Mutex<PartSet>,
+    done: Arc<Mutex<PartSet>>,
+    /// Locked while the record is written, so that what is on record never gets less.
+    writing: Arc<Mutex<()>>,
+    commits: Group,
     /// When the run began, if this is not its beginning.
     taken_up: Option<i64>,
 }
@@ -50,11 +48,18 @@ impl RunRecord {
             None => namespace.begin_job(kind, fingerprint, &json!({"run": true}), &PartSet::new(items), unix_now())?,
         };
         let before = job.parts.done();
-        Ok((Self { namespace: Arc::clone(namespace), job: job.id, done: Mutex::new(job.parts), taken_up }, before))
+        let done = Arc::new(Mutex::new(job.parts));
+        let (namespace, writing) = (Arc::clone(namespace), Arc::default());
+        Ok((Self { namespace, job: job.id, done, writing, commits: Group::default(), taken_up }, before))
     }
 
     fn lock(&self) -> MutexGuard<'_, PartSet> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the run began, in Unix time, if an earlier process began it.
+    pub fn taken_up(&self) -> Option<i64> {
+        self.taken_up
     }
 
     /// Whether an earlier run finished item `index`.
@@ -68,38 +73,37 @@ impl RunRecord {
     ///
     /// The namespace's.
     pub fn mark(&self, index: u32) -> Result<(), Error> {
-        let mut done = self.lock();
-        done.insert(index);
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lock().insert(index);
+        let done = self.lock().clone();
         self.namespace.save_parts(self.job, &done, unix_now()).map(drop)
     }
 
-    /// Records that item `index` is finished, in a long run only with others: for items whose end is on record elsewhere as well, so that a
-    /// death in between costs a look and not the item.
+    /// Records that item `index` is finished, together with all others that finish at the same time: returns when it is on record. For
+    /// many small items; a transaction for each would take longer than they do.
     ///
     /// # Errors
     ///
     /// The namespace's.
-    pub fn mark_soon(&self, index: u32) -> Result<(), Error> {
-        let mut done = self.lock();
-        let news = done.insert(index);
-        if done.len() <= SMALL_RUN || (news && done.done() % MARKS_A_WRITE == 0) {
-            self.namespace.save_parts(self.job, &done, unix_now())?;
-        }
-        Ok(())
-    }
-
-    /// Writes what [`Self::mark_soon`] has left for later.
-    ///
-    /// # Errors
-    ///
-    /// The namespace's.
-    pub fn save(&self) -> Result<(), Error> {
-        self.namespace.save_parts(self.job, &self.lock(), unix_now()).map(drop)
-    }
-
-    /// When the run began, in Unix time, if an earlier process began it.
-    pub fn taken_up(&self) -> Option<i64> {
-        self.taken_up
+    pub async fn commit(&self, index: u32) -> Result<(), Error> {
+        self.lock().insert(index);
+        let save = || {
+            let (namespace, job) = (Arc::clone(&self.namespace), self.job);
+            let (done, writing) = (Arc::clone(&self.done), Arc::clone(&self.writing));
+            let work = move || {
+                let _one = writing.lock().unwrap_or_else(PoisonError::into_inner);
+                let done = done.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                namespace.save_parts(job, &done, unix_now()).map(drop)
+            };
+            async move {
+                match tokio::task::spawn_blocking(work).await {
+                    Ok(result) => result,
+                    // It has panicked: only the end of the runtime cancels such work, and nobody waits for it then.
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                }
+            }
+        };
+        self.commits.run(save).await
     }
 
     /// The run has come to its end: the next one with the same command begins from the beginning.
@@ -215,6 +219,11 @@ impl JobRecord {
     ///
     /// The namespace's.
     pub fn finish(self) -> Result<(), Error> {
+        self.forget()
+    }
+
+    /// The same, for one that others hold as well.
+    pub(super) fn forget(&self) -> Result<(), Error> {
         self.namespace.finish_job(self.job)
     }
 }

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 use tdl::chat::{ChatError, export, history, media::Media};
-use tdl::store::PartSet;
-use tdl::transfer::download::{self, PartFile, Remote};
+use tdl::transfer::TransferError;
+use tdl::transfer::download::{self, Done, Prepared, Refreshed, Remote, Source, Target};
 use tdl::transfer::fingerprint::Identity;
-use tdl::transfer::{Checkpoint, JobRecord, TransferError};
 
 use super::args::Dedupe;
 use super::look_up::Wanted;
@@ -28,23 +27,6 @@ impl Twins {
     fn of(&self, media: &Media) -> Arc<tokio::sync::Mutex<()>> {
         let mut by_media = self.by_media.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(by_media.entry((media.id, media.size)).or_default())
-    }
-}
-
-/// The record of an unfinished file.
-enum Unfinished {
-    /// Of parts: another process can go on.
-    Parts(JobRecord),
-    /// There is but one part: it is there or it is not.
-    Single,
-}
-
-impl Checkpoint for Unfinished {
-    fn save(&self, done: &PartSet) -> Result<(), tdl::store::Error> {
-        match self {
-            Self::Parts(job) => job.save(done),
-            Self::Single => Ok(()),
-        }
     }
 }
 
@@ -67,7 +49,7 @@ impl Run<'_> {
             if self.record.is_some() {
                 self.namespace.file_saved(&wanted.name.key, &absolute(&path), unix_now())?;
             }
-            return self.skipped(wanted, shown, "there already, with the same size".to_owned());
+            return self.skipped(wanted, shown, "there already, with the same size".to_owned()).await;
         }
         let twin = self.args.dedupe.map(|how| (how, self.twins.of(media)));
         let _turn = match &twin {
@@ -77,21 +59,18 @@ impl Run<'_> {
         if let Some((how, _)) = &twin
             && let Some(copy) = self.copy_of(wanted)?
         {
-            return self.deduplicated(wanted, shown, *how, &copy);
+            return self.deduplicated(wanted, shown, *how, &copy).await;
         }
         if self.args.dry_run {
             return self.would_download(wanted, shown);
         }
-        let (file, record) = self.prepare(wanted, &wanted.name.target)?;
-        let already = match &record {
-            Unfinished::Parts(job) => u64::from(job.parts().done()) * u64::from(tdl::transfer::parts::DOWNLOAD_PART),
-            Unfinished::Single => 0,
-        };
-        let progress = self.reporter.file(shown, media.size, already.min(media.size));
-        match self.fetch(wanted, file, record, &progress).await {
-            Ok(path) => {
+        let prepared = self.prepare(wanted).await?;
+        let progress = self.reporter.file(shown, media.size, prepared.already());
+        match self.fetch(wanted, prepared, &progress).await {
+            Ok((path, done)) => {
                 self.namespace.file_saved(&wanted.name.key, &absolute(&path), unix_now())?;
-                self.finished(wanted.index)?;
+                self.finished(wanted.index).await?;
+                done.forget()?;
                 progress.end(&Outcome::Done);
                 self.tell(wanted, &path, None)
             }
@@ -128,19 +107,19 @@ impl Run<'_> {
         Ok(self.namespace.saved_copies(id, size)?.into_iter().map(|file| file.path).find(there))
     }
 
-    fn deduplicated(&self, wanted: &Wanted, shown: &str, how: Dedupe, copy: &Path) -> Result<(), Failure> {
+    async fn deduplicated(&self, wanted: &Wanted, shown: &str, how: Dedupe, copy: &Path) -> Result<(), Failure> {
         let target = &wanted.name.target;
         if how == Dedupe::Link && !self.args.dry_run {
             link(copy, target)
                 .map_err(|e| Failure::Item(format!("cannot link {} to {}: {e}", target.display(), copy.display())))?;
             self.namespace.file_saved(&wanted.name.key, &absolute(target), unix_now())?;
-            return self.skipped(wanted, shown, format!("linked to the same file, {}", copy.display()));
+            return self.skipped(wanted, shown, format!("linked to the same file, {}", copy.display())).await;
         }
-        self.skipped(wanted, shown, format!("the same file is {}", copy.display()))
+        self.skipped(wanted, shown, format!("the same file is {}", copy.display())).await
     }
 
-    fn skipped(&self, wanted: &Wanted, shown: &str, why: String) -> Result<(), Failure> {
-        self.finished(wanted.index)?;
+    async fn skipped(&self, wanted: &Wanted, shown: &str, why: String) -> Result<(), Failure> {
+        self.finished(wanted.index).await?;
         if self.args.dry_run {
             self.tell(wanted, &wanted.name.target, Some(&why))?;
         }
@@ -175,48 +154,35 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn prepare(&self, wanted: &Wanted, target: &Path) -> Result<(PartFile, Unfinished), Failure> {
-        let media = &wanted.media;
-        let (parts, _) = download::parts_of(media.size)?;
-        if parts.count() <= 1 {
-            return Ok((PartFile::open(target, media.size, false)?, Unfinished::Single));
-        }
+    async fn prepare<'w>(&'w self, wanted: &'w Wanted) -> Result<Prepared<'w>, TransferError> {
+        let (media, target) = (&wanted.media, &wanted.name.target);
         let identity = Identity::new("dl file")
             .number(media.id)
             .number(i64::try_from(media.size).unwrap_or(i64::MAX))
             .text(&target.to_string_lossy())
             .finish();
-        let found = if self.args.restart { None } else { JobRecord::find_download(self.namespace, &identity, parts.count())? };
-        let file = PartFile::open(target, media.size, found.is_some())?;
-        let job = match found.filter(|_| file.is_resumed()) {
-            Some(job) => job,
-            None => JobRecord::download(self.namespace, &identity, parts.count())?,
-        };
-        Ok((file, Unfinished::Parts(job)))
+        let (namespace, restart) = (self.namespace, self.args.restart);
+        let target = Target { namespace, identity, path: target, restart, modified: wanted.date };
+        download::prepare(self.source(wanted), &self.flow, &target).await
+    }
+
+    /// The file on the server.
+    pub(super) fn source<'w>(&'w self, wanted: &'w Wanted) -> Source<'w> {
+        let media = &wanted.media;
+        let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
+        let refresh = move || -> Refreshed<'w> { Box::pin(self.refresh(wanted)) };
+        Source::new(self.client, &self.flow, &remote, Arc::new(refresh))
     }
 
     async fn fetch(
         &self,
         wanted: &Wanted,
-        file: PartFile,
-        record: Unfinished,
+        prepared: Prepared<'_>,
         progress: &FileProgress,
-    ) -> Result<PathBuf, Failure> {
-        let media = &wanted.media;
-        let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
-        let refresh = Arc::new(|| -> download::Refreshed<'_> { Box::pin(self.refresh(wanted)) });
-        let options = download::Options { progress, checkpoint: &record, refresh, stop: self.stop };
-        let done = match &record {
-            Unfinished::Parts(job) => job.parts().clone(),
-            Unfinished::Single => download::parts_of(media.size)?.1,
-        };
-        download::download(self.client, &self.flow, &remote, &file, done, &options).await?;
-        drop(options);
-        let path = file.finish(wanted.date)?;
-        if let Unfinished::Parts(job) = record {
-            job.finish()?;
-        }
-        if self.args.rewrite_ext { self.rewrite_extension(wanted, path) } else { Ok(path) }
+    ) -> Result<(PathBuf, Done), Failure> {
+        let done = prepared.fetch(progress, self.stop).await?.finish().await?;
+        let path = done.path.clone();
+        Ok((if self.args.rewrite_ext { self.rewrite_extension(wanted, path)? } else { path }, done))
     }
 
     /// The location with a fresh file reference: the message is asked for again.

@@ -125,7 +125,6 @@ impl Run<'_> {
                 None => Ok(if failed.is_empty() { ExitCode::Done } else { ExitCode::SomeFailed }),
             };
         };
-        record.save()?;
         let again = |list: &Path| again(self.context, self.args, list);
         transfers::conclude(self.context, "dl", record, self.stop, fatal, &failed, again)
     }
@@ -184,7 +183,7 @@ impl Run<'_> {
                 page = looked_up, if !ending => {
                     looking = None;
                     for (index, found) in page {
-                        match self.admit(index, found, &mut ready) {
+                        match self.admit(index, found, &mut ready).await {
                             Ok(()) => {}
                             Err(Failure::Item(_)) => { failed.insert(index); }
                             Err(Failure::Run(error)) => fatal = Some(error),
@@ -198,7 +197,7 @@ impl Run<'_> {
     }
 
     /// Takes what a look-up brought for one item: queues its files, or reports why there are none.
-    fn admit(&self, index: u32, found: Found, ready: &mut VecDeque<Box<Wanted>>) -> Result<(), Failure> {
+    async fn admit(&self, index: u32, found: Found, ready: &mut VecDeque<Box<Wanted>>) -> Result<(), Failure> {
         let files = match found {
             Found::Files(files) => files,
             Found::Done => {
@@ -217,7 +216,7 @@ impl Run<'_> {
             match file {
                 File::Wanted(wanted) => ready.push_back(wanted),
                 File::Skipped(name, why) => {
-                    self.finished(index)?;
+                    self.finished(index).await?;
                     self.reporter.item(&name, &Outcome::Skipped(why.to_owned()));
                 }
             }
@@ -230,19 +229,21 @@ impl Run<'_> {
     }
 
     /// Records that a file of an item is done, and with its last one the item. Comes before the report: what is reported must stay true.
-    pub(super) fn finished(&self, index: u32) -> Result<(), Failure> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = open.get(&index).copied().unwrap_or(1).saturating_sub(1);
-        if left > 0 {
-            open.insert(index, left);
-            return Ok(());
+    pub(super) async fn finished(&self, index: u32) -> Result<(), Failure> {
+        let is_last = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = open.get(&index).copied().unwrap_or(1).saturating_sub(1);
+            if left > 0 {
+                open.insert(index, left)
+            } else {
+                open.remove(&index)
+            };
+            left == 0
+        };
+        match &self.record {
+            Some(record) if is_last => Ok(record.commit(index).await?),
+            _ => Ok(()),
         }
-        open.remove(&index);
-        drop(open);
-        if let Some(record) = &self.record {
-            record.mark_soon(index)?;
-        }
-        Ok(())
     }
 }
 

@@ -1,12 +1,7 @@
 //! `-o -`: one file to standard output, in order, with nothing else on it.
 
-use std::io::Write as _;
-use std::sync::Arc;
-
-use futures_util::StreamExt as _;
-use tdl::transfer::Progress as _;
-use tdl::transfer::download::{Refresh, Refreshed, Remote};
-use tdl::transfer::source::Source;
+use tdl::transfer::TransferError;
+use tdl::transfer::download;
 
 use super::look_up::{File, Found, Wanted};
 use super::run::Run;
@@ -51,25 +46,24 @@ impl Run<'_> {
     }
 
     async fn stream(&self, file: &Wanted, progress: &FileProgress) -> Result<(), CliError> {
-        let remote = Remote { dc: file.media.dc, location: file.media.location.clone(), size: file.media.size };
-        let refresh: Arc<Refresh<'_>> = Arc::new(|| -> Refreshed<'_> { Box::pin(self.refresh(file)) });
-        let source = Source::new(self.client, &self.flow, &remote, refresh);
-        let mut pieces = source.stream(0..file.media.size, usize::from(self.context.settings.threads) * 2);
-        loop {
-            let piece = tokio::select! {
-                piece = pieces.next() => piece,
-                () = self.stop.requested() => return Err(CliError::interrupted()),
-            };
-            let Some(piece) = piece else { break };
-            let piece = piece.map_err(|error| fatal(error.into()))?;
-            let len = piece.len() as u64;
-            // Whoever reads may be slow: that must not hold up the connections.
-            let written = tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(&piece)).await;
-            written.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(|e| CliError::stdout(&e))?;
-            progress.advance(len);
+        match download::to_writer(&self.source(file), &self.flow, &mut stdout()?, progress, self.stop).await {
+            Ok(_) => Ok(()),
+            Err(TransferError::Sink(error)) => Err(CliError::stdout(&error)),
+            Err(TransferError::Interrupted) => Err(CliError::interrupted()),
+            Err(error) => Err(fatal(error.into())),
         }
-        std::io::stdout().lock().flush().map_err(|e| CliError::stdout(&e))
     }
+}
+
+/// Standard output as bytes that are written off the runtime's threads: whoever reads may be slow, and must not hold up the connections.
+fn stdout() -> Result<tokio::fs::File, CliError> {
+    let out = std::io::stdout();
+    #[cfg(unix)]
+    let same = std::os::fd::AsFd::as_fd(&out).try_clone_to_owned();
+    #[cfg(windows)]
+    let same = std::os::windows::io::AsHandle::as_handle(&out).try_clone_to_owned();
+    let same = same.map_err(|e| CliError::stdout(&e))?;
+    Ok(tokio::fs::File::from_std(std::fs::File::from(same)))
 }
 
 /// There is nothing else that could go on.

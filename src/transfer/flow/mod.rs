@@ -20,6 +20,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::TransferError;
+use super::disk::Disk;
 use crate::client::{Client, InvokeError, Notice};
 use crate::ids::DcId;
 use queue::{End, LaneId, Queue, Road, Ticket};
@@ -126,6 +127,7 @@ struct Shared {
     watch: Box<dyn Watch>,
     max_wait: Duration,
     per_file: usize,
+    disk: Disk,
 }
 
 struct State {
@@ -169,8 +171,13 @@ impl Flow {
     pub fn watched(limits: Limits, watch: impl Watch + 'static) -> Self {
         let limits = Limits { per_file: limits.per_file.max(1), ..limits };
         let state = State { queue: Queue::new(limits), waiting: HashMap::new() };
-        let shared =
-            Shared { state: Mutex::new(state), watch: Box::new(watch), max_wait: limits.max_wait, per_file: limits.per_file };
+        let shared = Shared {
+            state: Mutex::new(state),
+            watch: Box::new(watch),
+            max_wait: limits.max_wait,
+            per_file: limits.per_file,
+            disk: Disk::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -183,6 +190,11 @@ impl Flow {
     /// Parts of one file in flight at once, at most: asking for more at once brings nothing.
     pub fn per_file(&self) -> usize {
         self.shared.per_file
+    }
+
+    /// The disk as the files of this run share it.
+    pub(super) fn disk(&self) -> Disk {
+        self.shared.disk.clone()
     }
 
     /// The window of one direction to one DC, and what of it is in use, in bytes; `None` before its first part.
@@ -320,16 +332,14 @@ impl Lane {
         let (mut retries, mut waited, mut late_ones) = (0, Duration::ZERO, 0_u32);
         loop {
             let turn = Turn::new(&self.owner, (dc, direction), bytes).await;
-            let late = shared.lock().queue.late(turn.ticket).filter(|_| late_ones < IMPATIENT);
-            let result = match late.map(|late| late * (1 << late_ones)) {
-                None => work().await,
-                Some(late) => match tokio::time::timeout(late, work()).await {
-                    Ok(result) => result,
-                    Err(_) => {
-                        late_ones += 1;
-                        Err(InvokeError::Timeout { method: direction.method(), after: late }.into())
-                    }
-                },
+            let result = if late_ones < IMPATIENT {
+                let late = || shared.lock().queue.late(turn.ticket) * (1 << late_ones);
+                unless_late(late, work()).await.unwrap_or_else(|after| {
+                    late_ones += 1;
+                    Err(InvokeError::Timeout { method: direction.method(), after }.into())
+                })
+            } else {
+                work().await
             };
             let error = match result {
                 Ok(value) => {
@@ -361,6 +371,24 @@ impl Lane {
             } else {
                 turn.end(End::Failed);
                 return Err(error.into());
+            }
+        }
+    }
+}
+
+/// Does `work`, but not for longer than it takes to be `late`, which may change meanwhile: what is usual becomes known.
+async fn unless_late<T>(late: impl Fn() -> Duration, work: impl Future<Output = T>) -> Result<T, Duration> {
+    let begun = tokio::time::Instant::now();
+    let mut work = std::pin::pin!(work);
+    loop {
+        let after = late();
+        tokio::select! {
+            biased;
+            result = &mut work => return Ok(result),
+            () = tokio::time::sleep_until(begun + after) => {
+                if begun.elapsed() >= late() {
+                    return Err(after);
+                }
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::window::{LEAST_COST, Window};
+use super::window::{FIRST_LATE, LEAST_COST, Window};
 use super::{Direction, Limits};
 use crate::ids::DcId;
 
@@ -87,7 +87,8 @@ impl Bucket {
 
     /// When the next part may begin.
     fn ready_at(&self, now: Instant) -> Option<Instant> {
-        (self.tokens < 0.0).then(|| now + Duration::from_secs_f64((-self.tokens / self.rate).min(3600.0)))
+        // Not sooner than a clock tells: who wakes up too early would only look again.
+        (self.tokens < 0.0).then(|| now + Duration::from_secs_f64((-self.tokens / self.rate).clamp(0.001, 3600.0)))
     }
 }
 
@@ -247,8 +248,9 @@ impl Queue {
     }
 
     /// After how long the answer for a part with this ticket counts as lost.
-    pub(super) fn late(&self, ticket: Ticket) -> Option<Duration> {
-        self.lines.get(&self.parts.get(&ticket)?.road)?.window.late()
+    pub(super) fn late(&self, ticket: Ticket) -> Duration {
+        let line = self.parts.get(&ticket).and_then(|part| self.lines.get(&part.road));
+        line.map_or(FIRST_LATE, |line| line.window.late())
     }
 
     /// A part that had its turn has ended. Returns how long everybody waits now, if that is news. The memory of a part that is

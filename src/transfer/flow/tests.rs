@@ -395,12 +395,14 @@ async fn parts_wait_together_and_a_person_hears_of_it_once() {
         lane.part(DcId(2), Direction::Down, PART, || async {
             let before = tokio::time::Instant::now() - start;
             asked.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(10)).await;
             if before < Duration::from_secs(7) { Err(rpc(420, "FLOOD_PREMIUM_WAIT_7")) } else { Ok(before) }
         })
     };
     let came = futures_util::future::join_all((0..4).map(|_| part())).await;
     for result in came {
-        assert_eq!(result.unwrap().0, Duration::from_secs(7));
+        let before = result.unwrap().0;
+        assert!(before >= Duration::from_secs(7) && before < Duration::from_millis(7100), "{before:?}");
     }
     assert_eq!(asked.load(Ordering::Relaxed), 8);
     assert_eq!(watch.0.0.load(Ordering::Relaxed), 1);
@@ -452,7 +454,7 @@ async fn an_answer_that_does_not_come_is_asked_for_again() {
     let start = tokio::time::Instant::now();
     part().await.unwrap();
     let took = tokio::time::Instant::now() - start;
-    assert!(took > Duration::from_secs(10) && took < Duration::from_secs(12), "{took:?}");
+    assert!(took > Duration::from_secs(5) && took < Duration::from_secs(7), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

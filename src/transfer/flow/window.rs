@@ -24,9 +24,11 @@ const GROWN: f64 = 1.04;
 const SAME: f64 = 0.97;
 /// What the best throughput is forgotten by, a round: lines change.
 const FORGET: f64 = 0.98;
-/// How many times the usual time of a part may pass before its answer counts as lost, and bounds of that.
+/// How long a part may take while nothing is known of the line.
+pub(super) const FIRST_LATE: Duration = Duration::from_secs(30);
+/// How many times the usual time of a part may pass before its answer counts as lost, and the least.
 const LATE: u32 = 8;
-const SOONEST_LATE: Duration = Duration::from_secs(10);
+const SOONEST_LATE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
@@ -128,9 +130,9 @@ impl Window {
         self.idle();
     }
 
-    /// After how long an answer counts as lost; `None` while nothing is known.
-    pub(super) fn late(&self) -> Option<Duration> {
-        self.usual.map(|usual| (usual * LATE).max(SOONEST_LATE))
+    /// After how long an answer counts as lost.
+    pub(super) fn late(&self) -> Duration {
+        self.usual.map_or(FIRST_LATE, |usual| (usual * LATE).max(SOONEST_LATE))
     }
 
     /// The answer of a request came, begun `took` ago.

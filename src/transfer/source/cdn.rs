@@ -6,7 +6,7 @@
 use bytes::{Bytes, BytesMut};
 use zeroize::Zeroizing;
 
-use super::hashes::{Checked, Hashes};
+use super::hashes::Hashes;
 use super::range::{Ask, ask_strictly};
 use super::{Inner, lock};
 use crate::client::{InvokeError, Media};
@@ -36,8 +36,8 @@ pub(super) struct CdnFile {
 pub(super) enum FromCdn {
     /// The range, decrypted and checked.
     Bytes(Bytes),
-    /// The range that begins there has another hash.
-    Wrong(u64),
+    /// What came is not what it should be.
+    Spoilt(TransferError),
     /// It is not to be had there; the file's DC has to be asked, and may redirect again if that is `allowed`.
     Back { allowed: bool },
 }
@@ -127,7 +127,7 @@ impl Inner<'_> {
         };
         if encrypted.len() != strict.len as usize {
             let (offset, expected) = (strict.offset, strict.len);
-            return Err(TransferError::PartLength { offset, expected, got: encrypted.len() });
+            return Ok(FromCdn::Spoilt(TransferError::PartLength { offset, expected, got: encrypted.len() }));
         }
         if let Some(back) = self.cover_cdn(file, origin, asked).await? {
             return Ok(back);
@@ -138,10 +138,10 @@ impl Inner<'_> {
         let bytes = hold.with(bytes.freeze());
         let from = usize::try_from(asked.offset - strict.offset).unwrap_or(usize::MAX);
         let bytes = bytes.slice(from..from.saturating_add(asked.len as usize));
-        match lock(&file.hashes).check(asked.offset, &bytes) {
-            Checked::Wrong(offset) => Ok(FromCdn::Wrong(offset)),
-            Checked::Good(checked) if checked == u64::from(asked.len) => Ok(FromCdn::Bytes(bytes)),
-            Checked::Good(_) => Err(TransferError::CdnHashMissing { offset: asked.offset }),
+        match lock(&file.hashes).judge(asked, &bytes) {
+            Ok(checked) if checked == u64::from(asked.len) => Ok(FromCdn::Bytes(bytes)),
+            Ok(_) => Err(TransferError::CdnHashMissing { offset: asked.offset }),
+            Err(error) => Ok(FromCdn::Spoilt(error)),
         }
     }
 

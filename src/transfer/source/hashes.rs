@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::range::BLOCK;
+use super::range::{Ask, BLOCK};
 use crate::tl::api::enums;
+use crate::transfer::TransferError;
 
 /// The most that are kept: for a file of the largest size that there is, and a bound on what a server makes us keep.
 const MAX: usize = 1 << 16;
@@ -58,6 +59,26 @@ impl Hashes {
             }
         }
         None
+    }
+
+    /// Whether `bytes` may be what was asked for: says how many of them have a hash. If one is wrong, its hashes are forgotten, as nobody
+    /// knows whether it is the bytes or the hash: both have to be asked for again.
+    ///
+    /// # Errors
+    ///
+    /// [`TransferError::PartLength`], [`TransferError::HashMismatch`].
+    pub(super) fn judge(&mut self, asked: Ask, bytes: &[u8]) -> Result<u64, TransferError> {
+        if bytes.len() != asked.len as usize {
+            return Err(TransferError::PartLength { offset: asked.offset, expected: asked.len, got: bytes.len() });
+        }
+        match self.check(asked.offset, bytes) {
+            Checked::Good(checked) => Ok(checked),
+            Checked::Wrong(offset) => {
+                let end = asked.offset.saturating_add(u64::from(asked.len));
+                self.known.retain(|at, _| !(asked.offset..end).contains(at));
+                Err(TransferError::HashMismatch { offset })
+            }
+        }
     }
 
     /// Checks `bytes`, which begin at `start`, against every hash of a range that is wholly in them.

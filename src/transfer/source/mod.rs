@@ -8,7 +8,7 @@ mod cdn;
 mod hashes;
 mod range;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::future::Future;
 use std::ops::Range;
@@ -34,8 +34,8 @@ use range::{Ask, ask, pieces};
 const MAX_REFRESHES: u32 = 3;
 /// How often one range may be sent elsewhere: to another DC, to a CDN, back from there.
 const MAX_DETOURS: u32 = 6;
-/// How often a range is asked for whose hash is wrong.
-const MAX_MISMATCHES: u32 = 3;
+/// How often a range is asked for whose hash or length is wrong.
+const MAX_SPOILT: u32 = 3;
 /// Pieces in which a stream reads.
 const PIECE: u64 = 512 << 10;
 
@@ -168,6 +168,24 @@ impl<'a> Source<'a> {
         Ok(bytes.slice(from..from.saturating_add(len as usize)))
     }
 
+    /// Whether `bytes`, from an earlier run, are what the file has at `offset`: only the hashes that the server gives can say so. Without
+    /// them nobody knows, and the answer is no.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub async fn agrees(&self, offset: u64, bytes: &[u8]) -> Result<bool, TransferError> {
+        let range = TransferError::Range { offset, len: bytes.len() as u64 };
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let asked = ask(offset, len, self.inner.size).ok_or(range)?;
+        if (asked.offset, asked.len) != (offset, len) {
+            return Ok(false);
+        }
+        let place = lock(&self.inner.place).clone();
+        self.inner.cover(&place, asked).await?;
+        Ok(lock(&self.inner.hashes).check(offset, bytes) == Checked::Good(len.into()))
+    }
+
     /// Reads any range in order, a few pieces ahead of whoever takes them (at least one). The range is cut off at the end of the file.
     pub fn stream(&self, range: Range<u64>, ahead: usize) -> impl Stream<Item = Result<Bytes, TransferError>> + Send + 'a {
         let range = range.start..range.end.min(self.inner.size);
@@ -191,17 +209,18 @@ enum Detour {
 impl Inner<'_> {
     /// A range, wherever it is, checked.
     async fn fetch(&self, asked: Ask) -> Result<Bytes, TransferError> {
-        let (mut mismatches, mut detours) = (0, 0);
+        let (mut spoilt, mut detours) = (0, 0);
+        let mut spoil = |error| {
+            spoilt += 1;
+            if spoilt < MAX_SPOILT { Ok(()) } else { Err(error) }
+        };
         loop {
             let place = lock(&self.place).clone();
             let turned_away = match &place.cdn {
                 Some(file) => match self.from_cdn(file, &place.media, asked).await? {
                     FromCdn::Bytes(bytes) => return Ok(self.arrived(bytes, asked.len.into())),
-                    FromCdn::Wrong(offset) => {
-                        mismatches += 1;
-                        if mismatches >= MAX_MISMATCHES {
-                            return Err(TransferError::HashMismatch { offset });
-                        }
+                    FromCdn::Spoilt(error) => {
+                        spoil(error)?;
                         continue;
                     }
                     FromCdn::Back { allowed } => {
@@ -216,16 +235,11 @@ impl Inner<'_> {
                 },
                 None => match self.from_origin(&place, asked).await? {
                     FromOrigin::Redirected(dc) => dc,
-                    FromOrigin::Bytes(bytes, hold) => match lock(&self.hashes).check(asked.offset, &bytes) {
-                        Checked::Good(checked) => return Ok(self.arrived(hold.with(bytes), checked)),
-                        Checked::Wrong(offset) => {
-                            mismatches += 1;
-                            if mismatches >= MAX_MISMATCHES {
-                                return Err(TransferError::HashMismatch { offset });
-                            }
-                            continue;
-                        }
-                    },
+                    FromOrigin::Bytes(bytes, checked) => return Ok(self.arrived(bytes, checked)),
+                    FromOrigin::Spoilt(error) => {
+                        spoil(error)?;
+                        continue;
+                    }
                 },
             };
             detours += 1;
@@ -263,12 +277,10 @@ impl Inner<'_> {
             Err(dc) => return Ok(FromOrigin::Redirected(dc)),
         };
         match answer {
-            enums::upload::File::File(file) if file.bytes.len() == asked.len as usize => {
-                Ok(FromOrigin::Bytes(file.bytes, hold))
-            }
-            enums::upload::File::File(file) => {
-                Err(TransferError::PartLength { offset: asked.offset, expected: asked.len, got: file.bytes.len() })
-            }
+            enums::upload::File::File(file) => Ok(match lock(&self.hashes).judge(asked, &file.bytes) {
+                Ok(checked) => FromOrigin::Bytes(hold.with(file.bytes), checked),
+                Err(error) => FromOrigin::Spoilt(error),
+            }),
             enums::upload::File::CdnRedirect(redirect) => {
                 let file = CdnFile::new(&redirect, self.size)?;
                 let dc = file.dc();
@@ -370,8 +382,10 @@ impl Inner<'_> {
 
 /// What the DC that keeps the file answers.
 enum FromOrigin {
-    /// The range.
-    Bytes(Bytes, Hold),
+    /// The range, and how much of it was checked.
+    Bytes(Bytes, u64),
+    /// What came is not what it should be.
+    Spoilt(TransferError),
     /// It is to be had there.
     Redirected(DcId),
 }

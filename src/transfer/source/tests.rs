@@ -19,11 +19,11 @@ const HASHED: usize = 128 << 10;
 const KEY: [u8; 32] = [9; 32];
 const IV: [u8; 16] = [8; 16];
 
-fn content(len: usize) -> Vec<u8> {
+pub(in crate::transfer) fn content(len: usize) -> Vec<u8> {
     (0..len).map(|n| (n / 3 + n / 4096) as u8).collect()
 }
 
-fn request<R: Deserialize>(call: &Call) -> R {
+pub(in crate::transfer) fn request<R: Deserialize>(call: &Call) -> R {
     R::from_bytes(call.body.clone()).unwrap()
 }
 
@@ -40,13 +40,13 @@ fn file(bytes: Bytes) -> Reply {
 }
 
 /// What an ordinary server answers to `upload.getFile`.
-fn serve(call: &Call, content: &[u8]) -> Reply {
+pub(in crate::transfer) fn serve(call: &Call, content: &[u8]) -> Reply {
     let asked: GetFile = request(call);
     file(cut(content, asked.offset, asked.limit))
 }
 
 /// The hashes of one block of `content` from an offset on.
-fn hashes(content: &[u8], offset: i64) -> Vec<enums::FileHash> {
+pub(in crate::transfer) fn hashes(content: &[u8], offset: i64) -> Vec<enums::FileHash> {
     let chunks = content.chunks(HASHED).zip((0..).step_by(HASHED)).skip(usize::try_from(offset).unwrap() / HASHED).take(8);
     let hash = |(chunk, offset): (&[u8], i64)| {
         let limit = i32::try_from(chunk.len()).unwrap();
@@ -55,7 +55,7 @@ fn hashes(content: &[u8], offset: i64) -> Vec<enums::FileHash> {
     chunks.map(hash).collect()
 }
 
-fn location(reference: &'static [u8]) -> enums::InputFileLocation {
+pub(in crate::transfer) fn location(reference: &'static [u8]) -> enums::InputFileLocation {
     types::InputDocumentFileLocation {
         id: 1,
         access_hash: 2,
@@ -177,6 +177,20 @@ async fn a_wrong_byte_is_fetched_again_and_given_up_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wrong_hash_is_asked_for_again_as_well() {
+    let content = content(300_000);
+    let served = content.clone();
+    let server = TestServer::new(move |call| match call.method {
+        GetFile::ID => serve(call, &served),
+        _ if call.nth == 0 => Reply::of(&hashes(&vec![7; served.len()], 0)),
+        _ => Reply::of(&hashes(&served, 0)),
+    });
+    let (source, _) = source(&server, content.len()).await;
+    assert_eq!(all(&source).await.unwrap(), content);
+    assert_eq!((server.count::<GetFile>(), server.count::<GetFileHashes>()), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_part_of_another_length_is_refused() {
     for (by, got) in [(-1_i64, 999), (1, 1001)] {
         let server = TestServer::new(move |call| match call.method {
@@ -186,6 +200,7 @@ async fn a_part_of_another_length_is_refused() {
         let (source, _) = source(&server, 1000).await;
         let error = source.read(0, 1000).await.unwrap_err();
         assert!(matches!(error, TransferError::PartLength { offset: 0, expected: 1000, got: g } if g == got), "{error:?}");
+        assert_eq!(server.count::<GetFile>(), 3, "it was given a chance");
     }
 }
 

@@ -1,0 +1,79 @@
+//! Work on the disk, where it does not stall the connections: few threads at a time, and directories synced once for many files.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::TransferError;
+use super::group::Group;
+use super::part_file::sync_dir;
+
+/// Threads that write at once: more of them only get in each other's way, and each takes memory.
+const WRITERS: usize = 3;
+/// Threads that wait at once for what was written to be on the disk. They do nothing else, and file systems serve many together.
+const SYNCERS: usize = 8;
+
+/// The disk, shared by all files of a run. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Disk {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    writers: Semaphore,
+    syncers: Semaphore,
+    dirs: Mutex<HashMap<PathBuf, Arc<Group>>>,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        let (writers, syncers) = (Semaphore::new(WRITERS), Semaphore::new(SYNCERS));
+        Self { inner: Arc::new(Inner { writers, syncers, dirs: Mutex::default() }) }
+    }
+}
+
+impl Disk {
+    /// Writes or reads something. A caller that is dropped leaves it to go on by itself.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
+    ) -> Result<T, TransferError> {
+        blocking(&self.inner.writers, work).await
+    }
+
+    /// Waits for the disk to have something.
+    pub(super) async fn sync<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
+    ) -> Result<T, TransferError> {
+        blocking(&self.inner.syncers, work).await
+    }
+
+    /// Returns when the names that a directory has now are on the disk. One sync serves all who ask before it begins.
+    pub(super) async fn sync_dir(&self, dir: &Path) -> Result<(), TransferError> {
+        let group = {
+            let mut dirs = self.inner.dirs.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(dirs.entry(dir.to_owned()).or_default())
+        };
+        let work = || {
+            let dir = dir.to_owned();
+            self.sync(move || sync_dir(&dir))
+        };
+        group.run(work).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    permits: &Semaphore,
+    work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
+) -> Result<T, TransferError> {
+    // The semaphore is never closed.
+    let _permit = permits.acquire().await.ok();
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // The work has panicked, or the runtime ends: there is no file to name.
+        Err(error) => Err(TransferError::io("cannot use the disk for", "")(std::io::Error::other(error))),
+    }
+}
