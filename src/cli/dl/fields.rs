@@ -38,7 +38,8 @@ impl<'a> Asker<'a> {
     ) -> Result<NameFields, ChatError> {
         let name = flat(&media.name);
         let (stem, ext) = split_extension(&name);
-        let (sender, sender_id) = sender_of(peer, message);
+        let own = self.client.store().account()?.map(|account| account.user_id);
+        let (sender, sender_id) = sender_of(peer, message, own);
         let topic = topic_of(message);
         let mut export = told.cloned().unwrap_or_default();
         flat_json(&mut export);
@@ -129,10 +130,15 @@ impl<'a> Asker<'a> {
     }
 }
 
-/// Who sent it, as kind and identifier; the chat itself where nobody is named, which is what a channel's post is.
-fn sender_of(peer: &Peer, message: &types::Message) -> (Option<(PeerKind, i64)>, i64) {
-    let named = message.from_id.as_ref().map(peers::key_of);
-    (named, named.map_or(peer.id, |(_, id)| id))
+/// Who sent it, as kind and identifier. Where nobody is named: of two people one, and in a channel the channel itself.
+fn sender_of(peer: &Peer, message: &types::Message, own: Option<i64>) -> (Option<(PeerKind, i64)>, i64) {
+    let unnamed = || match kind_of(&peer.input) {
+        Some(PeerKind::User) if message.out => own.map(|id| (PeerKind::User, id)),
+        None => own.map(|id| (PeerKind::User, id)),
+        _ => None,
+    };
+    let sender = message.from_id.as_ref().map(peers::key_of).or_else(unnamed);
+    (sender, sender.map_or(peer.id, |(_, id)| id))
 }
 
 fn kind_of(input: &enums::InputPeer) -> Option<PeerKind> {

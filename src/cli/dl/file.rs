@@ -95,7 +95,9 @@ impl Run<'_> {
             // A file that has its name is whole, whether or not there was time left to say so.
             Some(record.is_done(wanted.index) || wanted.name.saved_at.is_none_or(|at| at >= since))
         };
-        (*len == wanted.media.size && (self.args.skip_same || by_this_run() == Some(true))).then(|| path.clone())
+        let by_an_earlier_one = self.args.dedupe.is_some() && wanted.name.saved_at.is_some();
+        let is_it = self.args.skip_same || by_an_earlier_one || by_this_run() == Some(true);
+        (*len == wanted.media.size && is_it).then(|| path.clone())
     }
 
     /// A file that was downloaded before, from whatever message, and is still there with its length.
