@@ -102,8 +102,9 @@ struct Totals {
     done: u64,
     skipped: u64,
     failed: u64,
-    /// Bytes of the files that are done, as the summary counts them.
+    /// Bytes of the files that are done, as the summary counts them, and how many of them an earlier run had brought.
     done_bytes: u64,
+    earlier: u64,
     /// Files that have begun, and their bytes.
     begun: u64,
     begun_bytes: u64,
@@ -116,7 +117,19 @@ struct Totals {
 impl Totals {
     fn new(files: u64, now: Instant) -> Self {
         let (bytes, ended) = (Speed::new(now), Speed::new(now));
-        Self { files, done: 0, skipped: 0, failed: 0, done_bytes: 0, begun: 0, begun_bytes: 0, here: 0, bytes, ended }
+        Self {
+            files,
+            done: 0,
+            skipped: 0,
+            failed: 0,
+            done_bytes: 0,
+            earlier: 0,
+            begun: 0,
+            begun_bytes: 0,
+            here: 0,
+            bytes,
+            ended,
+        }
     }
 
     fn ended(&self) -> u64 {
@@ -202,6 +215,7 @@ impl Reporter {
             inner,
             name: name.to_owned(),
             state,
+            already,
             started: now,
             last_line: Mutex::new(now),
             bar: OnceLock::new(),
@@ -240,9 +254,9 @@ impl Reporter {
             overall.finish_and_clear();
         }
         let failed = std::mem::take(&mut *inner.failed.lock().unwrap_or_else(PoisonError::into_inner));
-        let (done, skipped, done_bytes) = {
+        let (done, skipped, done_bytes, earlier) = {
             let run = inner.run();
-            (run.done, run.skipped, run.done_bytes)
+            (run.done, run.skipped, run.done_bytes, run.earlier)
         };
         let seconds = inner.started.elapsed().as_secs_f64();
         let left_out = inner.pace.lock().unwrap_or_else(PoisonError::into_inner).left_out();
@@ -259,7 +273,7 @@ impl Reporter {
                 let mut text = format!("{} {verb}", count(done, "file"));
                 if done_bytes > 0 {
                     // A rate over no time at all says nothing; a millisecond is the least that the clock tells reliably.
-                    let speed = rate(done_bytes as f64 / seconds.max(0.001));
+                    let speed = rate(done_bytes.saturating_sub(earlier) as f64 / seconds.max(0.001));
                     text.push_str(&format!(" ({}, {speed})", bytes(done_bytes)));
                 }
                 if skipped > 0 {
@@ -329,7 +343,7 @@ impl Inner {
         }
     }
 
-    fn count(&self, name: &str, outcome: &Outcome, size: u64, took: Option<Duration>) {
+    fn count(&self, name: &str, outcome: &Outcome, size: u64, speed: Option<f64>) {
         {
             let mut run = self.run();
             match outcome {
@@ -351,7 +365,7 @@ impl Inner {
             (Mode::None, _) => {}
             (_, Outcome::Skipped(why)) => self.paced(|| format!("skipped: {}: {}", printable(name), printable(why))),
             (Mode::Bar | Mode::Plain, Outcome::Done) => self.paced(|| {
-                let speed = took.map(|t| format!(", {}", rate(size as f64 / t.as_secs_f64().max(0.001)))).unwrap_or_default();
+                let speed = speed.map(|speed| format!(", {}", rate(speed))).unwrap_or_default();
                 format!("done: {} ({}{speed})", printable(name), bytes(size))
             }),
         }
@@ -363,6 +377,8 @@ pub(crate) struct FileProgress {
     inner: Arc<Inner>,
     name: String,
     state: Arc<FileState>,
+    /// Bytes that an earlier run had brought.
+    already: u64,
     started: Instant,
     last_line: Mutex<Instant>,
     bar: OnceLock<Option<ProgressBar>>,
@@ -380,13 +396,15 @@ impl FileProgress {
     /// Ends the file.
     pub(crate) fn end(self, outcome: &Outcome) {
         self.hide();
-        let size = if *outcome == Outcome::Done {
-            self.state.size
+        let mut size = 0;
+        if *outcome == Outcome::Done {
+            size = self.state.size;
+            self.inner.run().earlier += self.already;
         } else {
             self.take_back();
-            0
-        };
-        self.inner.count(&self.name, outcome, size, Some(self.started.elapsed()));
+        }
+        let speed = size.saturating_sub(self.already) as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+        self.inner.count(&self.name, outcome, size, Some(speed));
     }
 
     /// The file is neither done nor failed: somebody else says how it ended, or nobody does.
@@ -496,8 +514,8 @@ fn total_line(run: &Mutex<Totals>, waits: &Waits) -> String {
     let mut run = run.lock().unwrap_or_else(PoisonError::into_inner);
     let (total, left) = run.outlook(now);
     let speed = run.bytes.per_second(now);
-    let failed = if run.failed > 0 { format!(", {} failed", run.failed) } else { String::new() };
-    let name = format!("{} of {}{failed}", run.ended(), count(run.files, "file"));
+    let what = if run.failed > 0 { format!(", {} failed", run.failed) } else { " files".to_owned() };
+    let name = format!("{}/{}{what}", run.ended(), run.files);
     let done = run.here;
     drop(run);
     let wait = waits.text(now);
