@@ -9,7 +9,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use tdl::{
     crypto::AuthKey,
     ids::{MsgId, Salt, SeqNo, SessionId},
-    mtproto::envelope::{Header, Side, open, seal},
+    mtproto::envelope::{Header, Side, open, open_many, seal, seal_many},
 };
 
 /// An acknowledgement, a message, a page of history, a file part.
@@ -31,6 +31,22 @@ fn envelope(c: &mut Criterion) {
             // The copy is not measured: opening consumes the frame that was received.
             b.iter_batched(|| sealed.clone(), |frame| open(&key, Side::Server, frame), BatchSize::LargeInput);
         });
+        group.finish();
+
+        // Side by side: what several messages cost that came, or go, together.
+        let mut group = c.benchmark_group(format!("envelope/{size}/side by side"));
+        for count in [2, 3, 4] {
+            group.throughput(Throughput::Bytes((count * size) as u64));
+            let parts = [&body[..]];
+            let messages = vec![(header, &parts[..]); count];
+            group.bench_function(format!("seal {count}"), |b| {
+                b.iter(|| seal_many(&key, Side::Client, black_box(&messages), &mut rng));
+            });
+            let sealed = vec![sealed.clone(); count];
+            group.bench_function(format!("open {count}"), |b| {
+                b.iter_batched(|| sealed.clone(), |frames| open_many(&key, Side::Server, frames), BatchSize::LargeInput);
+            });
+        }
         group.finish();
     }
 }

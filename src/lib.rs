@@ -38,6 +38,9 @@ pub mod chat;
 #[cfg(feature = "store")]
 pub mod transfer;
 
+#[cfg(feature = "serve")]
+pub mod serve;
+
 #[cfg(feature = "debug")]
 #[doc(inline)]
 pub use tdl_debug as debug;

@@ -33,6 +33,8 @@ mod ns;
 mod pfs;
 #[path = "cli_sandbox_accounts.rs"]
 mod sandbox_accounts;
+#[path = "cli_serve.rs"]
+mod serve;
 #[path = "cli_session.rs"]
 mod session;
 #[path = "cli_session_formats.rs"]
@@ -45,7 +47,13 @@ mod tl;
 mod trace;
 #[path = "cli_transfer.rs"]
 mod transfer;
+#[path = "transfer_faults.rs"]
+mod transfer_faults;
 #[path = "cli_two.rs"]
 mod two;
+#[path = "cli_upload.rs"]
+mod upload;
+#[path = "cli_upload_media.rs"]
+mod upload_media;
 #[path = "cli_watch.rs"]
 mod watch;

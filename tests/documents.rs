@@ -83,6 +83,7 @@ fn only_file(dir: &Path) -> std::ffi::OsString {
 fn every_dependency_says_why_it_is_here() {
     let manifest = read("Cargo.toml")
         + &read("src/tl/Cargo.toml")
+        + &read("src/kernel/Cargo.toml")
         + &read("src/core/Cargo.toml")
         + &read("src/seal/Cargo.toml")
         + &read("src/net/Cargo.toml")

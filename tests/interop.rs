@@ -11,6 +11,8 @@ mod peers;
 mod proxy_servers;
 mod support;
 
+#[path = "interop_album.rs"]
+mod album;
 #[path = "capture.rs"]
 mod capture;
 #[path = "interop_isolation.rs"]

@@ -5,7 +5,7 @@
 //! * [`dialogs`]: the list of chats.
 //! * [`history`]: messages of a chat, in pages, by identifier, and by link.
 //! * [`html`]: captions in HTML.
-//! * [`media`]: the file that a message carries.
+//! * [`media`]: the files that a message carries, and which of them are meant.
 //! * [`export`]: the JSON of `chat export`, written and read.
 //! * [`send`]: messages with files.
 //! * [`watch`]: which chat an update is about.

@@ -129,6 +129,13 @@ impl Context {
         Ok((client, namespace))
     }
 
+    /// The same, for a command whose users do not wait: it sits out no wait of the server that is longer than `patience`.
+    pub(crate) async fn logged_in_with_patience(&self, patience: Duration) -> Result<(Client, Arc<Namespace>), CliError> {
+        let namespace = self.namespace_with_login()?;
+        let client = self.connect_as(&namespace, |config| config.max_flood_wait = config.max_flood_wait.min(patience)).await?;
+        Ok((client, namespace))
+    }
+
     /// The same, for a command that listens for updates: only then does the server send any.
     pub(crate) async fn listening(&self) -> Result<(Client, Arc<Namespace>), CliError> {
         let namespace = self.namespace_with_login()?;

@@ -155,52 +155,25 @@ Topics[].Title string  topic title";
     }
 }
 
-/// What a caption sees.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct UploadFields {
-    /// The path as it was given or found.
-    pub(crate) file_path: String,
-    /// The name without its extension.
-    pub(crate) file_name: String,
-    /// The extension with its dot.
-    pub(crate) file_ext: String,
-    /// The thumbnail's path; empty.
-    pub(crate) thumb_path: String,
-    /// The MIME type.
-    #[serde(rename = "MIME")]
-    pub(crate) mime: String,
-}
-
-impl UploadFields {
-    /// The list that `--caption -` prints.
-    pub(crate) const HELP: &'static str = "\
-FilePath       string  path of the file
-FileName       string  name without its extension
-FileExt        string  extension with its dot
-ThumbPath      string  path of the thumbnail; empty
-MIME           string  MIME type";
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn upload() -> UploadFields {
-        UploadFields {
-            file_path: "/a/b c.txt".into(),
-            file_name: "b c".into(),
-            file_ext: ".txt".into(),
-            thumb_path: String::new(),
-            mime: "text/plain".into(),
-        }
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Upload {
+        file_name: &'static str,
+        #[serde(rename = "MIME")]
+        mime: &'static str,
     }
+
+    const UPLOAD: Upload = Upload { file_name: "b c", mime: "text/plain" };
 
     #[test]
     fn the_go_tools_default_caption_and_filters_work() {
         let caption = r#""<code>"+FileName+"</code> - <code>"+MIME+"</code>""#;
         let caption = Expression::compile("--caption", caption).unwrap();
-        assert_eq!(caption.text(&upload()).unwrap(), "<code>b c</code> - <code>text/plain</code>");
+        assert_eq!(caption.text(&UPLOAD).unwrap(), "<code>b c</code> - <code>text/plain</code>");
         let dialog = Dialog {
             id: 7,
             kind: tdl::chat::dialogs::DialogKind::Private,
@@ -228,6 +201,6 @@ mod tests {
         assert_eq!(error.code, super::super::exit::ExitCode::Usage);
         assert!(error.what.contains("--filter"), "{}", error.what);
         let not_bool = Expression::compile("--filter", "FileName").unwrap();
-        assert!(not_bool.is_true(&upload()).unwrap_err().what.contains("true or false"));
+        assert!(not_bool.is_true(&UPLOAD).unwrap_err().what.contains("true or false"));
     }
 }

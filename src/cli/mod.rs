@@ -54,6 +54,7 @@ mod rate;
 mod retry;
 mod sandbox;
 mod sandbox_accounts;
+mod sandbox_content;
 mod sandbox_control;
 mod select;
 mod session;

@@ -14,6 +14,7 @@ use super::{
     context::Context,
     exit::{CliError, ExitCode, chain},
     output::printable,
+    sandbox_content::{self, MediaArgs, SeedFilesArgs, SeedMessagesArgs},
     settings::Cluster,
 };
 
@@ -56,7 +57,10 @@ pub(crate) enum MessageCommand {
     #[command(after_help = "\
 Examples:
   tdl sandbox message send --dir box --from 9996621234 --to @bob_demo \"Are you there?\"
-  tdl sandbox message send --dir box --from 9996621234 --to 9996621234 \"a note to oneself\"")]
+  tdl sandbox message send --dir box --from 9996621234 --to 9996621234 \"a note to oneself\"
+  tdl sandbox message send --dir box --from 9996621234 --to @bob_demo --photo small.jpg --photo large.jpg \"in two sizes\"
+  tdl sandbox message send --dir box --from 9996621234 --to @bob_demo --file talk.mp4 --video 1920x1080 --quality 640x360:small.mp4
+  tdl sandbox message send --dir box --from 9996621234 --to @bob_demo --photo a.jpg --file b.mp4 --as paid")]
     Send(SendArgs),
 }
 
@@ -66,6 +70,14 @@ pub(crate) enum SeedCommand {
     /// Make three people who know each other and have written to each other; a second time, only list them
     #[command(after_help = "Example:\n  tdl sandbox seed demo --dir box")]
     Demo(DirArgs),
+    /// Write many messages with files, whose names, lengths and contents follow from a seed; they count as read
+    #[command(
+        after_help = "Example:\n  tdl sandbox seed files --dir box --from 9996621234 --to @bob_demo --count 10000 --size 1..64K --seed 7"
+    )]
+    Files(SeedFilesArgs),
+    /// Write many messages with a text; they count as read
+    #[command(after_help = "Example:\n  tdl sandbox seed messages --dir box --from 9996621234 --to @bob_demo --count 50000")]
+    Messages(SeedMessagesArgs),
 }
 
 /// Which cluster.
@@ -177,8 +189,10 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "WHO")]
     to: String,
     /// What it says
-    #[arg(value_name = "TEXT")]
+    #[arg(value_name = "TEXT", required_unless_present_any = ["photo", "file"], default_value = "", hide_default_value = true)]
     text: String,
+    #[command(flatten)]
+    media: MediaArgs,
 }
 
 pub(crate) async fn user(context: &Context, command: UserCommand) -> Result<ExitCode, CliError> {
@@ -203,7 +217,10 @@ pub(crate) async fn user(context: &Context, command: UserCommand) -> Result<Exit
 }
 
 pub(crate) async fn message(context: &Context, command: MessageCommand) -> Result<ExitCode, CliError> {
-    let MessageCommand::Send(SendArgs { dir, from, to, text }) = command;
+    let MessageCommand::Send(SendArgs { dir, from, to, text, media }) = command;
+    if !media.is_none() {
+        return sandbox_content::post(context, dir, (from, to, text), media).await;
+    }
     let id = on(context, dir, move |operator| operator.send_message(&from, &to, &text)).await?;
     if context.output.json {
         context.output.document(&json!({ "id": id }))?;
@@ -214,13 +231,18 @@ pub(crate) async fn message(context: &Context, command: MessageCommand) -> Resul
 }
 
 pub(crate) async fn seed(context: &Context, command: SeedCommand) -> Result<ExitCode, CliError> {
-    let SeedCommand::Demo(dir) = command;
-    let accounts = on(context, dir, Operator::seed_demo).await?;
-    list(context, &accounts)
+    match command {
+        SeedCommand::Demo(dir) => {
+            let accounts = on(context, dir, Operator::seed_demo).await?;
+            list(context, &accounts)
+        }
+        SeedCommand::Files(args) => sandbox_content::seed_files(context, args).await,
+        SeedCommand::Messages(args) => sandbox_content::seed_messages(context, args).await,
+    }
 }
 
 /// Does something on the cluster's state, on a thread that may wait.
-async fn on<T: Send + 'static>(
+pub(crate) async fn on<T: Send + 'static>(
     context: &Context,
     DirArgs { dir }: DirArgs,
     work: impl FnOnce(&Operator) -> Result<T, OperatorError> + Send + 'static,

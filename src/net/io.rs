@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::{Buf, BytesMut};
+use futures_util::FutureExt as _;
 use rand::Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
@@ -12,8 +13,12 @@ use tdl_core::transport::{Codec, Error, Frame, Options};
 use super::clock::Clock;
 use super::dial::Stream;
 
-/// What is read at once, at most: enough that a file part takes few calls, little enough that others get their turn.
+/// The least room that is made at once: enough that a file part takes few calls, little enough that others get their turn.
 const READ_CHUNK: usize = 128 << 10;
+
+/// The most room that is made because the peer announced a long frame: that of the longest answer that is everyday, a part of a file.
+/// A longer one grows the buffer by doubling, as it comes in.
+const READ_MOST: usize = (1 << 20) + (16 << 10);
 
 /// Room below which the buffer is renewed. Not sooner: frames are slices of it, and whoever keeps a small one keeps all of the buffer.
 const READ_LEAST: usize = 16 << 10;
@@ -30,10 +35,27 @@ pub(super) struct Io {
     outbuf: BytesMut,
     /// Whether something was written that the stream may still hold back.
     unflushed: bool,
+    /// How a read that nobody waited for has failed.
+    failed: Option<io::Error>,
     /// What is around payloads, for the trace.
     framing: &'static str,
     clock: Clock,
     tracer: Tracer,
+}
+
+/// A frame that has come in, and what the trace is to say of it.
+pub(super) struct Arrival {
+    pub(super) frame: Frame,
+    pub(super) note: Note,
+}
+
+/// What the trace is to say of a frame, if it has not been told.
+#[derive(Clone, Copy)]
+pub(super) enum Note {
+    Payload { len: usize, wire: usize, padding: usize },
+    QuickAck(u32),
+    Error(i32),
+    Told,
 }
 
 /// What came of waiting for the stream.
@@ -57,7 +79,7 @@ impl Io {
         let (read, write) = tokio::io::split(stream);
         let codec = Codec::client(options, rng);
         let (inbuf, outbuf) = (BytesMut::new(), BytesMut::new());
-        Self { read, write, codec, inbuf, outbuf, unflushed: false, framing, clock, tracer }
+        Self { read, write, codec, inbuf, outbuf, unflushed: false, failed: None, framing, clock, tracer }
     }
 
     /// Whether another frame may be queued.
@@ -99,32 +121,75 @@ impl Io {
 
     /// Takes the next whole frame out of what was read.
     pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
+        let Some(arrival) = self.next_arrival()? else { return Ok(None) };
+        self.note(arrival.note);
+        Ok(Some(arrival.frame))
+    }
+
+    /// Takes the next whole frame out of what was read, and tells the trace nothing yet: [`note`](Self::note) does, when it is its turn.
+    pub(super) fn next_arrival(&mut self) -> Result<Option<Arrival>, Error> {
         let before = self.inbuf.len();
-        let frame = self.codec.decode(&mut self.inbuf)?;
-        if let Some(frame) = &frame
-            && !self.tracer.is_off()
-        {
-            self.tracer.emit(self.clock.now(), || match frame {
-                Frame::Payload(payload) => Event::FrameReceived {
-                    len: payload.len(),
-                    wire: before.saturating_sub(self.inbuf.len()),
-                    padding: self.codec.padding_received(),
-                    framing: self.framing.into(),
-                    quick_ack: false,
-                },
-                Frame::QuickAck(token) => Event::QuickAck { token: *token },
-                Frame::Error(error) => Event::TransportError { code: error.code() },
-            });
+        let Some(frame) = self.codec.decode(&mut self.inbuf)? else { return Ok(None) };
+        let note = match &frame {
+            Frame::Payload(payload) => {
+                let wire = before.saturating_sub(self.inbuf.len());
+                Note::Payload { len: payload.len(), wire, padding: self.codec.padding_received() }
+            }
+            Frame::QuickAck(token) => Note::QuickAck(*token),
+            Frame::Error(error) => Note::Error(error.code()),
+        };
+        Ok(Some(Arrival { frame, note }))
+    }
+
+    /// Tells the trace of a frame.
+    pub(super) fn note(&self, note: Note) {
+        if self.tracer.is_off() {
+            return;
         }
-        Ok(frame)
+        let event = match note {
+            Note::Payload { len, wire, padding } => {
+                Event::FrameReceived { len, wire, padding, framing: self.framing.into(), quick_ack: false }
+            }
+            Note::QuickAck(token) => Event::QuickAck { token },
+            Note::Error(code) => Event::TransportError { code },
+            Note::Told => return,
+        };
+        self.tracer.emit(self.clock.now(), || event);
+    }
+
+    /// Makes room for what is read next. Frames are slices of the buffer, and a frame should be in one piece from the beginning: what has
+    /// come of it moves each time that the buffer is renewed.
+    fn make_room(&mut self) {
+        let (len, room) = (self.inbuf.len(), self.inbuf.capacity() - self.inbuf.len());
+        let missing = self.codec.awaited().saturating_sub(len);
+        if room < READ_LEAST || (room < missing && missing <= READ_MOST) {
+            let more = match missing {
+                // The next one's beginning comes with it.
+                1..=READ_MOST => missing + READ_CHUNK,
+                // A frame longer than that grows the buffer by doubling, not chunk by chunk.
+                _ => READ_CHUNK.max(len),
+            };
+            self.inbuf.reserve(more);
+        }
+    }
+
+    /// Reads what is there already, without waiting. Returns whether that was anything: the end of the stream and errors are for
+    /// [`ready`](Self::ready) to report.
+    pub(super) fn read_more(&mut self) -> bool {
+        self.make_room();
+        let before = self.inbuf.len();
+        if let Some(Err(error)) = self.read.read_buf(&mut self.inbuf).now_or_never() {
+            self.failed = Some(error);
+        }
+        self.inbuf.len() > before
     }
 
     /// Waits until the stream gave or took something. Can be dropped at any time without loss.
     pub(super) async fn ready(&mut self) -> io::Result<Readiness> {
-        if self.inbuf.capacity() - self.inbuf.len() < READ_LEAST {
-            // A frame longer than a chunk grows the buffer by doubling, not chunk by chunk.
-            self.inbuf.reserve(READ_CHUNK.max(self.inbuf.len()));
+        if let Some(error) = self.failed.take() {
+            return Err(error);
         }
+        self.make_room();
         let (write, outbuf, flush) = (&mut self.write, &self.outbuf, self.outbuf.is_empty());
         let pass_on = async {
             match flush {
@@ -196,6 +261,58 @@ mod tests {
             }
         }
         assert!(io.outbuf.len() > WRITE_LIMIT - 1024, "the peer has taken next to nothing");
+    }
+
+    /// Frames that are there already are read without waiting; nothing is, and the end neither.
+    #[tokio::test]
+    async fn what_is_there_already_is_read_at_once() {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let (mut io, _) = io(ours);
+        assert!(!io.read_more(), "nothing is there");
+        let frame = |fill: u8| [&(200_000_u32).to_le_bytes()[..], &vec![fill; 200_000]].concat();
+        theirs.write_all(&frame(1)).await.unwrap();
+        theirs.write_all(&frame(2)).await.unwrap();
+        let mut fills = Vec::new();
+        loop {
+            match io.next_arrival().unwrap() {
+                Some(Arrival { frame: Frame::Payload(payload), note: Note::Payload { len, wire, padding: 0 } }) => {
+                    assert_eq!((payload.len(), len, wire), (200_000, 200_000, 200_004));
+                    fills.push(payload[199_999]);
+                }
+                Some(_) => panic!("payloads were sent"),
+                None if io.read_more() => {}
+                None => break,
+            }
+        }
+        assert_eq!(fills, [1, 2]);
+        drop(theirs);
+        assert!(!io.read_more(), "the end is not found here");
+        assert!(matches!(io.ready().await, Ok(Readiness::Read(0))), "but there");
+    }
+
+    /// A part of a file comes into a buffer that was made for it: what has come of it does not move as more comes.
+    #[tokio::test]
+    async fn a_long_frame_is_in_one_place_once_its_length_is_known() {
+        let (ours, mut theirs) = tokio::io::duplex(64 << 10);
+        let (mut io, _) = io(ours);
+        let len = 1_000_000_u32;
+        let sender = tokio::spawn(async move {
+            theirs.write_all(&len.to_le_bytes()).await.unwrap();
+            theirs.write_all(&vec![7; len as usize]).await.unwrap();
+        });
+        io.ready().await.unwrap();
+        assert!(io.next_frame().unwrap().is_none());
+        let mut places = std::collections::BTreeSet::new();
+        let payload = loop {
+            io.ready().await.unwrap();
+            places.insert(io.inbuf.as_ptr() as usize);
+            if let Some(Frame::Payload(payload)) = io.next_frame().unwrap() {
+                break payload;
+            }
+        };
+        assert_eq!(payload.len(), len as usize);
+        assert_eq!(places.len(), 1, "it moved");
+        sender.await.unwrap();
     }
 
     #[tokio::test]

@@ -17,11 +17,14 @@ use super::clock::Clock;
 use super::dial::Stream;
 use super::error::ProtocolError;
 use super::http::{HttpIo, Redial};
-use super::io::{Io, Readiness};
+use super::io::{Arrival, Io, Note, Readiness};
 use super::websocket::{UpgradeError, upgrade};
 
 /// How long WebSocket's upgrade may take.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Frames of a stream that are looked at together, at most.
+const MOST_AT_ONCE: usize = 16;
 
 /// What carries the frames.
 #[expect(clippy::large_enum_variant, reason = "one for each connection, and moved twice")]
@@ -135,6 +138,38 @@ impl Wire {
         match self {
             Self::Stream(io) => Ok(io.next_frame()?),
             Self::Http(http) => Ok(http.next_frame()?),
+        }
+    }
+
+    /// Takes the next whole frame out of what was read; the trace is told by [`note`](Self::note), when it is its turn.
+    pub(super) fn next_arrival(&mut self) -> Result<Option<Arrival>, ProtocolError> {
+        match self {
+            Self::Stream(io) => Ok(io.next_arrival()?),
+            Self::Http(http) => Ok(http.next_frame()?.map(|frame| Arrival { frame, note: Note::Told })),
+        }
+    }
+
+    /// Tells the trace of a frame.
+    pub(super) fn note(&self, note: Note) {
+        if let Self::Stream(io) = self {
+            io.note(note);
+        }
+    }
+
+    /// How many frames may be taken before the first of them is looked at. Over HTTP each is an answer, of which more is known than the
+    /// frame.
+    pub(super) fn most_at_once(&self) -> usize {
+        match self {
+            Self::Stream(_) => MOST_AT_ONCE,
+            Self::Http(_) => 1,
+        }
+    }
+
+    /// Reads what is there already, without waiting, and says whether there was anything.
+    pub(super) fn read_more(&mut self) -> bool {
+        match self {
+            Self::Stream(io) => io.read_more(),
+            Self::Http(_) => false,
         }
     }
 

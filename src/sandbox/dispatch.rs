@@ -228,6 +228,8 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
             f::messages::GetPeerDialogs => services::dialogs::peer_dialogs,
             f::messages::GetDialogFilters => services::dialogs::dialog_filters,
             f::messages::SetTyping => services::dialogs::set_typing,
+            f::stories::GetStoriesById => services::stories::stories_by_id,
+            f::stories::GetPeerStories => services::stories::peer_stories,
             f::updates::GetState => services::updates::state,
             f::updates::GetDifference => services::updates::difference,
         }

@@ -308,6 +308,8 @@ faults! {
     ScheduleDateInvalid => 400 "SCHEDULE_DATE_INVALID",
     /// A search without a query and without a filter.
     SearchQueryEmpty => 400 "SEARCH_QUERY_EMPTY",
+    /// No numbers of stories, or too many.
+    StoryIdInvalid => 400 "STORY_ID_INVALID",
     /// The temporary key is bound to another permanent one.
     TempAuthKeyAlreadyBound => 400 "TEMP_AUTH_KEY_ALREADY_BOUND",
     /// A permanent key is to be bound.

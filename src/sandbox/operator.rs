@@ -4,7 +4,7 @@
 //! one after another, and nothing of this is kept in memory by a cluster that runs. What its sessions have to be told is left in the
 //! database as well; a running cluster looks for it twenty times a second.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rand::Rng;
@@ -26,6 +26,11 @@ use super::state::users::{self, Phone, User};
 use super::state::{self, State, bots, keys, outbox};
 
 mod demo;
+mod media;
+mod seed;
+
+pub use media::{FileItem, Form, Item, Post};
+pub use seed::{Seed, Seeded, SeededFile};
 
 /// Characters that the real servers allow in a name.
 const MAX_NAME: usize = 64;
@@ -74,6 +79,20 @@ pub enum OperatorError {
     /// A message without text, or with too much of it.
     #[error("a message has 1 to 4096 characters")]
     Text,
+    /// A file cannot be read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is to be a picture, and is none.
+    #[error("{} is no JPEG, PNG, GIF or WebP", .0.display())]
+    Image(PathBuf),
+    /// Something that cannot be posted so.
+    #[error("{0}")]
+    Form(&'static str),
     /// The message could not be made.
     #[error("the message could not be made: {0}")]
     Message(Fault),
@@ -316,7 +335,6 @@ impl Operator {
     }
 
     fn write(&self, tx: &Connection, from: &User, to: &User, text: &str) -> Result<i32, OperatorError> {
-        let now = now();
         let random_id = i64::try_from(rand::rng().next_u64() >> 1).unwrap_or(i64::MAX);
         let draft = Draft {
             from: from.id,
@@ -330,7 +348,13 @@ impl Operator {
             silent: false,
             random_id,
         };
-        let sent = messages::send(tx, &draft, now)?;
+        self.announce(tx, &draft)
+    }
+
+    /// Sends a message, and leaves word of it for the sessions of a running cluster.
+    fn announce(&self, tx: &Connection, draft: &Draft) -> Result<i32, OperatorError> {
+        let now = now();
+        let sent = messages::send(tx, draft, now)?;
         for (message, event) in [Some(&sent.own), sent.other.as_ref()].into_iter().flatten() {
             let view = View { state: &self.state, db: tx, viewer: message.owner, now };
             let updates = view.announce(message, event).map_err(OperatorError::Message)?;

@@ -4,6 +4,7 @@ mod authorizations;
 mod faults;
 mod files;
 mod layers;
+mod media;
 mod routing;
 mod ways_in;
 

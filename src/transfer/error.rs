@@ -56,7 +56,7 @@ pub enum TransferError {
     #[error("the file is empty: Telegram does not take files of 0 bytes")]
     Empty,
     /// More parts than the account may send.
-    #[error("the file has {parts} parts, the account may send {max} (of 512 KiB each)")]
+    #[error("the file has {parts} parts, the account may send {max} (of 512 KiB each); --split sends it in pieces")]
     TooBig {
         /// Parts that the file has.
         parts: u32,
@@ -66,6 +66,9 @@ pub enum TransferError {
     /// The file became longer, shorter or newer while it was sent, so that what arrived is neither version.
     #[error("the file changed while it was being sent")]
     Changed,
+    /// There is no file under its name any more; another one may have been there in between.
+    #[error("the file was removed while it was being sent")]
+    Vanished,
     /// The server acknowledged a part with "false".
     #[error("the server did not take part {part}")]
     PartRefused {

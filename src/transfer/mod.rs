@@ -5,6 +5,7 @@
 //! * [`parts`]: how a file is cut, and which parts are done.
 //! * [`name`]: names that are safe on every file system.
 //! * [`upload`]: the parts of a local file to the server.
+//! * [`attributes`]: what a file that is sent says of itself.
 //! * [`flow`]: how many parts are in flight, over all files of a run, and whose turn it is.
 //! * [`source`]: a remote file that can be read by ranges, wherever it is kept, checked against its hashes.
 //! * [`download`]: a remote file to a part file (`part_file`), which gets its name when it is whole and on the disk (`disk`).
@@ -14,6 +15,7 @@
 //! * [`RunRecord`], [`JobRecord`]: what is done, kept in the namespace.
 //! * [`fingerprint`]: identities of unfinished work.
 
+pub mod attributes;
 mod disk;
 pub mod download;
 mod error;
@@ -32,7 +34,7 @@ pub mod upload;
 
 pub use error::TransferError;
 pub use parts::{Part, Parts};
-pub use record::{JobRecord, RunRecord, UploadIds};
+pub use record::{JobRecord, RunRecord};
 
 use crate::store::PartSet;
 

@@ -3,16 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Checkpoint;
 use super::group::Group;
 use crate::store::{Error, Fingerprint, JobKind, Namespace, PartSet};
-
-/// For how long the server keeps parts that no message refers to: after this an unfinished upload begins anew. The page on files
-/// promises "some time"; the official clients count on a few hours.
-const PARTS_LIVE: i64 = 3 * 60 * 60;
 
 /// Which items of one run are done. A run is the same when the command is.
 pub struct RunRecord {
@@ -116,22 +111,6 @@ impl RunRecord {
     }
 }
 
-/// The numbers that make a repeated upload the same upload, and a repeated message the same message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UploadIds {
-    /// Names the parts on the server.
-    pub file_id: i64,
-    /// Names the message: the server takes a message with this number once.
-    pub random_id: i64,
-}
-
-impl UploadIds {
-    /// New ones, from the system's random source.
-    pub fn random() -> Self {
-        Self { file_id: rand::random(), random_id: rand::random() }
-    }
-}
-
 /// Which parts of one file are done.
 pub struct JobRecord {
     namespace: Arc<Namespace>,
@@ -140,43 +119,6 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
-    /// Takes up or begins the record of an upload. Parts older than the server keeps them are forgotten, the message's number is not.
-    ///
-    /// # Errors
-    ///
-    /// The namespace's.
-    pub fn upload(
-        namespace: &Arc<Namespace>,
-        fingerprint: &Fingerprint,
-        parts: u32,
-        restart: bool,
-    ) -> Result<(Self, UploadIds), Error> {
-        let now = unix_now();
-        let found = if restart { None } else { namespace.find_job(JobKind::Upload, fingerprint)? };
-        let mut ids = UploadIds::random();
-        if let Some(job) = found.filter(|job| job.parts.len() == parts)
-            && let Ok(kept) = serde_json::from_value::<UploadIds>(job.state.clone())
-        {
-            if now.saturating_sub(job.updated_at) < PARTS_LIVE {
-                return Ok((Self { namespace: Arc::clone(namespace), job: job.id, parts: job.parts }, kept));
-            }
-            ids.random_id = kept.random_id;
-        }
-        Ok((Self::begin(namespace, JobKind::Upload, fingerprint, ids, parts)?, ids))
-    }
-
-    /// Forgets the parts of an upload that the server has lost. The message keeps its number.
-    ///
-    /// # Errors
-    ///
-    /// The namespace's.
-    pub fn upload_anew(self, ids: UploadIds) -> Result<(Self, UploadIds), Error> {
-        let ids = UploadIds { file_id: rand::random(), random_id: ids.random_id };
-        let parts = PartSet::new(self.parts.len());
-        self.namespace.save_job(self.job, &json!(ids), &parts, unix_now())?;
-        Ok((Self { parts, ..self }, ids))
-    }
-
     /// The record of an earlier download with this fingerprint, if there is one.
     ///
     /// # Errors
@@ -194,17 +136,6 @@ impl JobRecord {
     /// The namespace's.
     pub fn download(namespace: &Arc<Namespace>, fingerprint: &Fingerprint, parts: u32) -> Result<Self, Error> {
         let job = namespace.begin_job(JobKind::Download, fingerprint, &json!({}), &PartSet::new(parts), unix_now())?;
-        Ok(Self { namespace: Arc::clone(namespace), job: job.id, parts: job.parts })
-    }
-
-    fn begin(
-        namespace: &Arc<Namespace>,
-        kind: JobKind,
-        fingerprint: &Fingerprint,
-        ids: UploadIds,
-        parts: u32,
-    ) -> Result<Self, Error> {
-        let job = namespace.begin_job(kind, fingerprint, &json!(ids), &PartSet::new(parts), unix_now())?;
         Ok(Self { namespace: Arc::clone(namespace), job: job.id, parts: job.parts })
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::serve::ServeArgs;
 use crate::cli::{rate, template};
 
 /// The arguments of `tdl dl`.
@@ -15,13 +16,14 @@ use crate::cli::{rate, template};
   tdl chat export -c @telegram -i 0 && tdl dl -f tdl-export.json -d telegram
   tdl dl -f tdl-export.json --dry-run            what it would download
   tdl dl -f tdl-export.json --skip-same --dedupe  only what is not here yet
+  tdl dl -f tdl-export.json --serve              over HTTP, for players and download managers
   tdl dl -u https://t.me/telegram/193 -o - | tar x    straight into another program
   tdl dl -f tdl-export.json --template '{{ .ChatTitle }}/{{ .MessageID }}{{ .FileExt }}'
 A download that was cut off goes on when the same command is given again. Messages whose files could not be had are written to a list for
 --link-list, and the exit code is 3.")]
 pub(crate) struct DlArgs {
     /// A link to a message; may be given several times, or several with commas
-    #[arg(short, long, value_name = "LINK", value_delimiter = ',', required_unless_present_any = ["file", "link_list", "template"])]
+    #[arg(short, long, value_name = "LINK", value_delimiter = ',', required_unless_present_any = ["file", "link_list", "template", "serve"])]
     pub(super) url: Vec<String>,
 
     /// A file written by `tdl chat export`, or a Telegram Desktop result.json; the oldest messages come first
@@ -88,6 +90,9 @@ pub(crate) struct DlArgs {
     /// Begin anew, even if the same command was cut off earlier
     #[arg(long)]
     pub(super) restart: bool,
+
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
 }
 
 /// What happens to a file that is here already.

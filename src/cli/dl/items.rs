@@ -74,6 +74,11 @@ impl Items {
         MessageLink { chat: self.chat(item).clone(), message: item.message, comment: item.comment }
     }
 
+    /// All of them as links.
+    pub(super) fn links(&self) -> Vec<MessageLink> {
+        self.list.iter().map(|item| self.link(*item)).collect()
+    }
+
     /// What an export says of it.
     pub(super) fn told(&self, item: Item) -> Option<&serde_json::Value> {
         self.told.get(&item)

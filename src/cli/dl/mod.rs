@@ -7,6 +7,7 @@
 //! * [`naming`]: which name a file gets.
 //! * [`run`]: the loop that looks messages up ahead of the downloads.
 //! * [`file`]: one file, from its name to its last byte; [`stdout`]: to standard output.
+//! * [`serve`]: the same files over HTTP.
 
 mod args;
 mod fields;
@@ -15,6 +16,7 @@ mod items;
 mod look_up;
 mod naming;
 mod run;
+mod serve;
 mod stdout;
 
 use std::sync::Mutex;
@@ -34,6 +36,9 @@ use naming::Names;
 use run::Run;
 
 pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, CliError> {
+    if args.serve.serve {
+        return serve::run(context, &args).await;
+    }
     if args.template == "-" {
         context.output.line(NameFields::HELP)?;
         return Ok(ExitCode::Done);

@@ -236,6 +236,11 @@ impl Reporter {
         self.inner.count(name, outcome, 0, None);
     }
 
+    /// A transfer is done of which nothing could be shown while it ran: nobody knew how much would come.
+    pub(crate) fn streamed(&self, name: &str, bytes: u64, took: Duration) {
+        self.inner.count(name, &Outcome::Done, bytes, Some(bytes as f64 / took.as_secs_f64().max(0.001)));
+    }
+
     /// A file that would be transferred, in a run that only says what it would do.
     pub(crate) fn planned(&self, size: u64) {
         let mut run = self.inner.run();

@@ -76,7 +76,13 @@ impl fmt::Debug for AesKeyIv {
 /// `msg_key_large` of MTProto 2.0: the SHA-256 whose middle is the message key, and whose first four bytes are the quick
 /// acknowledgement's token.
 pub fn msg_key_large(auth_key: &AuthKey, writer: Side, padded_plaintext: &[u8]) -> [u8; 32] {
-    sha256(&[part(auth_key, 88 + writer.x(), 32), padded_plaintext])
+    sha256(&[msg_key_part(auth_key, writer), padded_plaintext])
+}
+
+/// The part of the authorization key that goes into a message key of MTProto 2.0, in front of the plaintext.
+pub(super) fn msg_key_part(auth_key: &AuthKey, writer: Side) -> &[u8; 32] {
+    let from = 88 + writer.x();
+    auth_key.as_bytes()[from..].first_chunk().expect("the key has 256 bytes, of which these are 32 before the 128th")
 }
 
 /// The token by which a quick acknowledgement names a message: the first 32 bits of its [`msg_key_large`], the top one set. See

@@ -8,6 +8,7 @@
 //! | [`hmac`] | HMAC-SHA-256, for the digests of fake TLS |
 //! | [`kdf`] | message keys and AES keys of MTProto 2.0 and 1.0, and of the key exchange |
 //! | [`keylog`] | who is told of auth keys, if anybody asked to be |
+//! | [`message`] | whole messages of MTProto 2.0: message key and cipher in one go, several messages side by side |
 //! | [`rsa`] | the server's keys: PEM, fingerprints, `RSA_PAD` in both directions |
 //! | [`dh`] | Diffie–Hellman over a checked group |
 //! | [`srp`] | the proof that somebody knows an account's password, both sides of it |
@@ -31,6 +32,7 @@ pub mod hash;
 pub mod hmac;
 pub mod kdf;
 pub mod keylog;
+pub mod message;
 pub mod pbkdf2;
 pub mod pq;
 pub mod rsa;

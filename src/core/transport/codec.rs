@@ -51,6 +51,8 @@ pub struct Codec {
     seq_out: u32,
     seq_in: u32,
     quick_ack_requested: bool,
+    /// The frame at the front of the input that is not all there yet: its length with what is around it; 0 if that is not known.
+    awaited: usize,
     /// Padding of the last frame in each direction.
     padding_out: usize,
     padding_in: usize,
@@ -136,6 +138,7 @@ impl Codec {
             seq_out: 0,
             seq_in: 0,
             quick_ack_requested: false,
+            awaited: 0,
             padding_out: 0,
             padding_in: 0,
             dc: DcId(0),
@@ -270,6 +273,12 @@ impl Codec {
         self.quick_ack_requested
     }
 
+    /// How long the input has to become before [`Codec::decode`] can take the next frame, in bytes; 0 if not even that is known. The peer
+    /// says so: it is at most [`MAX_FRAME`] and some, and need not come true.
+    pub fn awaited(&self) -> usize {
+        self.awaited
+    }
+
     /// Bytes of padding in the payload's frame that was encoded last.
     pub fn padding_sent(&self) -> usize {
         self.padding_out
@@ -281,6 +290,7 @@ impl Codec {
     }
 
     fn decode_next(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, Error> {
+        self.awaited = 0;
         self.decipher(input)?;
         let head = match self.kind {
             Kind::Abridged => abridged::head(input, self.role)?,
@@ -300,6 +310,7 @@ impl Codec {
             }
             Some(Head::Body { skip, len, tail, wants_ack }) => {
                 if input.len() < skip + len + tail {
+                    self.awaited = skip + len + tail;
                     return Ok(None);
                 }
                 let mut body = self.take(input, skip + len + tail);

@@ -7,12 +7,14 @@
 //! * here: the loop, and what the sessions report;
 //! * `connect`: how a connection comes about, and what follows its end;
 //! * `pfs`: temporary keys: making one, renewing it while traffic goes on, and what to do about one that the server will not take;
+//! * `receive`: what has come in, opened side by side where several frames came together;
 //! * `refusals`: what follows when the way is barred;
 //! * `requests`: what somebody waits for;
 //! * `sessions`: the session in use, and those before it that still wait for answers.
 
 mod connect;
 mod pfs;
+mod receive;
 mod refusals;
 mod requests;
 mod sessions;
@@ -32,11 +34,10 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use tdl_core::clock::Now;
-use tdl_core::mtproto::envelope;
 use tdl_core::mtproto::rpc_error::RpcError;
-use tdl_core::mtproto::session::{ApiMisuse, Event as SessionEvent, Reaction, RequestId, SessionError};
+use tdl_core::mtproto::session::{Event as SessionEvent, RequestId};
 use tdl_core::trace::{Event, Tracer};
-use tdl_core::transport::{Frame, TransportError, websocket};
+use tdl_core::transport::{TransportError, websocket};
 
 use self::pfs::Renewal;
 use self::refusals::{FIRST_FLOOD_DELAY, LONGEST_FLOOD_DELAY};
@@ -360,56 +361,6 @@ impl Driver {
         while let Some(turn) = io.turn(listening, active.key_id) {
             let Some(frame) = turn.poll(&mut active.session, now) else { break };
             io.queue(&frame, active.session.wants_quick_ack(), rng).map_err(End::Violation)?;
-        }
-        Ok(())
-    }
-
-    /// Takes the frames that have come in whole.
-    fn receive(&mut self, io: &mut Wire) -> Result<(), End> {
-        while let Some(frame) = io.next_frame().map_err(End::Violation)? {
-            match frame {
-                Frame::Payload(payload) => {
-                    let now = self.config.clock.now();
-                    let key_id = envelope::key_id_of(&payload);
-                    let serial = match self.serial_of(key_id) {
-                        Some(serial) => serial,
-                        None if key_id.is_some_and(|id| self.retired.contains(&id)) => continue,
-                        // It says what is wrong.
-                        None => match &self.session {
-                            Some(active) => active.serial,
-                            None => return Ok(()),
-                        },
-                    };
-                    if self.active(serial).is_some_and(|active| !active.session.is_ready_for_input()) {
-                        // Events are taken out and acknowledgements written; if those find no room, the server sends and does not read.
-                        self.advance(io)?;
-                    }
-                    let Some(active) = self.active(serial) else { continue };
-                    match active.session.handle_input(now, payload) {
-                        Ok(()) => {
-                            active.heard = true;
-                            if self.pending.is_empty() {
-                                self.recovered();
-                            }
-                        }
-                        Err(SessionError::ApiMisuse(ApiMisuse::NotReady)) => {
-                            return Err(End::Lost("the server sends faster than it reads".to_owned()));
-                        }
-                        // A duplicate, for instance: dropped, and reported by the session.
-                        Err(error) if error.reaction() == Reaction::Ignore => active.heard = true,
-                        Err(error) => return Err(End::Violation(error.into())),
-                    }
-                }
-                Frame::QuickAck(token) => {
-                    let mut sessions = self.session.iter_mut().chain(&mut self.draining);
-                    let about = sessions.find_map(|active| active.session.handle_quick_ack(token).then_some(active));
-                    tracing::trace!(token, known = about.is_some(), "quick acknowledgement");
-                    if let Some(active) = about {
-                        active.heard = true;
-                    }
-                }
-                Frame::Error(error) => return Err(End::Refused(error)),
-            }
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ fn md5_of(call: &Call<'_>, blob: Blob) -> Result<String, Fault> {
 }
 
 /// What kind of document its attributes make of it.
-fn document_kind(attributes: &[enums::DocumentAttribute]) -> MediaKind {
+pub(crate) fn document_kind(attributes: &[enums::DocumentAttribute]) -> MediaKind {
     let mut kind = MediaKind::Document;
     for attribute in attributes {
         match attribute {

@@ -5,6 +5,7 @@ use super::{Call, cdn, help};
 use crate::fault::Fault;
 use crate::image::Format;
 use crate::state::files::{self, Blob, Document, MAX_PART, UploadKey};
+use crate::state::variants;
 use tdl_core::crypto::hash;
 use tdl_core::tl::api::functions::upload as f;
 use tdl_core::tl::api::{enums, types};
@@ -155,9 +156,13 @@ fn locate(call: &Call<'_>, location: &enums::InputFileLocation) -> Result<Source
                 return Err(Fault::FileMigrate(photo.dc));
             }
             reference(FileKind::Photo, l.id, &l.file_reference)?;
-            if *l.thumb_size != *photo_size_type(photo.w, photo.h) {
-                return Err(Fault::LocationInvalid);
-            }
+            let blob = if *l.thumb_size == *photo_size_type(photo.w, photo.h) {
+                photo.blob
+            } else {
+                let others = call.state.read(|db| variants::sizes(db, l.id))?;
+                let other = others.iter().find(|size| size.letter == *l.thumb_size).ok_or(Fault::LocationInvalid)?;
+                other.blob
+            };
             let file_type = match Format::from_db(photo.format) {
                 Some(Format::Jpeg) => enums::storage::FileType::FileJpeg,
                 Some(Format::Png) => enums::storage::FileType::FilePng,
@@ -165,7 +170,7 @@ fn locate(call: &Call<'_>, location: &enums::InputFileLocation) -> Result<Source
                 Some(Format::Webp) => enums::storage::FileType::FileWebp,
                 None => enums::storage::FileType::FileUnknown,
             };
-            Ok(Source { blob: photo.blob, file_type, date: photo.date, document: None })
+            Ok(Source { blob, file_type, date: photo.date, document: None })
         }
         _ => Err(Fault::LocationInvalid),
     }

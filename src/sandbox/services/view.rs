@@ -7,10 +7,11 @@ use super::notices::SERVICE_USER;
 use super::{Call, stored, unix32, user_access_hash};
 use crate::fault::Fault;
 use crate::state::State;
-use crate::state::files::{self, Document, Photo};
+use crate::state::files::{self, Blob, Document, Photo};
 use crate::state::journal::{Entry, Event};
 use crate::state::messages::{self, Dialog, Media, MediaKind, Message};
 use crate::state::users::{self, User};
+use crate::state::variants;
 use tdl_core::tl::api::{enums, types};
 
 /// Everything that a view depends on besides the row.
@@ -173,16 +174,20 @@ impl View<'_> {
         .into())
     }
 
-    /// A photo, in its one size.
+    /// A photo, in its sizes: the one that it was sent in, and what an operator added.
     pub(crate) fn photo(&self, p: &Photo) -> Result<enums::Photo, Fault> {
-        let size = i32::try_from(p.blob.size).unwrap_or(i32::MAX);
+        let sized = |letter: &str, w, h, blob: Blob| -> enums::PhotoSize {
+            types::PhotoSize { r#type: letter.into(), w, h, size: i32::try_from(blob.size).unwrap_or(i32::MAX) }.into()
+        };
+        let others = variants::sizes(self.db, p.id)?;
+        let others = others.iter().map(|size| sized(&size.letter, size.w, size.h, size.blob));
         Ok(types::Photo {
             has_stickers: false,
             id: p.id,
             access_hash: file_access_hash(self.state, FileKind::Photo, p.id),
             file_reference: file_reference(self.state, self.db, FileKind::Photo, p.id, self.now)?,
             date: unix32(p.date),
-            sizes: vec![types::PhotoSize { r#type: photo_size_type(p.w, p.h).into(), w: p.w, h: p.h, size }.into()],
+            sizes: others.chain([sized(photo_size_type(p.w, p.h), p.w, p.h, p.blob)]).collect(),
             video_sizes: None,
             dc_id: p.dc,
         }
@@ -194,6 +199,7 @@ impl View<'_> {
         let missing = || Fault::Internal(crate::state::Error::Damaged("message's media"));
         Ok(match media.kind {
             MediaKind::None => enums::MessageMedia::Empty,
+            MediaKind::Composed => self.composed(media.id)?,
             MediaKind::Photo => {
                 let photo = files::photo(self.db, media.id)?.ok_or_else(missing)?;
                 types::MessageMediaPhoto {
@@ -210,7 +216,12 @@ impl View<'_> {
             | MediaKind::Music
             | MediaKind::RoundVideo => {
                 let document = files::document(self.db, media.id)?.ok_or_else(missing)?;
+                let mut others = Vec::new();
+                for other in variants::alternatives(self.db, media.id)? {
+                    others.push(self.document(&files::document(self.db, other)?.ok_or_else(missing)?)?);
+                }
                 types::MessageMediaDocument {
+                    alt_documents: (!others.is_empty()).then_some(others),
                     spoiler: media.spoiler,
                     video: media.kind == MediaKind::Video,
                     round: media.kind == MediaKind::RoundVideo,

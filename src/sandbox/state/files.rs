@@ -290,6 +290,20 @@ impl State {
         Ok(Blob { id, size })
     }
 
+    /// Keeps contents that come from an operator.
+    pub(crate) fn keep_contents(&self, contents: &mut impl std::io::Read) -> Result<Blob, Error> {
+        let id = self.write(|tx| -> Result<i64, Error> {
+            tx.prepare_cached("INSERT INTO blobs (size) VALUES (0)")?.execute([])?;
+            Ok(tx.last_insert_rowid())
+        })?;
+        let path = self.blob_path(id);
+        let io = |e| Error::io("writing", &path)(e);
+        let size = std::io::copy(contents, &mut private_file(&path).map_err(io)?).map_err(io)?;
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        self.write(|tx| tx.prepare_cached("UPDATE blobs SET size = ?2 WHERE id = ?1")?.execute([id, size]))?;
+        Ok(Blob { id, size })
+    }
+
     /// A blob by its id.
     pub(crate) fn blob(&self, id: i64) -> Result<Blob, Error> {
         self.read(|db| {
@@ -320,7 +334,7 @@ impl State {
             tx.execute("DELETE FROM upload_parts WHERE upload NOT IN (SELECT id FROM uploads)", [])?;
             tx.execute(
                 "DELETE FROM blobs WHERE id NOT IN (SELECT blob FROM documents UNION SELECT thumb FROM documents WHERE thumb IS NOT NULL \
-                 UNION SELECT blob FROM photos UNION SELECT blob FROM uploads WHERE blob IS NOT NULL)",
+                 UNION SELECT blob FROM photos UNION SELECT blob FROM photo_sizes UNION SELECT blob FROM uploads WHERE blob IS NOT NULL)",
                 [],
             )?;
             let uploads = tx.prepare("SELECT id FROM uploads WHERE blob IS NULL")?.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;

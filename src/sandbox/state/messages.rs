@@ -19,6 +19,8 @@ pub(crate) enum MediaKind {
     Voice = 5,
     Music = 6,
     RoundVideo = 7,
+    /// Made of other media.
+    Composed = 8,
 }
 
 impl MediaKind {
@@ -32,6 +34,7 @@ impl MediaKind {
             5 => Self::Voice,
             6 => Self::Music,
             7 => Self::RoundVideo,
+            8 => Self::Composed,
             other => return Err(rusqlite::Error::IntegralValueOutOfRange(0, i64::from(other))),
         })
     }
@@ -41,7 +44,7 @@ impl MediaKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Media {
     pub(crate) kind: MediaKind,
-    /// The photo's or document's id.
+    /// The photo's or document's id, or that of composed media.
     pub(crate) id: i64,
     /// Hidden under a spoiler.
     pub(crate) spoiler: bool,
@@ -333,6 +336,12 @@ pub(crate) fn read(db: &Connection, owner: i64, peer: i64, max_id: i32, now: i64
         }
     }
     Ok(events)
+}
+
+/// Marks what a peer wrote as read up to a message, without an event.
+pub(crate) fn mark_read(db: &Connection, owner: i64, peer: i64, id: i32) -> rusqlite::Result<()> {
+    db.execute("UPDATE dialogs SET read_inbox = max(read_inbox, ?3) WHERE owner = ?1 AND peer = ?2", params![owner, peer, id])?;
+    Ok(())
 }
 
 /// How many messages of a chat are unread.

@@ -15,6 +15,8 @@
 //! | `journal.rs` | what happened to an account, by pts |
 //! | `outbox.rs` | what an operator in another process leaves for a running cluster to tell |
 //! | `files.rs` | uploads, file contents, documents and photos |
+//! | `variants.rs` | further sizes of photos and qualities of videos |
+//! | `composed.rs` | media made of others, stories |
 //!
 //! Every change is one transaction, committed before the method that made it is answered, so a `kill -9` loses nothing that a
 //! client was told. (The file system's cache is trusted: a machine that loses power may lose the last moments.)
@@ -33,6 +35,7 @@ pub(crate) mod authorizations;
 pub(crate) mod binding;
 pub(crate) mod bots;
 pub(crate) mod codes;
+pub(crate) mod composed;
 pub(crate) mod files;
 pub(crate) mod journal;
 pub(crate) mod keys;
@@ -41,6 +44,7 @@ pub(crate) mod messages;
 pub(crate) mod outbox;
 pub(crate) mod passwords;
 pub(crate) mod users;
+pub(crate) mod variants;
 
 /// The name of the database's file.
 const DATABASE: &str = "cluster.sqlite";
@@ -207,7 +211,9 @@ impl State {
             tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
         tx.execute_batch(authorizations::TABLES)?;
-        tx.execute_batch(files::TABLES)?;
+        for tables in [files::TABLES, variants::TABLES, composed::TABLES] {
+            tx.execute_batch(tables)?;
+        }
         let secret = secret(&tx)?;
         tx.commit()?;
         let state = Self {

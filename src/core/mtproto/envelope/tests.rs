@@ -289,3 +289,41 @@ fn key_id_of_any_frame() {
     assert_eq!(key_id_of(&[0; 20]), Some(0));
     assert_eq!(key_id_of(&[1, 0, 0, 0, 0, 0, 0, 0x80, 9]), Some(i64::MIN + 1));
 }
+
+/// Several at once are what they are one by one: sealed from the same random source, and opened with the same errors in the same places.
+#[test]
+fn many_at_once_are_as_one_by_one() {
+    let key = counting_key();
+    for seed in 0..40 {
+        let mut lengths = rng(seed);
+        let bodies: Vec<Vec<u8>> =
+            (0..lengths.next_u32() % 7).map(|at| vec![at as u8; (lengths.next_u32() % 3000 * 4) as usize]).collect();
+        let parts: Vec<[&[u8]; 2]> = bodies.iter().map(|body| body.split_at(body.len() / 2).into()).collect();
+        let messages: Vec<_> = parts.iter().map(|parts| (HEADER, &parts[..])).collect();
+        let many = seal_many(&key, Side::Server, &messages, &mut rng(100 + seed));
+        let mut one_by_one = rng(100 + seed);
+        for (at, parts) in parts.iter().enumerate() {
+            let one = seal_with_token(
+                &key,
+                Side::Server,
+                &HEADER,
+                bodies[at].len(),
+                |out| parts.iter().for_each(|part| out.put_slice(part)),
+                &mut one_by_one,
+            );
+            assert_eq!(many[at], one, "seed {seed}, message {at}");
+        }
+
+        let mut frames: Vec<BytesMut> = many.into_iter().map(|(frame, _)| frame).collect();
+        for frame in &mut frames {
+            match lengths.next_u32() % 8 {
+                0 => frame[(seed % 80) as usize] ^= 4,
+                1 => frame.truncate(30),
+                2 => frame.truncate(frame.len() - 3),
+                _ => {}
+            }
+        }
+        let one_by_one: Vec<_> = frames.iter().map(|frame| open_with_token(&key, Side::Server, frame.clone())).collect();
+        assert_eq!(open_many(&key, Side::Server, frames), one_by_one, "seed {seed}");
+    }
+}

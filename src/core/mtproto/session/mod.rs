@@ -24,7 +24,7 @@ use crate::{
     crypto::AuthKey,
     ids::SessionId,
     mtproto::{
-        envelope::{self, Opened, Side},
+        envelope::{self, EnvelopeError, Opened, Side},
         msg_id::{Generator, SeenIds},
         time::ServerClock,
     },
@@ -67,6 +67,16 @@ use self::{
     server::Server,
     timer::{Timer, TimerTable},
 };
+
+/// A frame whose envelope was opened before its turn: see [`Session::open_ahead`].
+#[derive(Debug)]
+pub struct OpenedAhead {
+    /// The frame as it came in, for a recording.
+    sealed: Option<Bytes>,
+    len: usize,
+    key_id: i64,
+    outcome: Result<(Opened, u32), EnvelopeError>,
+}
 
 /// One session, in the client's or in the server's role. It opens no socket, reads no clock and draws no random number of its own: a
 /// driver moves bytes, time and events in and out.
@@ -275,14 +285,22 @@ impl Session {
     }
 
     fn open(&mut self, now: Now, frame: BytesMut) -> Result<(), SessionError> {
-        let writer = match self.core.side {
-            Side::Client => Side::Server,
-            Side::Server => Side::Client,
-        };
         let (len, key_id) = (frame.len(), envelope::key_id_of(&frame).unwrap_or(0));
-        match envelope::open_with_token(&self.core.auth_key, writer, frame) {
+        let outcome = envelope::open_with_token(&self.core.auth_key, self.core.side.peer(), frame);
+        self.take_in(now, len, key_id, outcome)
+    }
+
+    /// Goes on with a frame of `len` bytes under a key after its envelope was opened or refused.
+    fn take_in(
+        &mut self,
+        now: Now,
+        len: usize,
+        key_id: i64,
+        outcome: Result<(Opened, u32), EnvelopeError>,
+    ) -> Result<(), SessionError> {
+        match outcome {
             Ok((opened, token)) => {
-                let token = Some(token).filter(|_| writer == Side::Client);
+                let token = Some(token).filter(|_| self.core.side == Side::Server);
                 self.core.tracer.emit(now, || envelope::traced(key_id, len, Ok((&opened, token))));
                 self.receive(now, opened)
             }
@@ -294,6 +312,31 @@ impl Session {
                 Err(error.into())
             }
         }
+    }
+
+    /// Opens the envelopes of frames that have come in together, side by side, which is faster than one by one. Nothing else happens:
+    /// give each to [`handle_opened_ahead`](Self::handle_opened_ahead) in its turn.
+    pub fn open_ahead(&self, frames: Vec<BytesMut>) -> Vec<OpenedAhead> {
+        let keep = self.recorder.is_some();
+        let about = |frame: &BytesMut| {
+            (keep.then(|| Bytes::copy_from_slice(frame)), frame.len(), envelope::key_id_of(frame).unwrap_or(0))
+        };
+        let about: Vec<_> = frames.iter().map(about).collect();
+        let outcomes = envelope::open_many(&self.core.auth_key, self.core.side.peer(), frames);
+        let ahead = |((sealed, len, key_id), outcome)| OpenedAhead { sealed, len, key_id, outcome };
+        about.into_iter().zip(outcomes).map(ahead).collect()
+    }
+
+    /// Takes one encrypted message whose envelope this session has opened already. All is as if
+    /// [`handle_input`](Self::handle_input) were given the frame now, in the trace and in recordings as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle_input`](Self::handle_input).
+    pub fn handle_opened_ahead(&mut self, now: Now, ahead: OpenedAhead) -> Result<(), SessionError> {
+        let OpenedAhead { sealed, len, key_id, outcome } = ahead;
+        let call = self.recorder.is_some().then(|| Call::Input { frame: sealed.unwrap_or_default() });
+        self.recorded(now, call, |session| session.take_in(now, len, key_id, outcome), outcome::taken)
     }
 
     /// Takes a message that was opened already: a server has to open it to know which session it is for.

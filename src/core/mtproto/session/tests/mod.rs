@@ -1,5 +1,6 @@
 //! Tests of the session: both roles against each other over a simulated link ([`pair`]), or one against a hand-made peer ([`peer`]).
 
+mod ahead;
 mod bad_msg;
 mod client_checks;
 mod http;

@@ -1,0 +1,195 @@
+//! The run over everything that is to be sent.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use serde_json::json;
+use tdl::chat::peers::Peer;
+use tdl::chat::send::Post;
+use tdl::client::Client;
+use tdl::store::{JobKind, Namespace};
+use tdl::transfer::RunRecord;
+use tdl::transfer::fingerprint::Identity;
+use tdl::transfer::flow::Flow;
+use tdl::transfer::stop::Stop;
+use tokio::sync::Semaphore;
+
+use super::args::UpArgs;
+use super::plan::{Item, Plan, Unit};
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, ExitCode};
+use crate::cli::expr::Expression;
+use crate::cli::failure::Failure;
+use crate::cli::progress::{Outcome, Reporter};
+use crate::cli::transfers;
+
+/// What all files of a run have in common.
+pub(super) struct Run<'a> {
+    pub(super) context: &'a Context,
+    pub(super) client: &'a Client,
+    pub(super) namespace: &'a Arc<Namespace>,
+    pub(super) stop: &'a Stop,
+    pub(super) args: &'a UpArgs,
+    pub(super) plan: &'a Plan,
+    pub(super) caption: Option<&'a Expression>,
+    pub(super) peer: &'a Peer,
+    pub(super) max_parts: u32,
+    pub(super) reporter: Reporter,
+    pub(super) flow: Flow,
+    /// Files under way at once.
+    pub(super) files: Semaphore,
+    failed: Mutex<Vec<String>>,
+}
+
+impl<'a> Run<'a> {
+    #[allow(clippy::too_many_arguments, reason = "these are what a run is made of; each has another type")]
+    pub(super) fn new(
+        context: &'a Context,
+        client: &'a Client,
+        namespace: &'a Arc<Namespace>,
+        stop: &'a Stop,
+        args: &'a UpArgs,
+        plan: &'a Plan,
+        caption: Option<&'a Expression>,
+        peer: &'a Peer,
+        max_parts: u32,
+        flow: Flow,
+    ) -> Self {
+        let files = Semaphore::new(usize::from(context.settings.limit).max(1));
+        let reporter = Reporter::new(context, plan.items.len() as u64);
+        let failed = Mutex::default();
+        Self { context, client, namespace, stop, args, plan, caption, peer, max_parts, reporter, flow, files, failed }
+    }
+
+    /// What makes a message of this run another one: everything but the file.
+    pub(super) fn identity(&self, kind: &str) -> Identity {
+        let args = self.args;
+        Identity::new(kind)
+            .number(self.peer.id)
+            .number(args.topic.unwrap_or(0).into())
+            .number(args.photo.into())
+            .text(args.caption.as_deref().unwrap_or_default())
+            .text(args.name.as_deref().unwrap_or_default())
+            .text(&format!("{:?} {} {} {} {}", args.album, args.as_file, args.voice, args.spoiler, args.silent))
+    }
+
+    /// Where messages go.
+    pub(super) fn post(&self) -> Post<'_> {
+        Post { peer: self.peer, topic: self.args.topic, silent: self.args.silent }
+    }
+
+    pub(super) async fn all(self, files: &[PathBuf]) -> Result<ExitCode, CliError> {
+        let mut identity = self.identity("up run");
+        for file in files {
+            identity = identity.text(&file.to_string_lossy());
+        }
+        let items = u32::try_from(self.plan.items.len()).map_err(|_| CliError::usage("too many files"))?;
+        let fingerprint = identity.text(&format!("{:?}", self.args.split)).finish();
+        let (record, before) = RunRecord::take_up(self.namespace, JobKind::Upload, &fingerprint, items, self.args.restart)?;
+        if before > 0 {
+            self.context
+                .output
+                .note(&format!("going on where this upload was cut off: {before} of {items} files are there already"));
+        }
+        let mut in_flight = FuturesUnordered::new();
+        let mut queue = self.plan.units.iter();
+        let mut fatal = None;
+        let mut first = true;
+        let limit = usize::from(self.context.settings.limit).max(1);
+        loop {
+            while in_flight.len() < limit
+                && fatal.is_none()
+                && !self.stop.is_requested()
+                && let Some(unit) = queue.next()
+            {
+                if self.is_done(unit, &record) {
+                    continue;
+                }
+                let delay = if first { std::time::Duration::ZERO } else { self.context.settings.delay };
+                first = false;
+                let (run, record) = (&self, &record);
+                in_flight.push(async move {
+                    tokio::time::sleep(delay).await;
+                    match unit {
+                        Unit::One(index) => run.one(*index, record).await,
+                        Unit::Album(list) => run.album(list, record).await,
+                        Unit::Pieces(list) => run.pieces(list, record).await,
+                    }
+                });
+            }
+            match in_flight.next().await {
+                None => break,
+                Some(Ok(())) => {}
+                Some(Err(error)) => fatal = fatal.or(Some(error)),
+            }
+        }
+        drop(in_flight);
+        self.reporter.finish("uploaded");
+        let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let again = |list: &Path| format!("tdl up --path-list {}", list.display());
+        transfers::conclude(self.context, "up", record, self.stop, fatal, &failed, again)
+    }
+
+    /// Whether an earlier run has sent all of this. Pieces are looked at one by one.
+    fn is_done(&self, unit: &Unit, record: &RunRecord) -> bool {
+        let list = match unit {
+            Unit::One(index) => std::slice::from_ref(index),
+            Unit::Album(list) | Unit::Pieces(list) => list.as_slice(),
+        };
+        let done = list.iter().all(|&index| record.is_done(index));
+        if done {
+            for &index in list {
+                self.sent_before(index);
+            }
+        }
+        done
+    }
+
+    /// Item `index` of the plan.
+    pub(super) fn item(&self, index: u32) -> Result<&'a Item, CliError> {
+        let item = usize::try_from(index).ok().and_then(|index| self.plan.items.get(index));
+        item.ok_or_else(|| CliError::failed(format!("there is no item {index} in this run")))
+    }
+
+    /// Reports an item that an earlier run has sent.
+    pub(super) fn sent_before(&self, index: u32) {
+        if let Ok(item) = self.item(index) {
+            self.reporter.item(&item.shown(), &Outcome::Skipped("sent before the interruption".into()));
+        }
+    }
+
+    /// An item failed before it was under way. What ends the whole run comes back.
+    pub(super) fn failed(&self, item: &Item, failure: Failure) -> Result<(), CliError> {
+        match failure {
+            Failure::Item(why) => {
+                self.reporter.item(&item.shown(), &Outcome::Failed(why));
+                self.to_try_again(item);
+                Ok(())
+            }
+            Failure::Run(error) => Err(error),
+        }
+    }
+
+    /// Puts the file of an item on the retry list.
+    pub(super) fn to_try_again(&self, item: &Item) {
+        let path = item.path.to_string_lossy().into_owned();
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !failed.contains(&path) {
+            failed.push(path);
+        }
+    }
+
+    /// Says to a program which message an item has become.
+    pub(super) fn tell(&self, item: &Item, message: Option<i32>) -> Result<(), CliError> {
+        if !self.context.output.json {
+            return Ok(());
+        }
+        let mut line = json!({"path": item.path, "chat": self.peer.id, "message": message});
+        if let Some(piece) = item.piece {
+            line["piece"] = piece.number.into();
+            line["pieces"] = piece.of.into();
+        }
+        self.context.output.json_line(&line)
+    }
+}

@@ -1,0 +1,362 @@
+//! By the instructions of x86-64 for AES and for SHA.
+//!
+//! * [`keys`]: round keys; [`sha`]: the hash; [`bytes`]: memory and registers.
+//! * [`lanes`]: the kernels.
+//! * here: which processor it is, and which message is in which lane.
+
+#![expect(
+    unsafe_code,
+    reason = "vector loads and stores, a fence for the compiler, and calls of what only some processors can do"
+)]
+
+mod bytes;
+mod keys;
+mod lanes;
+mod sha;
+
+use self::bytes::load;
+use self::lanes::{Chain, Hash, avx, avx512, plain};
+use self::sha::{Group, State, compress, words};
+use crate::{Block, Cipher, Digest, LANES, Received};
+
+/// An encoding that this processor has: whoever holds one may run the kernels of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way(Encoding);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    /// That of SSE.
+    Plain,
+    /// With three operands.
+    Avx,
+    /// With three operands and 32 registers.
+    Avx512,
+}
+
+impl Way {
+    /// The fastest one.
+    pub(super) fn best() -> Option<Self> {
+        let base = is_x86_feature_detected!("aes")
+            && is_x86_feature_detected!("sha")
+            && is_x86_feature_detected!("sse4.1")
+            && is_x86_feature_detected!("ssse3");
+        if !base {
+            return None;
+        }
+        if !is_x86_feature_detected!("avx") {
+            return Some(Self(Encoding::Plain));
+        }
+        let wide =
+            is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("avx2");
+        Some(Self(if wide { Encoding::Avx512 } else { Encoding::Avx }))
+    }
+
+    /// All that this processor has.
+    #[cfg(test)]
+    pub(super) fn all() -> Vec<Self> {
+        match Self::best() {
+            None => vec![],
+            Some(Self(Encoding::Plain)) => vec![Self(Encoding::Plain)],
+            Some(Self(Encoding::Avx)) => vec![Self(Encoding::Plain), Self(Encoding::Avx)],
+            Some(Self(Encoding::Avx512)) => {
+                vec![Self(Encoding::Plain), Self(Encoding::Avx), Self(Encoding::Avx512)]
+            }
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self.0 {
+            Encoding::Plain => "x86-64, SSE encoding",
+            Encoding::Avx => "x86-64, AVX encoding",
+            Encoding::Avx512 => "x86-64, AVX-512VL encoding",
+        }
+    }
+
+    pub(super) fn encrypt(self, messages: &mut [Cipher<'_>]) {
+        // SAFETY: a `Way` is made only where the processor was found to have AES and the SSE features that the function wants.
+        unsafe { run::<Ciphering<'_, false>, _>(self, messages) }
+    }
+
+    pub(super) fn decrypt(self, messages: &mut [Cipher<'_>]) {
+        // SAFETY: as for `encrypt`.
+        unsafe { run::<Ciphering<'_, true>, _>(self, messages) }
+    }
+
+    pub(super) fn hash(self, messages: &mut [Digest<'_>]) {
+        // SAFETY: as for `encrypt`, and the instructions of SHA were found with them.
+        unsafe { run::<Hashing<'_>, _>(self, messages) }
+    }
+
+    pub(super) fn receive(self, messages: &mut [Received<'_>]) {
+        // SAFETY: as for `hash`.
+        unsafe { run::<Receiving<'_>, _>(self, messages) }
+    }
+}
+
+/// A message in a lane.
+trait Lane<'a, Message>: Sized {
+    /// How many are worked on side by side, at most.
+    fn most(_way: Way) -> usize {
+        LANES
+    }
+    /// Takes a message up, with all that comes before its first whole group.
+    ///
+    /// # Safety
+    /// The processor has AES, SHA, SSSE3 and SSE4.1. So it has for the other functions.
+    unsafe fn start(message: &'a mut Message) -> Self;
+    /// Whole groups that are left.
+    fn groups(&self) -> usize;
+    /// Works on `count` groups in each lane: no more than each has left.
+    ///
+    /// # Safety
+    /// The processor has what `way` is named for besides.
+    unsafe fn advance<const N: usize>(way: Way, lanes: [&mut Self; N], count: usize);
+    /// What comes after the last whole group.
+    ///
+    /// # Safety
+    /// As for `start`.
+    unsafe fn finish(self);
+}
+
+/// Works on all messages, as many side by side as makes full use of the lanes: five are three and two, not four and one.
+///
+/// # Safety
+/// The processor has AES, SHA, SSSE3 and SSE4.1, and what `way` is named for.
+#[inline(always)]
+unsafe fn run<'a, L: Lane<'a, M>, M>(way: Way, messages: &'a mut [M]) {
+    let rounds = messages.len().div_ceil(L::most(way)).max(1);
+    let width = messages.len().div_ceil(rounds);
+    let mut waiting = messages.iter_mut();
+    // Those that are in use are in front.
+    let mut lanes: [Option<L>; LANES] = [const { None }; LANES];
+    loop {
+        for lane in &mut lanes[..width] {
+            while lane.is_none()
+                && let Some(message) = waiting.next()
+            {
+                // SAFETY: the caller says that the processor has the features.
+                let started = unsafe { L::start(message) };
+                if started.groups() == 0 {
+                    // SAFETY: as above.
+                    unsafe { started.finish() };
+                } else {
+                    *lane = Some(started);
+                }
+            }
+        }
+        let Some(count) = lanes.iter().flatten().map(L::groups).min() else { return };
+        // SAFETY: the caller says that the processor has the features of `way`; `count` is the least that any has left.
+        unsafe {
+            match &mut lanes {
+                [Some(a), Some(b), Some(c), Some(d)] => L::advance(way, [a, b, c, d], count),
+                [Some(a), Some(b), Some(c), None] => L::advance(way, [a, b, c], count),
+                [Some(a), Some(b), None, None] => L::advance(way, [a, b], count),
+                [Some(a), None, None, None] => L::advance(way, [a], count),
+                _ => unreachable!("lanes in use are in front"),
+            }
+        }
+        for lane in &mut lanes {
+            if let Some(done) = lane.take_if(|lane| lane.groups() == 0) {
+                // SAFETY: as for `start`.
+                unsafe { done.finish() };
+            }
+        }
+        lanes.sort_unstable_by_key(Option::is_none);
+    }
+}
+
+/// A message that is encrypted or decrypted.
+struct Ciphering<'a, const DECRYPT: bool> {
+    chain: Chain,
+    groups: &'a mut [Group],
+    tail: &'a mut [Block],
+}
+
+impl<'a, const DECRYPT: bool> Lane<'a, Cipher<'_>> for Ciphering<'a, DECRYPT> {
+    unsafe fn start(message: &'a mut Cipher<'_>) -> Self {
+        // SAFETY: the caller says that the processor has AES.
+        let chain = unsafe { Chain::new::<DECRYPT>(message.key, message.iv) };
+        let (groups, tail) = message.data.as_chunks_mut();
+        Self { chain, groups, tail }
+    }
+
+    fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
+    unsafe fn advance<const N: usize>(way: Way, lanes: [&mut Self; N], count: usize) {
+        let mut lanes = lanes.map(|lane| (&mut lane.chain, take(&mut lane.groups, count)));
+        let data = lanes.each_mut().map(|(_, data)| std::mem::take(data));
+        let chains = lanes.map(|(chain, _)| chain);
+        // SAFETY: the caller says that the processor has what the way is named for.
+        unsafe {
+            match way.0 {
+                Encoding::Plain => plain::cipher::<DECRYPT, N>(chains, data, count),
+                Encoding::Avx => avx::cipher::<DECRYPT, N>(chains, data, count),
+                Encoding::Avx512 => avx512::cipher::<DECRYPT, N>(chains, data, count),
+            }
+        }
+    }
+
+    unsafe fn finish(mut self) {
+        // SAFETY: the caller says that the processor has AES.
+        unsafe { self.chain.advance::<DECRYPT>(self.tail) }
+    }
+}
+
+/// A plaintext that is hashed.
+struct Hashing<'a> {
+    /// `None` for one that does not fill a group.
+    hash: Option<Hash>,
+    prefix: &'a [u8; 32],
+    total: usize,
+    groups: &'a [Group],
+    tail: &'a [Block],
+    digest: &'a mut [u8; 32],
+}
+
+/// The first group of what is hashed: the prefix, and the first two blocks of the plaintext.
+///
+/// # Safety
+/// The processor has SSSE3.
+unsafe fn first_group(prefix: &[u8; 32], data: &[Block; 2]) -> Hash {
+    let ([low, high], []) = prefix.as_chunks() else { unreachable!("32 bytes are two blocks") };
+    // SAFETY: the caller says that the processor has SSSE3.
+    let next = unsafe { [words(load(low)), words(load(high)), words(load(&data[0])), words(load(&data[1]))] };
+    Hash { state: State::new(), next }
+}
+
+/// The digest of what is in `hash` and of the blocks after it, fewer than four.
+///
+/// # Safety
+/// The processor has SHA, SSE4.1 and SSSE3.
+unsafe fn digest(hash: Option<Hash>, prefix: &[u8; 32], tail: &[Block], total: usize) -> [u8; 32] {
+    // SAFETY: the caller says that the processor has the features.
+    unsafe {
+        match hash {
+            Some(Hash { mut state, next }) => {
+                compress(&mut state, next);
+                state.finish(tail.as_flattened(), total)
+            }
+            // Not two blocks of plaintext.
+            None => {
+                let mut rest = [0; 48];
+                rest[..32].copy_from_slice(prefix);
+                rest[32..total].copy_from_slice(tail.as_flattened());
+                State::new().finish(&rest[..total], total)
+            }
+        }
+    }
+}
+
+impl<'a> Lane<'a, Digest<'_>> for Hashing<'a> {
+    unsafe fn start(message: &'a mut Digest<'_>) -> Self {
+        let Digest { prefix, data, digest } = message;
+        let total = prefix.len() + data.as_flattened().len();
+        let (hash, rest) = match data.split_first_chunk() {
+            // SAFETY: the caller says that the processor has SSSE3.
+            Some((first, rest)) => (Some(unsafe { first_group(prefix, first) }), rest),
+            None => (None, *data),
+        };
+        let (groups, tail) = rest.as_chunks();
+        Self { hash, prefix, total, groups, tail, digest }
+    }
+
+    fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
+    unsafe fn advance<const N: usize>(way: Way, lanes: [&mut Self; N], count: usize) {
+        let data = lanes.each_ref().map(|lane| &lane.groups[..count]);
+        let hashes = lanes.map(|lane| {
+            lane.groups = &lane.groups[count..];
+            lane.hash.as_mut().expect("there are groups only after a first one")
+        });
+        // SAFETY: the caller says that the processor has what the way is named for.
+        unsafe {
+            match way.0 {
+                Encoding::Plain => plain::hash::<N>(hashes, data, count),
+                Encoding::Avx => avx::hash::<N>(hashes, data, count),
+                Encoding::Avx512 => avx512::hash::<N>(hashes, data, count),
+            }
+        }
+    }
+
+    unsafe fn finish(self) {
+        // SAFETY: the caller says that the processor has the features.
+        *self.digest = unsafe { digest(self.hash, self.prefix, self.tail, self.total) };
+    }
+}
+
+/// A message that is decrypted and hashed.
+struct Receiving<'a> {
+    chain: Chain,
+    /// `None` for one that does not fill a group.
+    hash: Option<Hash>,
+    prefix: &'a [u8; 32],
+    total: usize,
+    groups: &'a mut [Group],
+    tail: &'a mut [Block],
+    digest: &'a mut [u8; 32],
+}
+
+impl<'a> Lane<'a, Received<'_>> for Receiving<'a> {
+    /// A lane wants seven registers. Of four lanes, sixteen hold so little that they are slower than three.
+    fn most(way: Way) -> usize {
+        if way.0 == Encoding::Avx512 { LANES } else { LANES - 1 }
+    }
+
+    unsafe fn start(message: &'a mut Received<'_>) -> Self {
+        let Received { cipher: Cipher { key, iv, data }, prefix, digest } = message;
+        let total = prefix.len() + data.as_flattened().len();
+        // SAFETY: the caller says that the processor has AES.
+        let mut chain = unsafe { Chain::new::<true>(key, iv) };
+        let (hash, rest) = if data.len() < 2 {
+            (None, &mut **data)
+        } else {
+            let (first, rest) = data.split_first_chunk_mut::<2>().expect("its length was looked at");
+            // SAFETY: the caller says that the processor has AES and SSSE3.
+            unsafe {
+                chain.advance::<true>(first);
+                (Some(first_group(prefix, first)), rest)
+            }
+        };
+        let (groups, tail) = rest.as_chunks_mut();
+        Self { chain, hash, prefix, total, groups, tail, digest }
+    }
+
+    fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
+    unsafe fn advance<const N: usize>(way: Way, lanes: [&mut Self; N], count: usize) {
+        let mut lanes = lanes.map(|lane| {
+            let hash = lane.hash.as_mut().expect("there are groups only after a first one");
+            (Some(&mut lane.chain), Some(hash), take(&mut lane.groups, count))
+        });
+        let data = lanes.each_mut().map(|(.., data)| std::mem::take(data));
+        let hashes = lanes.each_mut().map(|(_, hash, _)| hash.take().expect("it was put there just now"));
+        let chains = lanes.map(|(chain, ..)| chain.expect("it was put there just now"));
+        // SAFETY: the caller says that the processor has what the way is named for.
+        unsafe {
+            match way.0 {
+                Encoding::Plain => plain::receive::<N>(chains, hashes, data, count),
+                Encoding::Avx => avx::receive::<N>(chains, hashes, data, count),
+                Encoding::Avx512 => avx512::receive::<N>(chains, hashes, data, count),
+            }
+        }
+    }
+
+    unsafe fn finish(mut self) {
+        // SAFETY: the caller says that the processor has the features.
+        unsafe {
+            self.chain.advance::<true>(self.tail);
+            *self.digest = digest(self.hash, self.prefix, self.tail, self.total);
+        }
+    }
+}
+
+/// Takes the first `count` groups off.
+fn take<'a>(groups: &mut &'a mut [Group], count: usize) -> &'a mut [Group] {
+    groups.split_off_mut(..count).unwrap_or_default()
+}

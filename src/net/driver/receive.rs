@@ -1,0 +1,176 @@
+//! What has come in.
+//!
+//! Frames are taken off the stream several at a time, as far as they are there, and those of one session are opened together: the cipher
+//! works on messages side by side in the time that it takes for one. From then on each has its turn, and all is as if it had been taken
+//! off only then: what the trace says and in which order, and that nothing is looked at after a frame that ends the connection.
+
+use bytes::BytesMut;
+
+use crate::io::{Arrival, Note};
+use crate::wire::Wire;
+use tdl_core::clock::Now;
+use tdl_core::mtproto::envelope;
+use tdl_core::mtproto::session::{ApiMisuse, OpenedAhead, Reaction, SessionError};
+use tdl_core::transport::Frame;
+
+use super::sessions::Active;
+use super::{Driver, End};
+
+/// After a frame of so many bytes it is worth a look whether the next one is there too: decrypting it takes longer than the look.
+const LARGE: usize = 32 << 10;
+/// Large frames that are taken together, at most: as many as are decrypted side by side with profit on most processors.
+const MOST_LARGE: usize = 3;
+/// Bytes of frames that are taken together and then some more. They are in memory at the same time.
+const MOST_BYTES: usize = 3 << 20;
+
+/// What becomes of a frame in its turn.
+enum Taken {
+    /// It is opened then.
+    Sealed(Frame),
+    /// The session with this number has opened it already.
+    Ahead(u64, OpenedAhead),
+}
+
+/// What is behind the frames that were taken off together.
+enum Rest {
+    /// Perhaps more of them.
+    Some,
+    /// No whole frame.
+    None,
+    /// What is no frame.
+    Broken(End),
+}
+
+impl Driver {
+    /// Takes the frames that have come in whole.
+    pub(super) fn receive(&mut self, io: &mut Wire) -> Result<(), End> {
+        loop {
+            let (arrivals, rest) = take_off(io);
+            for (note, taken) in self.open_ahead(arrivals) {
+                io.note(note);
+                self.handle(io, taken)?;
+            }
+            match rest {
+                Rest::Some => {}
+                Rest::None => return Ok(()),
+                Rest::Broken(end) => return Err(end),
+            }
+        }
+    }
+
+    /// Opens frames of one session together where there are several.
+    fn open_ahead(&self, arrivals: Vec<Arrival>) -> Vec<(Note, Taken)> {
+        let mut taken: Vec<_> = arrivals.into_iter().map(|Arrival { frame, note }| (note, Taken::Sealed(frame))).collect();
+        if taken.len() < 2 {
+            return taken;
+        }
+        for active in self.session.iter().chain(&self.draining) {
+            let (mut places, mut frames) = (Vec::new(), Vec::new());
+            for (place, (_, taken)) in taken.iter_mut().enumerate() {
+                if let Taken::Sealed(Frame::Payload(payload)) = taken
+                    && envelope::key_id_of(payload) == Some(active.key_id)
+                {
+                    places.push(place);
+                    frames.push(std::mem::take(payload));
+                }
+            }
+            for (place, ahead) in places.into_iter().zip(active.session.open_ahead(frames)) {
+                taken[place].1 = Taken::Ahead(active.serial, ahead);
+            }
+        }
+        taken
+    }
+
+    /// Deals with a frame in its turn.
+    fn handle(&mut self, io: &mut Wire, taken: Taken) -> Result<(), End> {
+        match taken {
+            Taken::Sealed(Frame::Payload(payload)) => self.handle_payload(io, payload),
+            // Of a session that an earlier frame has ended, it is late.
+            Taken::Ahead(serial, _) if self.active(serial).is_none() => Ok(()),
+            Taken::Ahead(serial, ahead) => {
+                self.hand_over_to(io, serial, |active, now| active.session.handle_opened_ahead(now, ahead))
+            }
+            Taken::Sealed(Frame::QuickAck(token)) => {
+                let mut sessions = self.session.iter_mut().chain(&mut self.draining);
+                let about = sessions.find_map(|active| active.session.handle_quick_ack(token).then_some(active));
+                tracing::trace!(token, known = about.is_some(), "quick acknowledgement");
+                if let Some(active) = about {
+                    active.heard = true;
+                }
+                Ok(())
+            }
+            Taken::Sealed(Frame::Error(error)) => Err(End::Refused(error)),
+        }
+    }
+
+    fn handle_payload(&mut self, io: &mut Wire, payload: BytesMut) -> Result<(), End> {
+        let key_id = envelope::key_id_of(&payload);
+        let serial = match self.serial_of(key_id) {
+            Some(serial) => serial,
+            None if key_id.is_some_and(|id| self.retired.contains(&id)) => return Ok(()),
+            // It says what is wrong.
+            None => match &self.session {
+                Some(active) => active.serial,
+                None => return Ok(()),
+            },
+        };
+        self.hand_over_to(io, serial, |active, now| active.session.handle_input(now, payload))
+    }
+
+    /// Gives something that came in to a session.
+    fn hand_over_to(
+        &mut self,
+        io: &mut Wire,
+        serial: u64,
+        give: impl FnOnce(&mut Active, Now) -> Result<(), SessionError>,
+    ) -> Result<(), End> {
+        let now = self.config.clock.now();
+        if self.active(serial).is_some_and(|active| !active.session.is_ready_for_input()) {
+            // Events are taken out and acknowledgements written; if those find no room, the server sends and does not read.
+            self.advance(io)?;
+        }
+        let Some(active) = self.active(serial) else { return Ok(()) };
+        match give(active, now) {
+            Ok(()) => {
+                active.heard = true;
+                if self.pending.is_empty() {
+                    self.recovered();
+                }
+                Ok(())
+            }
+            Err(SessionError::ApiMisuse(ApiMisuse::NotReady)) => {
+                Err(End::Lost("the server sends faster than it reads".to_owned()))
+            }
+            // A duplicate, for instance: dropped, and reported by the session.
+            Err(error) if error.reaction() == Reaction::Ignore => {
+                active.heard = true;
+                Ok(())
+            }
+            Err(error) => Err(End::Violation(error.into())),
+        }
+    }
+}
+
+/// Takes frames off the stream, as many as are looked at together. After a large one, what the system has of the next is read at once, and
+/// nothing is waited for.
+fn take_off(io: &mut Wire) -> (Vec<Arrival>, Rest) {
+    let (mut arrivals, mut large, mut bytes) = (Vec::new(), 0, 0);
+    while arrivals.len() < io.most_at_once() {
+        match io.next_arrival() {
+            Ok(Some(arrival)) => {
+                if let Frame::Payload(payload) = &arrival.frame {
+                    large += usize::from(payload.len() >= LARGE);
+                    bytes += payload.len();
+                }
+                arrivals.push(arrival);
+                if large >= MOST_LARGE || bytes >= MOST_BYTES {
+                    return (arrivals, Rest::Some);
+                }
+            }
+            Ok(None) if large > 0 && io.read_more() => {}
+            Ok(None) => return (arrivals, Rest::None),
+            Err(error) => return (arrivals, Rest::Broken(End::Violation(error))),
+        }
+    }
+    (arrivals, Rest::Some)
+}
