@@ -17,6 +17,8 @@ mod dc;
 mod demo;
 #[path = "documents.rs"]
 mod documents;
+#[path = "cli_download.rs"]
+mod download;
 #[path = "cli_isolation.rs"]
 mod isolation;
 #[path = "cli_layers.rs"]

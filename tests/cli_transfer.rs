@@ -206,11 +206,11 @@ fn a_killed_upload_and_a_killed_download_go_on_and_repeat_nothing() {
     let export = tdl(&sandbox, &dir, "chat export -o export.json --json").ok().json();
     assert_eq!(export["messages"], 4, "no message was sent twice");
 
-    let dl = tdl(&sandbox, &dir, "dl -l 1 -t 1 -f export.json -d down");
+    let dl = tdl(&sandbox, &dir, "dl -l 1 -t 1 -f export.json -d down --desc");
     killed_after(dl.command(), "4.bin: ");
     assert!(!files(&dir.join("down")).iter().any(|f| f.extension().is_some_and(|e| e == "bin")), "no finished name yet");
     killed_after(dl.command(), "done: ");
-    let traced = tdl(&sandbox, &dir, "dl -l 1 -t 1 -f export.json -d down --trace=all").ok();
+    let traced = tdl(&sandbox, &dir, "dl -l 1 -t 1 -f export.json -d down --desc --trace=all").ok();
     assert!(!traced.stderr().contains("req_pq"), "no key exchange is repeated\n{traced}");
     traced.stderr_has("1 skipped");
     assert_eq!(contents(&dir.join("down")), sent);

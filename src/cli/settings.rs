@@ -360,7 +360,7 @@ fn chosen_cluster(args: &GlobalArgs, matches: &ArgMatches) -> Result<Option<Clus
     Ok(None)
 }
 
-fn platform_home() -> Result<PathBuf, CliError> {
+pub(crate) fn platform_home() -> Result<PathBuf, CliError> {
     directories::ProjectDirs::from("", "", "tdl").map(|dirs| dirs.data_dir().to_path_buf()).ok_or_else(|| {
         CliError::failed("this system names no data directory (is HOME set?)").advise("choose a directory with --home DIR")
     })

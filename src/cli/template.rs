@@ -12,8 +12,8 @@ use super::exit::CliError;
 /// The name that a download gets unless `--template` says otherwise.
 pub(crate) const DEFAULT: &str = "{{ .DialogID }}_{{ .MessageID }}_{{ filenamify .FileName }}";
 
-/// What a template sees.
-#[derive(Serialize)]
+/// What a template sees. Whatever people wrote has lost its slashes: directories are the template's to make, not the sender's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct NameFields {
     #[serde(rename = "DialogID")]
@@ -25,6 +25,84 @@ pub(crate) struct NameFields {
     pub(crate) file_caption: String,
     pub(crate) file_size: String,
     pub(crate) download_date: i64,
+    pub(crate) file_stem: String,
+    pub(crate) file_ext: String,
+    pub(crate) file_bytes: u64,
+    #[serde(rename = "FileID")]
+    pub(crate) file_id: i64,
+    pub(crate) file_date: i64,
+    pub(crate) media_type: &'static str,
+    #[serde(rename = "MIME")]
+    pub(crate) mime: String,
+    pub(crate) chat_title: String,
+    pub(crate) chat_name: String,
+    #[serde(rename = "TopicID")]
+    pub(crate) topic_id: i32,
+    pub(crate) topic_title: String,
+    #[serde(rename = "SenderID")]
+    pub(crate) sender_id: i64,
+    pub(crate) sender_name: String,
+    #[serde(rename = "GroupedID")]
+    pub(crate) grouped_id: i64,
+    pub(crate) album_index: usize,
+    pub(crate) index: u32,
+    pub(crate) export: serde_json::Value,
+}
+
+impl NameFields {
+    /// The list that `--template -` prints.
+    pub(crate) const HELP: &'static str = "\
+Variables, written as {{ .FileName }}:
+DialogID       int     chat identifier
+MessageID      int     message identifier
+MessageDate    int     Unix time of the message
+FileName       string  name that the sender gave; made from the identifier where there is none
+FileStem       string  the same without its extension
+FileExt        string  the extension with its dot
+FileSize       string  size for people, such as 1.23 MiB
+FileBytes      int     size in bytes
+FileID         int     identifier of the document or photo: the same wherever it is posted
+FileDate       int     Unix time of its upload
+MIME           string  MIME type
+MediaType      string  photo, video, round, animation, audio, voice, sticker or document
+FileCaption    string  text of the message
+DownloadDate   int     Unix time of this moment
+ChatTitle      string  title of the chat, or name of the user
+ChatName       string  public name of the chat without @; may be empty
+TopicID        int     topic of a forum; 0 elsewhere
+TopicTitle     string  its title; may be empty
+SenderID       int     sender; the chat itself for a channel's post
+SenderName     string  name of the sender, as far as it is known
+GroupedID      int     number of the album; 0 outside of one
+AlbumIndex     int     place in the album, from 1; 0 outside of one
+Index          int     place in this run, from 1 (another run may count differently)
+Export         object  what the file given with -f says of the message: {{ .Export.text }}
+
+Functions:
+upper TEXT, lower TEXT, snakecase TEXT, camelcase TEXT, kebabcase TEXT
+repeat TEXT TIMES               replace TEXT OLD NEW [OLD NEW ...]
+filenamify TEXT [MAX]           only what every file system takes
+formatDate TIME [LAYOUT]        in Go's way, such as \"2006-01-02\" [default: 20060102150405], local time
+now, rand MIN MAX
+and those of Go's text/template: printf, index, len, eq, if, range ...
+
+A / makes a directory. Each part of the path is made safe for every file system afterwards.
+Example: '{{ .ChatTitle }}/{{ formatDate .MessageDate \"2006-01\" }}/{{ printf \"%06d\" .MessageID }}{{ .FileExt }}'";
+}
+
+/// A text that people wrote, as one part of a path at most.
+pub(crate) fn flat(text: &str) -> String {
+    text.replace(['/', '\\'], "_")
+}
+
+/// The same for every text inside a JSON value.
+pub(crate) fn flat_json(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => *text = flat(text),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(flat_json),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(flat_json),
+        _ => {}
+    }
 }
 
 /// A parsed name template.
@@ -42,16 +120,25 @@ impl NameTemplate {
         let template = template.parse(text).map_err(|e| wrong(text, e))?;
         let parsed = Self { template, text: text.to_owned() };
         // A function or variable that does not exist shows only when the template is used: better now than after the login.
-        parsed.name(&NameFields {
-            dialog_id: 1,
-            message_id: 1,
-            message_date: 1,
-            file_name: "name.ext".to_owned(),
-            file_caption: "caption".to_owned(),
-            file_size: "1 B".to_owned(),
-            download_date: 1,
-        })?;
+        // What an export has to say is not known yet.
+        if !parsed.uses("Export") {
+            parsed.name(&NameFields {
+                dialog_id: 1,
+                message_id: 1,
+                message_date: 1,
+                file_name: "name.ext".to_owned(),
+                file_caption: "caption".to_owned(),
+                file_size: "1 B".to_owned(),
+                download_date: 1,
+                ..NameFields::default()
+            })?;
+        }
         Ok(parsed)
+    }
+
+    /// Whether the template may look at the variable: what nobody asks for need not be found out.
+    pub(crate) fn uses(&self, variable: &str) -> bool {
+        self.text.contains(variable)
     }
 
     /// The name, where `/` separates directories. It is not safe yet.
@@ -62,10 +149,7 @@ impl NameTemplate {
 }
 
 fn wrong(text: &str, error: impl std::fmt::Display) -> CliError {
-    CliError::usage(format!("--template {text:?}: {error}")).advise(
-        "variables: DialogID MessageID MessageDate FileName FileCaption FileSize DownloadDate; functions: repeat replace upper \
-         lower snakecase camelcase kebabcase filenamify rand now formatDate",
-    )
+    CliError::usage(format!("--template {text:?}: {error}")).advise("`--template -` lists the variables and functions")
 }
 
 /// Unix time of this moment.
@@ -214,6 +298,29 @@ mod tests {
             file_caption: "Hello".into(),
             file_size: "1.23 MB".into(),
             download_date: 1_700_000_000,
+            album_index: 3,
+            chat_title: "News".into(),
+            file_ext: ".txt".into(),
+            export: serde_json::json!({"text": "told", "n": 7}),
+            ..NameFields::default()
+        }
+    }
+
+    #[test]
+    fn the_list_of_variables_is_complete_and_true() {
+        let value = serde_json::to_value(fields()).unwrap();
+        let listed: Vec<&str> = NameFields::HELP
+            .lines()
+            .skip(1)
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        assert_eq!(listed.len(), value.as_object().unwrap().len());
+        for name in listed {
+            assert!(value.get(name).is_some(), "{name}");
+        }
+        for (name, _) in FUNCTIONS {
+            assert!(NameFields::HELP.contains(name), "{name}");
         }
     }
 
@@ -232,6 +339,8 @@ mod tests {
             ("{{ filenamify \"abcdef\" 3 }}", "abc"),
             ("{{ if eq .MessageID 151 }}yes{{ else }}no{{ end }}", "yes"),
             ("{{ rand 5 5 }}", "5"),
+            ("{{ .ChatTitle }}/{{ printf \"%03d\" .AlbumIndex }}{{ .FileExt }}", "News/003.txt"),
+            ("{{ .Export.text }} {{ .Export.n }}", "told 7"),
         ] {
             assert_eq!(NameTemplate::parse(template).unwrap().name(&fields()).unwrap(), want, "{template}");
         }

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tdl::client::Client;
-use tdl::store::Namespace;
+use tdl::store::{Namespace, NamespaceName};
 use tdl::transfer::RunRecord;
 use tdl::transfer::stop::{Stop, stop};
 
 use super::context::Context;
 use super::exit::{CliError, ExitCode};
 use super::retry;
+use super::settings::{Cluster, Settings};
 
 /// Does `work` with a client that is logged in. An interruption asks it to stop in good order; however it ends, the client is closed,
 /// so that nothing is left unsaid to the server.
@@ -56,4 +57,54 @@ pub(crate) fn conclude(
     let list = retry::write(context, command, failed.iter().map(String::as_str))?;
     context.output.note(&format!("to try those again: {}", again(&list)));
     Ok(ExitCode::SomeFailed)
+}
+
+/// How this program was called, up to the command: what a printed command needs to mean the same.
+pub(crate) fn program(settings: &Settings) -> String {
+    let mut text = "tdl".to_owned();
+    let mut home = None;
+    match &settings.cluster {
+        Cluster::Sandbox(dir) => {
+            text.push_str(&format!(" --sandbox {}", quoted(dir)));
+            home = Some(dir.join("home"));
+        }
+        Cluster::File(path) => text.push_str(&format!(" --dc-config {}", quoted(path))),
+        Cluster::PublicTest => text.push_str(" --test-dc"),
+        Cluster::Production => {}
+    }
+    let home = home.or_else(|| super::settings::platform_home().ok());
+    if home.as_ref() != Some(&settings.home) {
+        text.push_str(&format!(" --home {}", quoted(&settings.home)));
+    }
+    if settings.ns != NamespaceName::default() {
+        text.push_str(&format!(" -n {}", settings.ns));
+    }
+    text
+}
+
+/// A path or another text as a shell takes it for one word.
+pub(crate) fn quoted(text: &Path) -> String {
+    let text = text.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:,=@%\\".contains(c);
+    if !text.is_empty() && text.chars().all(|c| plain(c) && (c != '\\' || cfg!(windows))) {
+        return text.into_owned();
+    }
+    if cfg!(windows) { format!("\"{text}\"") } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_shell_takes_what_is_quoted_for_one_word() {
+        for text in ["plain/path.txt", "with space", "it's", "$HOME `x` \"y\"", "{{ .A }}\\n", "日本語", "", "a\nb"] {
+            let quoted = quoted(Path::new(text));
+            let script = format!("printf '%s|' {quoted}");
+            let out = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(out.stdout).unwrap(), format!("{text}|"), "{quoted}");
+        }
+        assert_eq!(quoted(Path::new("plain/path.txt")), "plain/path.txt");
+    }
 }

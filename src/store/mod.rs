@@ -8,7 +8,8 @@
 //! ```
 //!
 //! * [`Home`] opens, lists, renames and removes namespaces. [`NamespaceName`] is a name that cannot leave the directory.
-//! * [`Namespace`] is an open one. It implements [`crate::client::Persistence`], and holds the transfer jobs ([`Job`], [`PartSet`]).
+//! * [`Namespace`] is an open one. It implements [`crate::client::Persistence`], holds the transfer jobs ([`Job`], [`PartSet`])
+//!   and the names of files that were downloaded ([`SavedFile`]).
 //! * [`foreign`] reads and writes the sessions of other programs.
 //! * An encrypted namespace keeps keys and salts as sealed values ([`crate::seal`]); [`Namespace::unlock`] opens it for a process.
 //! * [`Home::backup`], [`Home::recover`] and [`Home::migrate`] carry namespaces to a file, from one, and to another home.
@@ -18,7 +19,7 @@
 //! Several processes may have one namespace open: SQLite is in WAL mode, a writer waits up to [`BUSY_TIMEOUT`] for another.
 //!
 //! What is committed when: keys, salts and the account with `synchronous = FULL`, so that they survive a power cut once the call has
-//! returned; peers, jobs and how far updates have been followed with `NORMAL`, which survives the death of the process, but may lose the last moments before a
+//! returned; peers, jobs, names of files and how far updates have been followed with `NORMAL`, which survives the death of the process, but may lose the last moments before a
 //! power cut. They can be had again.
 //!
 //! Calls block for as long as the disk takes. They are short; nothing here waits for the network.
@@ -38,6 +39,7 @@ mod namespace;
 mod parts;
 mod persist;
 mod private;
+mod saved;
 mod schema;
 mod temp;
 mod update_state;
@@ -53,6 +55,7 @@ pub use lease::{Holder, UpdateLease};
 pub use name::NamespaceName;
 pub use namespace::{BUSY_TIMEOUT, Namespace};
 pub use parts::PartSet;
+pub use saved::{FileOwner, SavedFile};
 pub use vault::{Encryption, KeyHead};
 
 #[cfg(test)]

@@ -211,7 +211,7 @@ impl Persistence for Namespace {
     fn forget_all(&self) -> Result<(), PersistenceError> {
         self.write(Durability::Full, |t| {
             t.execute_batch(
-                "DELETE FROM temp_auth; DELETE FROM dc_auth; DELETE FROM peer; DELETE FROM job; \
+                "DELETE FROM temp_auth; DELETE FROM dc_auth; DELETE FROM peer; DELETE FROM job; DELETE FROM saved_file; \
                  DELETE FROM meta WHERE key NOT IN ('created_at', 'devices', 'device');",
             )
         })?;

@@ -72,6 +72,20 @@ const MIGRATIONS: &[&str] = &[
         scrub       INTEGER NOT NULL    -- 1: what was there in the clear may still be in the log or in free pages
     ) STRICT;
 ",
+    "
+    -- Names that downloads have given: a name belongs to one file of one message.
+    CREATE TABLE saved_file (
+        key         TEXT PRIMARY KEY NOT NULL,  -- the path as a file system sees it to which case and composition make no difference
+        path        TEXT NOT NULL,
+        chat        INTEGER NOT NULL,
+        message     INTEGER NOT NULL,
+        media       INTEGER NOT NULL,   -- identifier of the document or photo
+        size        INTEGER NOT NULL,
+        saved_at    INTEGER             -- null while the file is not whole
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX saved_file_by_message ON saved_file (chat, message);
+    CREATE INDEX saved_file_by_media ON saved_file (media, size) WHERE saved_at IS NOT NULL;
+",
 ];
 
 /// The version that this program writes.

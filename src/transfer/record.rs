@@ -17,6 +17,8 @@ pub struct RunRecord {
     /// Locked while the record is written, so that what is on record never gets less.
     writing: Arc<Mutex<()>>,
     commits: Group,
+    /// When the run began, if this is not its beginning.
+    taken_up: Option<i64>,
 }
 
 impl RunRecord {
@@ -34,18 +36,25 @@ impl RunRecord {
         restart: bool,
     ) -> Result<(Self, u32), Error> {
         let found = if restart { None } else { namespace.find_job(kind, fingerprint)? };
-        let job = match found.filter(|job| job.parts.len() == items) {
+        let found = found.filter(|job| job.parts.len() == items);
+        let taken_up = found.as_ref().map(|job| job.created_at);
+        let job = match found {
             Some(job) => job,
             None => namespace.begin_job(kind, fingerprint, &json!({"run": true}), &PartSet::new(items), unix_now())?,
         };
         let before = job.parts.done();
         let done = Arc::new(Mutex::new(job.parts));
         let (namespace, writing) = (Arc::clone(namespace), Arc::default());
-        Ok((Self { namespace, job: job.id, done, writing, commits: Group::default() }, before))
+        Ok((Self { namespace, job: job.id, done, writing, commits: Group::default(), taken_up }, before))
     }
 
     fn lock(&self) -> MutexGuard<'_, PartSet> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the run began, in Unix time, if an earlier process began it.
+    pub fn taken_up(&self) -> Option<i64> {
+        self.taken_up
     }
 
     /// Whether an earlier run finished item `index`.

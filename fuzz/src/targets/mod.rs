@@ -5,6 +5,7 @@ pub mod backup;
 pub mod binding;
 pub mod capture_file;
 pub mod capture_talk;
+pub mod chat_export;
 pub mod container;
 pub mod detector;
 pub mod dh_group;
@@ -71,6 +72,7 @@ targets! {
     binding, 64;
     capture_file, 64;
     capture_talk, 32;
+    chat_export, 64;
     container, 64;
     detector, 64;
     dh_group, 8;

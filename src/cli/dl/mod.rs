@@ -3,18 +3,21 @@
 //! * [`args`]: what may be typed.
 //! * [`items`]: the messages that a run is about.
 //! * [`look_up`]: from messages to the files that they carry.
-//! * [`run`]: the loop that looks messages up ahead of the downloads.
+//! * [`fields`]: what a name template sees of them.
 //! * [`naming`]: which name a file gets.
-//! * [`file`]: one file, from its name to its last byte.
+//! * [`run`]: the loop that looks messages up ahead of the downloads.
+//! * [`file`]: one file, from its name to its last byte; [`stdout`]: to standard output.
 //! * [`serve`]: the same files over HTTP.
 
 mod args;
+mod fields;
 mod file;
 mod items;
 mod look_up;
 mod naming;
 mod run;
 mod serve;
+mod stdout;
 
 use std::sync::Mutex;
 
@@ -26,38 +29,51 @@ use super::context::Context;
 use super::exit::{CliError, ExitCode};
 use super::progress::Reporter;
 use super::select::Extensions;
-use super::template::NameTemplate;
+use super::template::{NameFields, NameTemplate};
 use super::transfers;
+use file::Twins;
+use naming::Names;
 use run::Run;
 
 pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, CliError> {
     if args.serve.serve {
         return serve::run(context, &args).await;
     }
+    if args.template == "-" {
+        context.output.line(NameFields::HELP)?;
+        return Ok(ExitCode::Done);
+    }
+    if args.out.is_some() && context.output.json {
+        return Err(CliError::usage("standard output cannot take both the file and JSON").advise("leave out --json or -o"));
+    }
     let template = NameTemplate::parse(&args.template)?;
-    let items = items::collect(&args)?;
+    let items = items::collect(&args, template.uses("Export"))?;
     transfers::with_client(context, async |client, namespace, stop| {
         let run = Run {
             context,
             client,
             namespace,
+            items: &items,
             template,
             extensions: Extensions::new(&args.include, &args.exclude),
             args: &args,
             stop,
             reporter: Reporter::new(context, items.len() as u64),
-            taken: Mutex::default(),
+            names: Names::new(&args.dir, args.skip_same),
+            record: None,
             open: Mutex::default(),
-            flow: Flow::watched(
-                Limits {
-                    max_wait: context.settings.max_flood_wait,
-                    rate: args.limit_rate,
-                    ..Limits::new(context.settings.threads.into(), context.settings.limit.into())
-                },
-                Notices(client.clone()),
-            ),
+            twins: Twins::default(),
+            flow: Flow::watched(limits(context, &args), Notices(client.clone())),
         };
-        run.all(&items).await
+        if args.out.is_some() { run.to_stdout().await } else { run.all().await }
     })
     .await
+}
+
+/// Bounds of the run, by the flags.
+fn limits(context: &Context, args: &DlArgs) -> Limits {
+    let settings = &context.settings;
+    // Small files go beside the large ones, and each has a part of its own in flight.
+    let limits = Limits::new(settings.threads.into(), settings.limit.into());
+    Limits { max_wait: settings.max_flood_wait, rate: args.limit_rate, ..limits }
 }

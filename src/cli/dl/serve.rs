@@ -108,7 +108,7 @@ fn links(args: &DlArgs) -> Result<Vec<MessageLink>, CliError> {
     if args.url.is_empty() && args.file.is_empty() && args.link_list.is_none() {
         return Ok(Vec::new());
     }
-    Ok(items::collect(args)?.into_iter().map(|item| item.link).collect())
+    Ok(items::collect(args, false)?.links())
 }
 
 fn refused(error: &ServeError) -> CliError {

@@ -226,6 +226,11 @@ impl Reporter {
         file
     }
 
+    /// There are so many files more than were announced: an item has several.
+    pub(crate) fn also(&self, files: u64) {
+        self.inner.run().files += files;
+    }
+
     /// An item that ended before its transfer could begin.
     pub(crate) fn item(&self, name: &str, outcome: &Outcome) {
         self.inner.count(name, outcome, 0, None);
@@ -234,6 +239,13 @@ impl Reporter {
     /// A transfer is done of which nothing could be shown while it ran: nobody knew how much would come.
     pub(crate) fn streamed(&self, name: &str, bytes: u64, took: Duration) {
         self.inner.count(name, &Outcome::Done, bytes, Some(bytes as f64 / took.as_secs_f64().max(0.001)));
+    }
+
+    /// A file that would be transferred, in a run that only says what it would do.
+    pub(crate) fn planned(&self, size: u64) {
+        let mut run = self.inner.run();
+        run.done += 1;
+        run.done_bytes += size;
     }
 
     /// Ends the report with a summary. Returns the items that failed, with their reasons.
