@@ -1,6 +1,7 @@
 //! Programs that others wrote, run against ours: one module a subject, one program for all, as with `cli.rs`.
 
 #![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a helper that fails is to fail its test")]
 
 #[path = "interop/chat.rs"]
 mod chat;

@@ -228,7 +228,8 @@ async fn a_long_wait_does_not_keep_who_is_asked_to_stop() {
         let flow = flow();
         let prepared = prepare(source(&server, size, &flow).await, &flow, &here.target()).await.unwrap();
         let begun = Instant::now();
-        let (result, ()) = tokio::join!(prepared.fetch(&Counter(AtomicU64::new(0)), &stop), async {
+        let counter = Counter(AtomicU64::new(0));
+        let (result, ()) = tokio::join!(prepared.fetch(&counter, &stop), async {
             tokio::time::sleep(Duration::from_secs(10)).await;
             stopper.stop();
         });

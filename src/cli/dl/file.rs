@@ -17,14 +17,17 @@ use crate::cli::failure::Failure;
 use crate::cli::progress::{FileProgress, Outcome};
 use crate::cli::template::unix_now;
 
-/// Files of which a run may have several: the second waits for the first, and finds it there.
+/// Held while one of several messages brings the file that they share.
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
+/// Files of which a run may have several, by id and size: the second waits for the first, and finds it there.
 #[derive(Default)]
 pub(super) struct Twins {
-    by_media: Mutex<HashMap<(i64, u64), Arc<tokio::sync::Mutex<()>>>>,
+    by_media: Mutex<HashMap<(i64, u64), Turn>>,
 }
 
 impl Twins {
-    fn of(&self, media: &Media) -> Arc<tokio::sync::Mutex<()>> {
+    fn of(&self, media: &Media) -> Turn {
         let mut by_media = self.by_media.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(by_media.entry((media.id, media.size)).or_default())
     }

@@ -65,7 +65,7 @@ pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, Cli
             twins: Twins::default(),
             flow: Flow::watched(limits(context, &args), Notices(client.clone())),
         };
-        if args.out.is_some() { run.to_stdout().await } else { run.all().await }
+        if args.out.is_some() { run.into_stdout().await } else { run.all().await }
     })
     .await
 }

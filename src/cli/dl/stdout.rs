@@ -11,7 +11,7 @@ use crate::cli::progress::{FileProgress, Outcome};
 
 impl Run<'_> {
     /// Writes the one file of the one message to standard output.
-    pub(super) async fn to_stdout(self) -> Result<ExitCode, CliError> {
+    pub(super) async fn into_stdout(self) -> Result<ExitCode, CliError> {
         let one = |n: usize| {
             CliError::usage(format!("standard output takes one file, and there are {n}")).advise("name one message with -u")
         };

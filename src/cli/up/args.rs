@@ -102,7 +102,7 @@ pub(crate) struct UpArgs {
 
 impl UpArgs {
     /// Whether it is standard input that is sent.
-    pub(super) fn from_stdin(&self) -> bool {
+    pub(super) fn sends_stdin(&self) -> bool {
         self.path.iter().any(|path| path.as_os_str() == "-")
     }
 }

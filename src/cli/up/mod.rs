@@ -51,7 +51,7 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitCode, Cli
     let caption = args.caption.as_deref().map(|text| Expression::compile("--caption", text)).transpose()?;
     let chat = links::chat(&args.chat).map_err(|e| CliError::usage(e.to_string()))?;
     describe::check_thumb(&args)?;
-    if args.from_stdin() {
+    if args.sends_stdin() {
         let name = stdin::name(&args)?;
         if args.dry_run {
             context.output.line(&format!("file   {name} (from standard input)"))?;

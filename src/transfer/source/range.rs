@@ -86,7 +86,7 @@ mod tests {
             && limit > 0
             && limit % step == 0
             && limit <= BLOCK
-            && (ask.precise || BLOCK % limit == 0)
+            && (ask.precise || BLOCK.is_multiple_of(limit))
             && offset / BLOCK == (offset + limit - 1) / BLOCK
     }
 

@@ -319,7 +319,7 @@ impl Cdn {
             let asked: GetCdnFile = request(call);
             assert_eq!(asked.file_token, "token");
             assert!(
-                asked.offset % i64::from(asked.limit) == 0 && BLOCK % asked.limit as u64 == 0,
+                asked.offset % i64::from(asked.limit) == 0 && BLOCK.is_multiple_of(asked.limit as u64),
                 "{asked:?}",
                 asked = (asked.offset, asked.limit)
             );

@@ -188,7 +188,7 @@ mod tests {
     fn part_sizes_are_those_that_the_server_takes_and_large_files_get_the_largest() {
         for size in [1, 1 << 20, (1 << 20) + 1, 4 << 20, (4 << 20) + 1, SMALL_FILE, SMALL_FILE + 1, 4_194_304_000] {
             let part = part_size(size);
-            assert!(part % 1024 == 0 && UPLOAD_PART % part == 0, "{size}");
+            assert!(part.is_multiple_of(1024) && UPLOAD_PART.is_multiple_of(part), "{size}");
             assert!(Parts::new(size, part).unwrap().count() <= 8000, "{size}");
         }
         assert_eq!(part_size(SMALL_FILE), UPLOAD_PART);
