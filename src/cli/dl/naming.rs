@@ -234,7 +234,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let namespace = Home::at(&dir.path().join("home")).open(&Default::default(), 1).unwrap();
+            let namespace = Home::at(dir.path().join("home")).open(&Default::default(), 1).unwrap();
             std::fs::create_dir(dir.path().join("d")).unwrap();
             Self { dir, namespace }
         }

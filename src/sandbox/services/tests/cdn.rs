@@ -60,13 +60,13 @@ impl Scene {
         types::upload::FileCdnRedirect::clone(&redirect)
     }
 
-    fn from_cdn(&mut self, token: &Bytes, offset: i64, limit: i32) -> enums::upload::CdnFile {
+    fn of_cdn(&mut self, token: &Bytes, offset: i64, limit: i32) -> enums::upload::CdnFile {
         let query = f::upload::GetCdnFile { file_token: token.clone(), offset, limit };
         self.world.call(self.at_cdn, introduced(query)).unwrap()
     }
 
     fn reupload(&mut self, token: &Bytes) -> Vec<enums::FileHash> {
-        let enums::upload::CdnFile::ReuploadNeeded(needed) = self.from_cdn(token, 0, 4096) else { panic!("not there yet") };
+        let enums::upload::CdnFile::ReuploadNeeded(needed) = self.of_cdn(token, 0, 4096) else { panic!("not there yet") };
         let request_token = needed.request_token;
         self.world.call(self.ann, f::upload::ReuploadCdnFile { file_token: token.clone(), request_token }).unwrap()
     }
@@ -110,19 +110,19 @@ fn a_file_comes_from_the_cdn_dc_once_it_was_given_it() {
     let mut got = Vec::new();
     while got.len() < scene.content.len() {
         let offset = got.len() as i64;
-        let enums::upload::CdnFile::File(part) = scene.from_cdn(&token, offset, 262_144) else { panic!("it is there") };
+        let enums::upload::CdnFile::File(part) = scene.of_cdn(&token, offset, 262_144) else { panic!("it is there") };
         assert_ne!(part.bytes[..64], scene.content[got.len()..got.len() + 64], "encrypted");
         got.extend(decrypted(&redirect, offset, &part.bytes));
     }
     assert!(got == scene.content);
-    let enums::upload::CdnFile::File(end) = scene.from_cdn(&token, 3 << 20, 4096) else { panic!("it is there") };
+    let enums::upload::CdnFile::File(end) = scene.of_cdn(&token, 3 << 20, 4096) else { panic!("it is there") };
     assert!(end.bytes.is_empty());
     let last = f::upload::GetCdnFileHashes { file_token: token.clone(), offset: 2 << 20 };
     let hashes = scene.world.call(scene.ann, last).unwrap();
     check_hashes(&scene.content, &hashes, 2 * MIB);
     // Given away in memory only: it may be asked for again at any time.
     scene.world.mishaps = Mishaps { forget: true, ..Mishaps::default() };
-    assert!(matches!(scene.from_cdn(&token, 0, 4096), enums::upload::CdnFile::ReuploadNeeded(_)));
+    assert!(matches!(scene.of_cdn(&token, 0, 4096), enums::upload::CdnFile::ReuploadNeeded(_)));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn small_files_stay_and_wrong_bytes_are_seen_by_their_hashes() {
     let redirect = scene.redirect(0);
     scene.reupload(&redirect.file_token);
     scene.world.mishaps = Mishaps { corrupt: true, ..Mishaps::default() };
-    let enums::upload::CdnFile::File(part) = scene.from_cdn(&redirect.file_token, 131_072, 131_072) else { panic!("there") };
+    let enums::upload::CdnFile::File(part) = scene.of_cdn(&redirect.file_token, 131_072, 131_072) else { panic!("there") };
     let got = decrypted(&redirect, 131_072, &part.bytes);
     let right = &scene.content[131_072..262_144];
     let differ = got.iter().zip(right).map(|(a, b)| (a ^ b).count_ones()).sum::<u32>();
@@ -173,6 +173,6 @@ fn small_files_stay_and_wrong_bytes_are_seen_by_their_hashes() {
         a.hash != b.hash && (a.offset, a.limit) == (b.offset, b.limit)
     }));
     scene.world.mishaps = Mishaps { shorten: true, ..Mishaps::default() };
-    let enums::upload::CdnFile::File(part) = scene.from_cdn(&redirect.file_token, 0, 131_072) else { panic!("there") };
+    let enums::upload::CdnFile::File(part) = scene.of_cdn(&redirect.file_token, 0, 131_072) else { panic!("there") };
     assert_eq!(decrypted(&redirect, 0, &part.bytes), scene.content[..65_536]);
 }
