@@ -27,11 +27,11 @@ pub(crate) struct MediaArgs {
     /// The MIME type of the files
     #[arg(long, value_name = "TYPE", requires = "file")]
     mime: Option<String>,
-    /// The files are videos of this width and height
-    #[arg(long, value_name = "WxH", requires = "file", value_parser = parse_sides)]
+    /// The files are videos of this width and height, such as 1280x720
+    #[arg(long, value_name = "SIDES", requires = "file", value_parser = parse_sides)]
     video: Option<(i32, i32)>,
-    /// The first video in another quality
-    #[arg(long, value_name = "WxH:FILE", requires = "video", value_parser = parse_quality)]
+    /// The first video in another quality, such as 640x360:small.mp4
+    #[arg(long, value_name = "SIDES-AND-FILE", requires = "video", value_parser = parse_quality)]
     quality: Vec<(i32, i32, PathBuf)>,
     /// Not as they are, but inside something else
     #[arg(long = "as", value_enum, value_name = "FORM")]
