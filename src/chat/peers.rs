@@ -108,13 +108,14 @@ pub async fn resolve(client: &Client, chat: &ChatRef) -> Result<Peer, ChatError>
         }
         ChatRef::Id(id) => {
             let store = client.store();
+            // First: the chat with oneself is not called as other people call us.
+            if store.account()?.is_some_and(|account| account.user_id == *id) {
+                return Ok(Peer { input: enums::InputPeer::PeerSelf, id: *id, title: "Saved Messages".to_owned() });
+            }
             for kind in [PeerKind::Channel, PeerKind::User, PeerKind::Chat] {
                 if let Some(record) = store.peer(kind, *id)? {
                     return Ok(Peer::from(&record));
                 }
-            }
-            if store.account()?.is_some_and(|account| account.user_id == *id) {
-                return Ok(Peer { input: enums::InputPeer::PeerSelf, id: *id, title: "Saved Messages".to_owned() });
             }
             Err(ChatError::UnknownId { id: *id })
         }
