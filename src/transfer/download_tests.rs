@@ -227,8 +227,8 @@ async fn a_long_wait_does_not_keep_who_is_asked_to_stop() {
         let server = TestServer::new(|_| Reply::Error(420, "FLOOD_WAIT_500"));
         let flow = flow();
         let prepared = prepare(source(&server, size, &flow).await, &flow, &here.target()).await.unwrap();
-        let begun = Instant::now();
-        let (result, ()) = tokio::join!(prepared.fetch(&Counter(AtomicU64::new(0)), &stop), async {
+        let (begun, counter) = (Instant::now(), Counter::default());
+        let (result, ()) = tokio::join!(prepared.fetch(&counter, &stop), async {
             tokio::time::sleep(Duration::from_secs(10)).await;
             stopper.stop();
         });
