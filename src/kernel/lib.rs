@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`encrypt`], [`decrypt`] | AES-256-IGE, in place |
 //! | [`hash`] | SHA-256 over 32 bytes of the auth key and a plaintext: `msg_key_large` of MTProto 2.0 |
+//! | [`Ctr`] | AES-256-CTR, a stream; one way only |
 //! | [`receive`] | both at once: what was just decrypted is hashed while the next blocks are decrypted |
 //!
 //! Each takes several messages. One message is bound by latency: in IGE every block waits for the one before it, and in SHA-256 every
@@ -22,12 +23,15 @@
 //! All of it but for the lengths: `x86` has neither a table nor a branch that depends on keys or data, and the two crates say the same
 //! of themselves. Round keys are wiped when dropped.
 
+mod ctr;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 #[cfg(test)]
 mod tests;
+
+pub use ctr::Ctr;
 
 /// The length of an AES block, in bytes.
 pub const BLOCK: usize = 16;

@@ -3,15 +3,10 @@
 //! **IGE** (infinite garble extension) protects messages: `c[i] = E(p[i] ^ c[i-1]) ^ p[i-1]`. Each block waits for the one before
 //! it, in both directions, so the speed limit is the latency of one AES-256 block. `tdl-kernel` has the loops, for the processor at hand.
 //!
-//! **CTR** hides the obfuscated transport; it is the `ctr` crate's, with a 128-bit big-endian counter.
+//! **CTR** hides the obfuscated transport, with a 128-bit big-endian counter.
 
-use std::fmt;
-
-use aes::Aes256Enc;
-use aes::cipher::array::Array;
-use aes::cipher::{KeyIvInit, StreamCipher};
-use ctr::Ctr128BE;
 use tdl_kernel::Cipher;
+pub use tdl_kernel::Ctr;
 
 /// The length of an AES block, in bytes.
 pub const BLOCK: usize = 16;
@@ -39,27 +34,6 @@ pub fn ige_encrypt(key: &[u8; 32], iv: &[u8; 32], data: &mut [u8]) -> Result<(),
 pub fn ige_decrypt(key: &[u8; 32], iv: &[u8; 32], data: &mut [u8]) -> Result<(), NotBlockAligned> {
     tdl_kernel::decrypt(&mut [Cipher { key, iv, data: blocks_of(data)? }]);
     Ok(())
-}
-
-/// A running AES-256-CTR key stream: one direction of an obfuscated connection.
-pub struct Ctr(Ctr128BE<Aes256Enc>);
-
-impl Ctr {
-    /// Starts the stream at the counter value `iv`.
-    pub fn new(key: &[u8; 32], iv: &[u8; 16]) -> Self {
-        Self(Ctr128BE::new(&Array(*key), &Array(*iv)))
-    }
-
-    /// Encrypts or decrypts the next bytes of the stream in place. Pieces may be of any length.
-    pub fn apply(&mut self, data: &mut [u8]) {
-        self.0.apply_keystream(data);
-    }
-}
-
-impl fmt::Debug for Ctr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ctr(..)")
-    }
 }
 
 fn blocks_of(data: &mut [u8]) -> Result<&mut [[u8; BLOCK]], NotBlockAligned> {

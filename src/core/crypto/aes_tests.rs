@@ -1,3 +1,5 @@
+use aes::Aes256Enc;
+use aes::cipher::array::Array;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
