@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::task::JoinHandle;
 
 use super::budget::Share;
 use super::range::ByteRange;
@@ -36,6 +37,31 @@ impl Piece {
 
 /// What came of a read: bytes, and whether they are of the file.
 type Read = Result<(Bytes, bool), SourceError>;
+
+/// A read that goes on while nobody asks for it: it has its turn among all reads, and a client that takes nothing must not keep that turn
+/// from others. Ends when dropped.
+struct Reading(JoinHandle<Read>);
+
+impl Reading {
+    fn begin(read: impl Future<Output = Read> + Send + 'static) -> Self {
+        Self(tokio::spawn(read))
+    }
+}
+
+impl Future for Reading {
+    type Output = Read;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
+        let read = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(read.unwrap_or_else(|ended| Err(SourceError::Failed(ended.to_string()))))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// Pieces on their way. Dropping it ends the reads that are under way.
 pub(super) struct FileBody {
@@ -96,14 +122,14 @@ impl FileBody {
                     if range.is_empty() {
                         self.pieces.pop_front();
                     }
-                    Box::pin(async move {
+                    Box::pin(Reading::begin(async move {
                         let bytes = reading.await?;
                         // Never padded, never cut: a client that counts bytes must be able to rely on them.
                         if bytes.len() != len as usize {
                             return Err(SourceError::Length { expected: len, got: bytes.len() });
                         }
                         Ok((room.hold(bytes), true))
-                    })
+                    }))
                 }
             };
             self.reads.push_back(read);
@@ -204,6 +230,38 @@ mod tests {
         drop(first);
         assert!(third.await.is_some());
         drop(second);
+    }
+
+    /// Takes a while for all but the first part, and tells when it has read one.
+    struct Telling(MemorySource, Arc<tokio::sync::Notify>);
+
+    impl RangeSource for Telling {
+        fn size(&self) -> u64 {
+            self.0.size()
+        }
+
+        fn read(&self, offset: u64, len: u32) -> BoxFuture<'static, Result<Bytes, SourceError>> {
+            let (read, told) = (self.0.read(offset, len), Arc::clone(&self.1));
+            Box::pin(async move {
+                if offset > 0 {
+                    tokio::task::yield_now().await;
+                    told.notify_one();
+                }
+                read.await
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_read_ahead_comes_to_its_end_while_the_client_takes_nothing() {
+        let told = Arc::new(tokio::sync::Notify::new());
+        let content = MemorySource(Bytes::from(vec![1; 2 * PART as usize]));
+        let pieces = vec![Piece::Range(ByteRange { start: 0, end: 2 * u64::from(PART) })];
+        let mut body = FileBody::new(Arc::new(Telling(content, Arc::clone(&told))), Budget::new(2, 1).share(), pieces);
+        body.begin().await.unwrap();
+        // Nobody asks the body from here on.
+        tokio::time::timeout(std::time::Duration::from_secs(60), told.notified()).await.expect("the second part is read");
+        drop(body);
     }
 
     /// Answers with one byte too few.
