@@ -3,7 +3,7 @@
 //! * [`range`], [`conditional`]: what a request may ask for, as pure functions (RFC 9110).
 //! * [`path`]: which file of which message a path names.
 //! * [`access`]: the token, the names, and where one may listen.
-//! * [`file`]: what the head of an answer says about a file.
+//! * [`mod@file`]: what the head of an answer says about a file.
 //! * [`source`]: where bytes come from; [`shelf`]: where files are found.
 //! * [`telegram`]: both of them for a client that is logged in.
 //! * [`server`]: the listener and its limits.
