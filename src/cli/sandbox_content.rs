@@ -70,10 +70,10 @@ pub(crate) struct SeedMessagesArgs {
     /// Who writes: a phone number, @username or id
     #[arg(long, value_name = "WHO")]
     from: String,
-    /// To whom
+    /// Who receives them: a phone number, @username or id
     #[arg(long, value_name = "WHO")]
     to: String,
-    /// How many
+    /// How many messages
     #[arg(long, value_name = "N")]
     count: u64,
 }
