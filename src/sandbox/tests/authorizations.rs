@@ -15,6 +15,12 @@ fn refused(client: &mut Client) -> (i32, String) {
     (error.code, error.message)
 }
 
+/// Lets a client go, and returns when the server knows: it closes its end only after it has noticed.
+fn gone(mut client: Client) {
+    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    client.stream.read_to_end(&mut Vec::new()).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_used_from_two_addresses_at_once_is_nobodys_any_more() {
     let dir = tempfile::tempdir().unwrap();
@@ -25,7 +31,7 @@ async fn a_key_that_is_used_from_two_addresses_at_once_is_nobodys_any_more() {
         // Another session at the same address is none of this; nor is one that has moved, or one that has called nothing.
         let mut same = first.sibling(&dcs[0], &options(), 2);
         same.call(f::updates::GetState).unwrap();
-        drop(same);
+        gone(same);
         first.reconnect_from(ELSEWHERE, &dcs[0], &options());
         first.call(f::updates::GetState).unwrap();
         first.reconnect(&dcs[0], &options());
@@ -60,9 +66,8 @@ async fn two_addresses_one_after_the_other_or_without_the_rule() {
         let mut first = Client::new(&dcs[0], &pem, &options(), 1);
         first.login(ANN);
         let mut second = first.sibling_from(ELSEWHERE, &dcs[0], &options(), 2);
-        // The first one has gone before the second one comes: the server closes its end only after it has noticed.
-        first.stream.shutdown(std::net::Shutdown::Write).unwrap();
-        first.stream.read_to_end(&mut Vec::new()).unwrap();
+        // The first one has gone before the second one comes.
+        gone(first);
         second.call(f::updates::GetState).unwrap();
         second
     })
