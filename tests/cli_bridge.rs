@@ -10,7 +10,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Sandbox, TestCommand, TestDir};
+use support::{Sandbox, TestCommand, TestDir, bytes};
 
 /// An account on DC 1: the client begins at DC 2, and is sent home.
 const ADA: &str = "login --phone 9996611234 --code 11111 --first-name Ada";
@@ -64,19 +64,6 @@ fn traced(dir: &TestDir) -> String {
     let text = fs::read_to_string(&path).unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
     text
-}
-
-fn bytes(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut out = Vec::with_capacity(len + 8);
-    while out.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        out.extend(state.to_le_bytes());
-    }
-    out.truncate(len);
-    out
 }
 
 #[test]

@@ -8,9 +8,7 @@ use crate::support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::{Finished, Sandbox, TestCommand, TestDir};
-
-const SIGN_UP: &str = "login --phone 9996621234 --code 22222 --first-name Ada --last-name Lovelace";
+use support::{Finished, SIGN_UP, Sandbox, TestCommand, TestDir, tdl};
 
 /// A cluster with an account whose Saved Messages hold these files, in this order, and an export of them.
 fn with_files(dir: &TestDir, files: &[(&str, &[u8])]) -> Sandbox {
@@ -22,12 +20,6 @@ fn with_files(dir: &TestDir, files: &[(&str, &[u8])]) -> Sandbox {
     }
     tdl(&sandbox, dir, "chat export -o export.json").ok();
     sandbox
-}
-
-fn tdl(sandbox: &Sandbox, dir: &TestDir, args: &str) -> TestCommand {
-    let mut command = sandbox.tdl(dir);
-    command.args(args);
-    command
 }
 
 /// A download with the plain names of the senders.

@@ -7,9 +7,7 @@ use crate::support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Output, Stdio};
 
-use support::{Sandbox, TestCommand, TestDir};
-
-const SIGN_UP: &str = "login --phone 9996621234 --code 22222 --first-name Ada --last-name Lovelace";
+use support::{SIGN_UP, Sandbox, TestCommand, TestDir};
 
 #[test]
 fn an_account_is_made_used_and_left() {

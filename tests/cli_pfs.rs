@@ -9,29 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use support::{Sandbox, TestCommand, TestDir};
-
-const SIGN_UP: &str = "login --phone 9996621234 --code 22222 --first-name Ada --last-name Lovelace";
-
-fn tdl(sandbox: &Sandbox, dir: &TestDir, args: &str) -> TestCommand {
-    let mut command = sandbox.tdl(dir);
-    command.args(args);
-    command
-}
-
-/// Bytes that differ from part to part.
-fn bytes(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut out = Vec::with_capacity(len + 8);
-    while out.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        out.extend(state.to_le_bytes());
-    }
-    out.truncate(len);
-    out
-}
+use support::{SIGN_UP, Sandbox, TestDir, bytes, tdl};
 
 fn contents(dir: &Path) -> BTreeSet<Vec<u8>> {
     fs::read_dir(dir).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()

@@ -11,27 +11,13 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
-use support::{Sandbox, TestDir};
+use support::{Sandbox, TestDir, bytes};
 
 /// Larger than everything that the server may hold in memory.
 const LARGE: usize = 96 << 20;
 const SMALL: usize = 3_000_001;
 /// What the server's memory may peak at, in KiB, whatever it serves to however many: the program itself takes about half of it.
 const PEAK_KIB: u64 = 80 << 10;
-
-/// Bytes that differ from part to part, the same for the same seed.
-fn bytes(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut out = Vec::with_capacity(len + 8);
-    while out.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        out.extend(state.to_le_bytes());
-    }
-    out.truncate(len);
-    out
-}
 
 /// A cluster with an account, and files in its Saved Messages.
 fn with_files(dir: &TestDir, files: &[(&str, &[u8])]) -> Sandbox {

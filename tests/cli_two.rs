@@ -12,18 +12,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Sandbox, TestCommand, TestDir};
+use support::{Sandbox, TestCommand, TestDir, tdl};
 
 /// Commands of each of the two.
 const COMMANDS: usize = 50;
 /// Longer than anything here takes, so that a failure ends.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn tdl(sandbox: &Sandbox, dir: &TestDir, args: &str) -> TestCommand {
-    let mut command = sandbox.tdl(dir);
-    command.args(args);
-    command
-}
 
 /// `tdl watch` in the background; killed when dropped.
 struct Watcher {

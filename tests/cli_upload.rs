@@ -11,37 +11,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use support::{Sandbox, TestCommand, TestDir};
+use support::{Sandbox, TestCommand, TestDir, bytes, logged_in, tdl};
 
-const SIGN_UP: &str = "login --phone 9996621234 --code 22222 --first-name Ada --last-name Lovelace";
 const KIB: usize = 1024;
 const MIB: usize = 1024 * 1024;
-
-fn logged_in(dir: &TestDir) -> Sandbox {
-    let sandbox = Sandbox::start(dir);
-    tdl(&sandbox, dir, SIGN_UP).ok();
-    sandbox
-}
-
-fn tdl(sandbox: &Sandbox, dir: &TestDir, args: &str) -> TestCommand {
-    let mut command = sandbox.tdl(dir);
-    command.args(args);
-    command
-}
-
-/// Bytes that differ from part to part, the same for the same seed.
-fn bytes(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut out = Vec::with_capacity(len + 8);
-    while out.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        out.extend(state.to_le_bytes());
-    }
-    out.truncate(len);
-    out
-}
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

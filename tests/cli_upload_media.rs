@@ -9,15 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::{Sandbox, TestCommand, TestDir};
-
-const SIGN_UP: &str = "login --phone 9996621234 --code 22222 --first-name Ada --last-name Lovelace";
-
-fn logged_in(dir: &TestDir) -> Sandbox {
-    let sandbox = Sandbox::start(dir);
-    tdl(&sandbox, dir, SIGN_UP).ok();
-    sandbox
-}
+use support::{Sandbox, TestCommand, TestDir, logged_in};
 
 /// A run without anything called ffmpeg, whatever the machine has.
 fn tdl(sandbox: &Sandbox, dir: &TestDir, args: &str) -> TestCommand {

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Sandbox, TestCommand, TestDir};
+use support::{Sandbox, TestDir, tdl};
 use tdl::chat::{links::ChatRef, peers};
 use tdl::client::{Client, ClientConfig, DcTable, Persistence};
 use tdl::store::Home;
@@ -23,12 +23,6 @@ use tdl::trace::Tracer;
 const ADA: &str = "9996621234";
 /// Longer than anything here takes, so that a failure ends.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn tdl(sandbox: &Sandbox, dir: &TestDir, args: &str) -> TestCommand {
-    let mut command = sandbox.tdl(dir);
-    command.args(args);
-    command
-}
 
 /// The account that writes: through the library, as there is much to write.
 struct Bob {
