@@ -62,19 +62,25 @@ struct Running {
     address: std::net::SocketAddr,
     url: String,
     log: Arc<Mutex<Vec<Answered>>>,
+    /// Told with every entry of the log.
+    logged: Arc<Notify>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 async fn serve(files: Vec<(i32, Item)>, limits: Limits, token: Option<Token>) -> Running {
     let log: Arc<Mutex<Vec<Answered>>> = Arc::default();
-    let observed = Arc::clone(&log);
+    let logged = Arc::new(Notify::new());
+    let (observed, tell) = (Arc::clone(&log), Arc::clone(&logged));
     let config = Config {
         address: "127.0.0.1:0".parse().unwrap(),
         token,
         names: Vec::new(),
         limits,
-        observer: Some(Arc::new(move |answered| observed.lock().unwrap().push(answered.clone()))),
+        observer: Some(Arc::new(move |answered| {
+            observed.lock().unwrap().push(answered.clone());
+            tell.notify_one();
+        })),
     };
     let server = Server::bind(config, Arc::new(Files(files.into_iter().collect()))).await.unwrap();
     let (address, url) = (server.address(), server.url());
@@ -82,7 +88,7 @@ async fn serve(files: Vec<(i32, Item)>, limits: Limits, token: Option<Token>) ->
     let task = tokio::spawn(server.run(async move {
         let _ = stopped.await;
     }));
-    Running { address, url, log, stop: Some(stop), task }
+    Running { address, url, log, logged, stop: Some(stop), task }
 }
 
 struct Reply {
@@ -389,12 +395,7 @@ async fn a_client_that_takes_nothing_for_too_long_is_given_up() {
     let running = serve(vec![(1, item(MemorySource(content(64 * PART as usize))))], limits, None).await;
     let mut stream = connect(&running, "/7/1").await;
     stream.read_exact(&mut [0; 64]).await.unwrap();
-    let given_up = async {
-        while running.log.lock().unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), given_up).await.expect("it is given up");
+    tokio::time::timeout(Duration::from_secs(20), running.logged.notified()).await.expect("it is given up");
     assert!(!running.log.lock().unwrap()[0].whole);
     drop(stream);
 }
