@@ -16,7 +16,6 @@ use super::answers::Answers;
 use super::sessions::{Dismissal, SessionKey, Slot};
 use super::socket::Socket;
 use crate::state;
-use tdl_core::clock::Now;
 use tdl_core::crypto::AuthKey;
 use tdl_core::crypto::kdf::Side;
 use tdl_core::ids::{DcId, SessionId};
@@ -412,28 +411,20 @@ impl<A: Answers> Connection<A> {
 
     /// Takes the sessions' events, and their frames as long as the client takes them.
     fn make_ready(&mut self, codec: &mut Codec) -> Result<(), Closed> {
-        let now = self.shared.now();
-        let before = self.output.len();
-        let dead = match self.take_events() {
-            Err(Closed::Midway) => {
-                self.take_frames(now, codec)?;
-                let new = self.output.len().saturating_sub(before);
-                self.output.truncate(before.saturating_add(new / 2));
-                return Err(Closed::Midway);
-            }
-            dead => dead?,
-        };
-        self.take_frames(now, codec)?;
+        let dead = self.take_events()?;
+        self.take_frames(codec)?;
         dead.map_or(Ok(()), |cause| Err(Closed::Dead(cause)))
     }
 
     /// Takes the frames of the sessions here as long as there is room for them.
-    fn take_frames(&mut self, now: Now, codec: &mut Codec) -> Result<(), Closed> {
+    fn take_frames(&mut self, codec: &mut Codec) -> Result<(), Closed> {
+        let now = self.shared.now();
         for slot in &self.slots {
             let mut inner = slot.lock();
             if !inner.is_at(self.id) {
                 continue;
             }
+            let start = self.output.len();
             while self.output.len() < MAX_UNWRITTEN {
                 let Some(frame) = inner.session.poll_output(now) else {
                     inner.unsent = 0;
@@ -443,6 +434,12 @@ impl<A: Answers> Connection<A> {
                 let before = self.output.len();
                 codec.encode(&frame, &mut rand::rng(), &mut self.output)?;
                 self.trace_sent(frame.len(), self.output.len().saturating_sub(before), codec.padding_sent());
+            }
+            // Under the same lock as the frames: the answer that is to be cut is among them, and not all of it is written yet.
+            let new = self.output.len().saturating_sub(start);
+            if new > 0 && inner.take_midway() {
+                self.output.truncate(start.saturating_add(new / 2));
+                return Err(Closed::Midway);
             }
             A::resume(&self.shared, slot, &mut inner);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::connection::SALTS_AHEAD;
-use super::sessions::{Dismissal, Slot};
+use super::sessions::{Dismissal, Inner, Slot};
 use super::work::Services;
 use crate::fault::Fault;
 use crate::policy::{CallInfo, Disturbance, Mishaps, Policy as _};
@@ -13,12 +13,17 @@ use tdl_core::mtproto::session::FutureSalt;
 /// For how many seconds a client's salts stay wrong.
 const WRONG_FOR: i64 = 60;
 
-/// What follows once a call has been answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What follows once a call has been answered: before the client can say anything more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Aftermath {
     wrong_salt: bool,
     /// The connection ends in the middle of the answer.
-    pub(super) cut: bool,
+    cut: bool,
+}
+
+impl Aftermath {
+    /// Nothing.
+    pub(super) const NONE: Self = Self { wrong_salt: false, cut: false };
 }
 
 /// What becomes of a call.
@@ -34,7 +39,7 @@ pub(super) enum Course {
 /// Lets happen what is to happen to a call before it is done.
 pub(super) fn before(shared: &super::Shared<Services>, slot: &Arc<Slot<Services>>, call: &CallInfo) -> Course {
     let services = &shared.answers;
-    let (mut mishaps, mut aftermath) = (Mishaps::default(), Aftermath::default());
+    let (mut mishaps, mut aftermath) = (Mishaps::default(), Aftermath::NONE);
     for disturbance in services.faults.disturb(call).into_iter().chain(services.policy.disturb(call)) {
         tracing::info!(dc = call.dc, method = call.name, ?disturbance, "call disturbed");
         match disturbance {
@@ -62,16 +67,16 @@ pub(super) fn before(shared: &super::Shared<Services>, slot: &Arc<Slot<Services>
 }
 
 /// Lets happen what is to happen after it has been answered.
-pub(super) fn after(shared: &super::Shared<Services>, slot: &Arc<Slot<Services>>, aftermath: Aftermath) {
-    if !aftermath.wrong_salt {
-        return;
+pub(super) fn after(now: i64, inner: &mut Inner<Services>, aftermath: Aftermath) {
+    if aftermath.cut {
+        inner.dismiss(Dismissal::Midway);
     }
-    let now = shared.now().unix();
-    let salt = FutureSalt { since: now.saturating_sub(1), until: now.saturating_add(3600), salt: Salt(rand::random()) };
-    let mut inner = slot.lock();
-    if let Err(error) = inner.session.set_salts(vec![salt]) {
-        tracing::debug!(%error, "salts not set");
+    if aftermath.wrong_salt {
+        let salt = FutureSalt { since: now.saturating_sub(1), until: now.saturating_add(3600), salt: Salt(rand::random()) };
+        if let Err(error) = inner.session.set_salts(vec![salt]) {
+            tracing::debug!(%error, "salts not set");
+        }
+        // Then the connection sees to it that the real ones come back.
+        inner.salts_until = now.saturating_add(SALTS_AHEAD).saturating_add(WRONG_FOR);
     }
-    // Then the connection sees to it that the real ones come back.
-    inner.salts_until = now.saturating_add(SALTS_AHEAD).saturating_add(WRONG_FOR);
 }

@@ -98,9 +98,16 @@ impl<A: Answers> Inner<A> {
         self.wake();
     }
 
-    /// Why the connection is to be closed, if it is; asked once.
+    /// Why the connection is to be closed at once, if it is; asked once. A stream that is to end in the middle of an answer is not: the answer
+    /// comes first ([`Self::take_midway`]).
     pub(super) fn take_dismissal(&mut self) -> Option<Dismissal> {
-        self.dismissed.take()
+        let stream = matches!(self.owner, Some(Owner::Stream(..)));
+        self.dismissed.take_if(|why| !(stream && *why == Dismissal::Midway))
+    }
+
+    /// Whether the connection is to be closed in the middle of what it was just given to write; asked once.
+    pub(super) fn take_midway(&mut self) -> bool {
+        self.dismissed.take_if(|why| *why == Dismissal::Midway).is_some()
     }
 
     /// Wakes the connection's task: there is something to send.

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use super::answers::Answers;
-use super::disturb::{self, Course};
-use super::sessions::{self, Dismissal, SessionKey};
+use super::disturb::{self, Aftermath, Course};
+use super::sessions::{self, SessionKey};
 use super::{duplicates, routing};
 use crate::dispatch::{self, Unwrapped};
 use crate::fault::Fault;
@@ -276,8 +276,7 @@ fn spawn(shared: &Arc<Shared>, slot: &Arc<Slot>, next: fn(&mut Inner) -> Next) {
                             continue;
                         }
                     };
-                    finish(&shared, &slot, msg_id, result, Writing { compress, cut: aftermath.cut });
-                    disturb::after(&shared, &slot, aftermath);
+                    finish(&shared, &slot, msg_id, result, Writing { compress, aftermath });
                 }
                 Next::Refuse(msg_id, fault) => finish(&shared, &slot, msg_id, Err(fault), Writing::PLAIN),
                 Next::Stop => break,
@@ -381,12 +380,12 @@ fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped
 struct Writing {
     /// Packed, if that is shorter.
     compress: bool,
-    /// Up to its middle; then the connection ends.
-    cut: bool,
+    /// And what follows at once.
+    aftermath: Aftermath,
 }
 
 impl Writing {
-    const PLAIN: Self = Self { compress: true, cut: false };
+    const PLAIN: Self = Self { compress: true, aftermath: Aftermath::NONE };
 }
 
 /// Answers a call and lets those that waited for it go on.
@@ -406,9 +405,7 @@ fn finish(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, result: Result<
     if let Err(error) = answered {
         tracing::debug!(%error, "answer not wanted");
     }
-    if writing.cut {
-        inner.dismiss(Dismissal::Midway);
-    }
+    disturb::after(now.unix(), &mut inner, writing.aftermath);
     ended(shared, slot, &mut inner, msg_id, result.is_ok());
     inner.wake();
 }
