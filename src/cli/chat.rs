@@ -16,7 +16,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::context::Context;
 use super::exit::{CliError, ExitCode};
 use super::expr::{DialogFields, Expression, MessageFields};
-use super::output::{fit, printable};
+use super::output::{counted, fit, printable};
 
 /// The commands under `tdl chat`.
 #[derive(Debug, Subcommand)]
@@ -193,14 +193,18 @@ async fn export(context: &Context, args: ExportArgs) -> Result<ExitCode, CliErro
     let result = write(context, &args, &client, &chat, range, &filter).await;
     client.close().await;
     let (count, title) = result?;
-    let noun = if count == 1 { "message" } else { "messages" };
     if args.output.as_os_str() == "-" {
         return Ok(ExitCode::Done);
     }
     if context.output.json {
         context.output.document(&json!({"file": args.output, "messages": count}))?;
     } else {
-        context.output.note(&format!("{count} {noun} of {} written to {}", printable(&title), args.output.display()));
+        context.output.note(&format!(
+            "{} of {} written to {}",
+            counted(count, "message"),
+            printable(&title),
+            args.output.display()
+        ));
     }
     Ok(ExitCode::Done)
 }

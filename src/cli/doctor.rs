@@ -14,7 +14,7 @@ use super::{
     context::{Context, has_login},
     duration,
     exit::{CliError, ExitCode},
-    output::{colour, printable},
+    output::{colour, counted, printable},
 };
 
 /// The arguments of `tdl session doctor`.
@@ -140,12 +140,12 @@ fn print(context: &Context, evidence: &Evidence, told: &[Told]) -> Result<(), Cl
         }
     }
     if told.is_empty() {
-        let mut looked = doctor::counted(evidence.keys.len(), "key");
+        let mut looked = counted(evidence.keys.len(), "key");
         if let Some(sample) = evidence.samples.last() {
-            looked.push_str(&format!(", {}", doctor::counted(sample.authorizations.list.len(), "authorization")));
+            looked.push_str(&format!(", {}", counted(sample.authorizations.list.len(), "authorization")));
         }
         if let Some(watch) = &evidence.watch {
-            let happened = doctor::counted(watch.happened, "event");
+            let happened = counted(watch.happened, "event");
             looked.push_str(&format!(", {} of {happened} pushed in {} s", watch.pushed, watch.seconds));
         }
         // Times travel in whole seconds: a difference of one is none.

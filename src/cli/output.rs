@@ -188,6 +188,13 @@ fn stderr_line(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// A number of things, as people write it: "1 file", "2 files".
+pub(crate) fn counted(n: impl std::fmt::Display, what: &str) -> String {
+    let n = n.to_string();
+    let plural = if n == "1" { "" } else { "s" };
+    format!("{n} {what}{plural}")
+}
+
 /// Text from a server or a file, safe for a terminal: control characters, line breaks and direction overrides become visible escapes.
 pub(crate) fn printable(text: &str) -> String {
     let hidden = |c: char| {

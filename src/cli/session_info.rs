@@ -11,7 +11,7 @@ use super::{
     context::{Context, unix_now},
     device,
     exit::{CliError, ExitCode},
-    output::printable,
+    output::{counted, printable},
 };
 
 /// One permanent key, as far as it can be read.
@@ -150,14 +150,14 @@ fn print(context: &Context, namespace: &Namespace, keys: &[Key], temporary: Opti
         pairs.push(("API id", i.api_id.to_string()));
     }
     if let Some(u) = namespace.update_state()? {
-        let channels = if u.channels.len() == 1 { "1 channel".to_owned() } else { format!("{} channels", u.channels.len()) };
+        let channels = counted(u.channels.len(), "channel");
         let text = format!("pts {}, qts {}, seq {}, {channels}, {}", u.pts, u.qts, u.seq, age(u.date.into()));
         pairs.push(("watched up to", text));
     }
     if let Some(holder) = namespace.updates_holder()? {
         pairs.push(("watched by", holder.to_string()));
     }
-    pairs.push(("unfinished", tdl::account::doctor::counted(namespace.jobs()?.len(), "transfer")));
+    pairs.push(("unfinished", counted(namespace.jobs()?.len(), "transfer")));
     context.output.key_values(&pairs)?;
     if !keys.is_empty() {
         context.output.line("")?;

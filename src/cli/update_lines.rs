@@ -9,7 +9,7 @@ use tdl::tl::api::enums::{Message, Peer, Update};
 use tdl::tl::dynamic::json::{JsonOptions, to_json};
 use tdl::tl::{Serialize as _, compiled_schema, dynamic};
 
-use super::output::printable;
+use super::output::{counted, printable};
 
 /// An event as a JSON object; nothing for what only describes peers.
 pub(crate) fn event_json(event: &UpdateEvent) -> Option<Json> {
@@ -71,8 +71,7 @@ pub(crate) fn event_text(event: &UpdateEvent, chat: Option<ChatKey>, names: &Nam
         Some(place) => format!("          {place}: {what}"),
         None => format!("          {what}"),
     };
-    let deleted =
-        |count: usize| in_place(if count == 1 { "1 message deleted".into() } else { format!("{count} messages deleted") });
+    let deleted = |count: usize| in_place(format!("{} deleted", counted(count, "message")));
     match update {
         Update::NewMessage(u) => message(&u.message, names, ""),
         Update::NewChannelMessage(u) => message(&u.message, names, ""),

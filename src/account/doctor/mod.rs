@@ -33,7 +33,7 @@ pub use witness::Witness;
 mod tests;
 
 /// A number of things, as people write it: "1 key", "2 keys".
-pub fn counted(n: impl std::fmt::Display, what: &str) -> String {
+fn counted(n: impl std::fmt::Display, what: &str) -> String {
     let n = n.to_string();
     let plural = if n == "1" { "" } else { "s" };
     format!("{n} {what}{plural}")

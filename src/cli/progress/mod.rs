@@ -21,7 +21,7 @@ use tdl::transfer::Progress;
 
 use super::args::ProgressMode;
 use super::context::Context;
-use super::output::{self, Output, printable};
+use super::output::{self, Output, counted, printable};
 use super::settings::Settings;
 use layout::{Line, bytes, rate, remaining, time_for};
 use pace::Pace;
@@ -273,9 +273,9 @@ impl Reporter {
             Mode::None => {}
             _ => {
                 if left_out > 0 {
-                    inner.line(&format!("{} left out: `-v` prints them all", count(left_out, "line")));
+                    inner.line(&format!("{} left out: `-v` prints them all", counted(left_out, "line")));
                 }
-                let mut text = format!("{} {verb}", count(done, "file"));
+                let mut text = format!("{} {verb}", counted(done, "file"));
                 if done_bytes > 0 {
                     // A rate over no time at all says nothing; a millisecond is the least that the clock tells reliably.
                     let speed = rate(done_bytes.saturating_sub(earlier) as f64 / seconds.max(0.001));
@@ -326,7 +326,7 @@ impl Inner {
             let (_, left) = run.outlook(now);
             let left = left.map(|left| format!(", {}", remaining(left))).unwrap_or_default();
             let speed = rate(run.bytes.per_second(now));
-            let text = format!("{} of {}, {} failed, {speed}{left}", run.ended(), count(run.files, "file"), run.failed);
+            let text = format!("{} of {}, {} failed, {speed}{left}", run.ended(), counted(run.files, "file"), run.failed);
             drop(run);
             self.line(&text);
         }
@@ -530,10 +530,6 @@ fn total_line(run: &Mutex<Totals>, waits: &Waits) -> String {
 /// The columns that a line may take. The last one stays free: some terminals begin a new line when it is used.
 fn columns() -> usize {
     output::columns().unwrap_or(COLUMNS).saturating_sub(1)
-}
-
-fn count(n: u64, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// What a bar has room for: the name of a file without the directories that lead to it.
