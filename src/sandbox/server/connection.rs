@@ -174,10 +174,16 @@ impl<A: Answers> Connection<A> {
         };
         let now = self.shared.now();
         self.tracer.emit(now, || trace::Event::Disconnected { reason: closed.to_string() });
+        self.leave();
+        closed
+    }
+
+    /// Its sessions are without a connection from here on. Before the stream ends, so that a client that sees the end can count on it.
+    fn leave(&self) {
+        let now = self.shared.now();
         for slot in &self.slots {
             slot.detach(now, self.id);
         }
-        closed
     }
 
     /// The first bytes are HTTP: the transport of that name, or the upgrade to WebSocket and what is inside.
@@ -186,6 +192,7 @@ impl<A: Answers> Connection<A> {
             let (mut reader, mut writer) = stream.halves();
             self.framing = Carrier::Http.name();
             let closed = self.serve_http(&mut reader, &mut writer).await;
+            self.leave();
             self.say_farewell(&closed, &mut writer).await;
             return closed;
         }
@@ -227,6 +234,7 @@ impl<A: Answers> Connection<A> {
             Ok(never) => match never {},
             Err(closed) => closed,
         };
+        self.leave();
         if let Some(code) = closed.transport_error()
             && let Err(error) = codec.encode_error(code, &mut rand::rng(), &mut self.output)
         {
