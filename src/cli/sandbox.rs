@@ -16,7 +16,7 @@ use super::{
     exit::{CliError, ExitCode, chain},
     keylog,
     sandbox_accounts::{self, MessageCommand, SeedCommand, UserCommand},
-    sandbox_control::{self, AgeArgs, FaultCommand, StandingArgs},
+    sandbox_control::{self, AgeArgs, DirArgs, FaultCommand, StandingArgs},
 };
 
 /// The commands under `tdl sandbox`.
@@ -40,6 +40,10 @@ Being interrupted is how it ends: that is exit code 0.")]
     /// Let things go wrong in a running cluster: errors, delays, lost connections and keys
     #[command(subcommand)]
     Fault(FaultCommand),
+
+    /// Count what a running cluster was asked since it started, by method and answer
+    #[command(after_help = "Examples:\n  tdl sandbox calls --dir box\n  tdl sandbox calls --dir box --json")]
+    Calls(DirArgs),
 
     /// Make authorizations of a running cluster older, to try what depends on their age
     #[command(after_help = "\
@@ -97,6 +101,7 @@ pub(crate) async fn run(context: &Context, command: SandboxCommand) -> Result<Ex
     match command {
         SandboxCommand::Up(args) => up(context, args).await,
         SandboxCommand::Fault(command) => sandbox_control::fault(context, command).await,
+        SandboxCommand::Calls(args) => sandbox_control::calls(context, args).await,
         SandboxCommand::Age(args) => sandbox_control::age(context, args).await,
         SandboxCommand::Standing(args) => sandbox_control::standing(context, args).await,
         SandboxCommand::User(command) => sandbox_accounts::user(context, command).await,

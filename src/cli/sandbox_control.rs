@@ -1,4 +1,4 @@
-//! `tdl sandbox fault`, `age` and `standing`: what a running cluster is told.
+//! `tdl sandbox fault`, `calls`, `age` and `standing`: what a running cluster is told and asked.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -229,6 +229,29 @@ async fn ls(context: &Context, args: DirArgs) -> Result<ExitCode, CliError> {
         })
         .collect();
     context.output.table(&["RULE", "EFFECT", "METHOD", "ACCOUNT", "DC", "LEFT", "MET"], &rows)?;
+    Ok(ExitCode::Done)
+}
+
+/// `tdl sandbox calls`.
+pub(crate) async fn calls(context: &Context, args: DirArgs) -> Result<ExitCode, CliError> {
+    let Reply::Calls(calls) = tell(context, args, Command::Calls).await? else { return Err(unexpected()) };
+    if context.settings.json {
+        for count in &calls {
+            context.output.json_line(count)?;
+        }
+        return Ok(ExitCode::Done);
+    }
+    if calls.is_empty() {
+        context.output.note("nothing was asked yet");
+        return Ok(ExitCode::Done);
+    }
+    let or = |text: &str, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text.to_owned() };
+    let size = |bytes: u64| if bytes == 0 { String::new() } else { humansize::format_size(bytes, humansize::BINARY) };
+    let rows: Vec<Vec<String>> = calls
+        .iter()
+        .map(|c| vec![or(&c.method, "(unknown)"), or(&c.answer, "(no answer)"), c.calls.to_string(), size(c.bytes)])
+        .collect();
+    context.output.table(&["METHOD", "ANSWER", "CALLS", "SIZE"], &rows)?;
     Ok(ExitCode::Done)
 }
 

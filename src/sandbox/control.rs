@@ -22,6 +22,7 @@ use super::server::{self, Shared};
 use super::state::authorizations::{self, Standing};
 use super::state::users::{self, Phone};
 use super::state::{self, State, keys};
+use super::tally::CallCount;
 use tdl_core::crypto::hash;
 
 /// The name of the file that says where a running cluster is told what to do.
@@ -56,6 +57,8 @@ pub enum Command {
     },
     /// Lists them. Answered with [`Reply::Rules`].
     FaultList,
+    /// Says what was asked and answered since the cluster started. Answered with [`Reply::Calls`].
+    Calls,
     /// Makes authorizations older, by their dates of creation and of last use: what depends on their age can be tried without waiting for
     /// it. Those whose time is over then are ended. Answered with [`Reply::Count`].
     Age {
@@ -85,6 +88,8 @@ pub enum Reply {
     Rule(u32),
     /// All rules.
     Rules(Vec<FaultRule>),
+    /// Calls, by method and answer.
+    Calls(Vec<CallCount>),
 }
 
 /// Why a cluster did not do what it was told.
@@ -180,6 +185,7 @@ pub(crate) fn execute(shared: &Shared<Services>, command: Command) -> Result<Rep
         }
         Command::FaultClear { ids } => Reply::Count(faults.clear(&ids)),
         Command::FaultList => Reply::Rules(faults.list()),
+        Command::Calls => Reply::Calls(shared.answers.tally.list()),
         Command::Age { phone, seconds } => {
             if !(0..=MAX_AGE).contains(&seconds) {
                 return Err(CommandError::Age(seconds));

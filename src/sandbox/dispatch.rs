@@ -29,6 +29,8 @@ pub(crate) struct Unwrapped {
     pub(crate) device: Option<Device>,
     /// The session does not want updates for this.
     pub(crate) without_updates: bool,
+    /// The takeout that it is made in.
+    pub(crate) takeout: Option<i64>,
     /// Calls that have to be done first.
     pub(crate) after: Vec<i64>,
 }
@@ -60,6 +62,11 @@ pub(crate) fn unwrap(mut body: Bytes) -> Result<Unwrapped, Fault> {
             f::InvokeWithoutUpdates::<RawObject>::ID => {
                 let wrapper: f::InvokeWithoutUpdates<RawObject> = parse(body)?;
                 out.without_updates = true;
+                wrapper.query
+            }
+            f::InvokeWithTakeout::<RawObject>::ID => {
+                let wrapper: f::InvokeWithTakeout<RawObject> = parse(body)?;
+                out.takeout = Some(wrapper.takeout_id);
                 wrapper.query
             }
             f::InvokeAfterMsg::<RawObject>::ID => {
@@ -228,6 +235,8 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
             f::messages::GetPeerDialogs => services::dialogs::peer_dialogs,
             f::messages::GetDialogFilters => services::dialogs::dialog_filters,
             f::messages::SetTyping => services::dialogs::set_typing,
+            f::account::InitTakeoutSession => services::takeout::init_takeout_session,
+            f::account::FinishTakeoutSession => services::takeout::finish_takeout_session,
             f::stories::GetStoriesById => services::stories::stories_by_id,
             f::stories::GetPeerStories => services::stories::peer_stories,
             f::updates::GetState => services::updates::state,
@@ -313,6 +322,7 @@ fn serve(call: &mut Call<'_>, policy: &dyn Policy, id: u32, body: Bytes) -> Resu
             }
         }
     }
+    services::takeout::check(call)?;
     let out = (route.run)(call, body);
     if call.auth.user.is_some() {
         call.state.touch_auth(&call.auth, call.now)?;

@@ -310,6 +310,10 @@ faults! {
     SearchQueryEmpty => 400 "SEARCH_QUERY_EMPTY",
     /// No numbers of stories, or too many.
     StoryIdInvalid => 400 "STORY_ID_INVALID",
+    /// The takeout is not the account's, or it has ended.
+    TakeoutInvalid => 400 "TAKEOUT_INVALID",
+    /// The method has to be called in a takeout.
+    TakeoutRequired => 403 "TAKEOUT_REQUIRED",
     /// The temporary key is bound to another permanent one.
     TempAuthKeyAlreadyBound => 400 "TEMP_AUTH_KEY_ALREADY_BOUND",
     /// A permanent key is to be bound.

@@ -41,6 +41,7 @@ pub mod policy;
 pub mod server;
 mod services;
 pub mod state;
+pub mod tally;
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ use crate::policy::{CallInfo, Mishaps, Policy};
 use crate::services::memory::Memory;
 use crate::services::{Call, Effect, Origin, Settings};
 use crate::state::{self, keys};
+use crate::tally::Tally;
 use tdl_core::ids::{DcId, MsgId};
 use tdl_core::mtproto::session::KeyDestruction;
 
@@ -51,13 +52,22 @@ pub(crate) struct Services {
     pub(crate) faults: Arc<Faults>,
     /// What is remembered until the cluster stops.
     memory: Memory,
+    /// What was asked and answered.
+    pub(crate) tally: Tally,
     /// Counts calls that move a session's mark.
     marks: AtomicU64,
 }
 
 impl Services {
     pub(crate) fn new(settings: Settings, policy: Arc<dyn Policy>) -> Self {
-        Self { settings, policy, faults: Arc::default(), memory: Memory::default(), marks: AtomicU64::new(0) }
+        Self {
+            settings,
+            policy,
+            faults: Arc::default(),
+            memory: Memory::default(),
+            tally: Tally::default(),
+            marks: AtomicU64::new(0),
+        }
     }
 
     fn next_mark(&self) -> u64 {
@@ -213,10 +223,14 @@ fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
     resume(shared, slot, &mut inner);
 }
 
-/// The name of a call's method, in the layer that its session speaks.
+/// The layer that a call is in.
+fn layer_of(inner: &Inner, job: &Job) -> i32 {
+    job.request.layer.or(inner.calls.layer).unwrap_or(layers::OWN_LAYER)
+}
+
+/// The name of a call's method, in that layer.
 fn name_of(inner: &Inner, job: &Job) -> &'static str {
-    let layer = job.request.layer.or(inner.calls.layer).unwrap_or(layers::OWN_LAYER);
-    layers::name_of(layer, job.method).unwrap_or_default()
+    layers::name_of(layer_of(inner, job), job.method).unwrap_or_default()
 }
 
 /// Whether a call makes its session one that was active: not what is about file contents, nor the binding of a key, which each connection
@@ -263,19 +277,23 @@ fn spawn(shared: &Arc<Shared>, slot: &Arc<Slot>, next: fn(&mut Inner) -> Next) {
             match job {
                 Next::Run(job) => {
                     let (msg_id, compress) = (job.msg_id, !dispatch::is_concurrent(job.method));
-                    let info = {
+                    let (info, layer) = {
                         let inner = slot.lock();
-                        let (method, name) = (job.method, name_of(&inner, &job));
-                        CallInfo { dc: slot.key.dc, user: inner.calls.user, method, name }
+                        let (method, layer) = (job.method, layer_of(&inner, &job));
+                        let name = layers::name_of(layer, method).unwrap_or_default();
+                        (CallInfo { dc: slot.key.dc, user: inner.calls.user, method, name }, layer)
                     };
+                    let tally = &shared.answers.tally;
                     let (result, aftermath) = match disturb::before(&shared, &slot, &info) {
                         Course::Run(mishaps, aftermath) => (run(&shared, &slot, msg_id, job.request, mishaps), aftermath),
                         Course::Refuse(fault, aftermath) => (Err(fault), aftermath),
                         Course::Swallow => {
+                            tally.swallowed(info.name);
                             ended(&shared, &slot, &mut slot.lock(), msg_id, false);
                             continue;
                         }
                     };
+                    tally.answered(info.name, layer, &result);
                     finish(&shared, &slot, msg_id, result, Writing { compress, aftermath });
                 }
                 Next::Refuse(msg_id, fault) => finish(&shared, &slot, msg_id, Err(fault), Writing::PLAIN),
@@ -351,6 +369,7 @@ fn run(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, request: Unwrapped
         origin: Origin { key_id, session, msg_id },
         auth,
         layer,
+        takeout: request.takeout,
         memory: &shared.answers.memory,
         mishaps,
         effects: Vec::new(),

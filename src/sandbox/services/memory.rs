@@ -1,6 +1,6 @@
-//! What the cluster remembers until it stops: which files its CDN DC has.
+//! What the cluster remembers until it stops: which files its CDN DC has, and who is in a takeout.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A cluster's memory, shared by all calls.
@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Memory {
     /// Files that the CDN DC has, by their documents; the one that was asked for last at the end.
     at_cdn: Mutex<VecDeque<i64>>,
+    /// Takeouts by their accounts.
+    takeouts: Mutex<HashMap<i64, i64>>,
 }
 
 impl Memory {
@@ -37,6 +39,25 @@ impl Memory {
     /// The CDN DC has a file no more.
     pub(crate) fn forget_at_cdn(&self, document: i64) {
         self.lock().retain(|known| *known != document);
+    }
+
+    fn takeouts(&self) -> MutexGuard<'_, HashMap<i64, i64>> {
+        self.takeouts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An account is in this takeout from now on.
+    pub(crate) fn begin_takeout(&self, user: i64, id: i64) {
+        self.takeouts().insert(user, id);
+    }
+
+    /// Whether it is.
+    pub(crate) fn has_takeout(&self, user: i64, id: i64) -> bool {
+        self.takeouts().get(&user) == Some(&id)
+    }
+
+    /// It is in none any more.
+    pub(crate) fn end_takeout(&self, user: i64) {
+        self.takeouts().remove(&user);
     }
 }
 

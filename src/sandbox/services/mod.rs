@@ -37,6 +37,7 @@ pub(crate) mod password;
 pub(crate) mod recovery;
 pub(crate) mod send;
 pub(crate) mod stories;
+pub(crate) mod takeout;
 pub(crate) mod terms;
 pub(crate) mod updates;
 pub(crate) mod upload;
@@ -183,6 +184,8 @@ pub(crate) struct Call<'a> {
     pub(crate) auth: Auth,
     /// The layer that the caller's session speaks: what it has said, or else what its key has.
     pub(crate) layer: Option<i32>,
+    /// The takeout that it is made in: `invokeWithTakeout`.
+    pub(crate) takeout: Option<i64>,
     /// What the cluster remembers until it stops.
     pub(crate) memory: &'a Memory,
     /// What is to go wrong with this call.

@@ -112,6 +112,7 @@ impl World {
             origin: Origin { key_id: key.id, session: SESSION, msg_id: MSG_ID },
             auth,
             layer: None,
+            takeout: None,
             memory: &self.memory,
             mishaps: self.mishaps,
             effects: Vec::new(),
