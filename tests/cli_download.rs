@@ -8,7 +8,9 @@ use crate::support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::{Finished, SIGN_UP, Sandbox, TestCommand, TestDir, tdl};
+#[cfg(unix)]
+use support::paste;
+use support::{SIGN_UP, Sandbox, TestCommand, TestDir, tdl};
 
 /// A cluster with an account whose Saved Messages hold these files, in this order, and an export of them.
 fn with_files(dir: &TestDir, files: &[(&str, &[u8])]) -> Sandbox {
@@ -48,16 +50,6 @@ fn listed(dir: PathBuf) -> Vec<(String, Vec<u8>)> {
 
 fn pairs(files: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
     files.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect()
-}
-
-/// The command that a failed run prints, run by a shell as a person would paste it.
-#[cfg(unix)]
-fn paste(dir: &TestDir, failed: &Finished) -> std::process::Output {
-    let stderr = failed.stderr();
-    let line = stderr.lines().find_map(|l| l.strip_prefix("to try those again: ")).expect("a command to try again");
-    let binary = env!("CARGO_BIN_EXE_tdl");
-    let script = format!("tdl() {{ '{binary}' \"$@\"; }}\n{line}");
-    std::process::Command::new("sh").args(["-c", &script]).current_dir(dir.path()).output().unwrap()
 }
 
 /// A deleted message, a name that cannot be made, and a chat that one has been removed from: each fails for itself.

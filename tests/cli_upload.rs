@@ -232,11 +232,17 @@ fn each_failure_is_its_files_own_and_the_retry_list_has_them_all() {
     up.stderr_has("failed: files/vanished.bin: cannot read").stderr_has("failed: files/empty.bin");
     up.stderr_has("2 files uploaded").stderr_has("3 failed");
     assert_eq!(files(&dir.join("files")), [dir.join("files/empty.bin"), dir.join("files/refused.bin")], "what failed is kept");
-    let list = up.stderr().lines().find_map(|l| l.split("--path-list ").nth(1).map(str::to_owned)).expect("a retry list");
     fs::write(dir.join("files/empty.bin"), b"now it is not").unwrap();
     dir.write("files/vanished.bin", b"and this is back");
-    tdl(&sandbox, &dir, "up --path-list").arg(list).ok().stderr_has("3 files uploaded");
-    assert_eq!(names(&sandbox, &dir).len(), 5);
+    up.stderr_has("up --rm --path-list ");
+    #[cfg(unix)]
+    {
+        let again = support::paste(&dir, &up);
+        let stderr = String::from_utf8_lossy(&again.stderr);
+        assert!(again.status.success() && stderr.contains("3 files uploaded"), "{stderr}");
+        assert_eq!(names(&sandbox, &dir).len(), 5);
+        assert!(files(&dir.join("files")).is_empty(), "it deletes what it was to delete");
+    }
     tdl(&sandbox, &dir, "up -p nowhere.bin").code(1).error("cannot read nowhere.bin", "-p");
 }
 

@@ -111,7 +111,7 @@ impl TestCommand {
     /// Runs it and insists on its exit code.
     pub(crate) fn code(&self, code: i32) -> Finished {
         let finished = self.run();
-        assert_eq!(finished.output.status.code(), Some(code), "wrong exit code\n{finished}");
+        finished.expect_code(code);
         finished
     }
 
@@ -162,6 +162,13 @@ impl Finished {
     /// Standard output as one JSON document.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.output.stdout).unwrap_or_else(|e| panic!("stdout is not JSON: {e}\n{self}"))
+    }
+
+    /// Insists on the exit code.
+    #[track_caller]
+    pub(crate) fn expect_code(&self, code: i32) -> &Self {
+        assert_eq!(self.output.status.code(), Some(code), "wrong exit code\n{self}");
+        self
     }
 
     /// Insists on text in standard output.
@@ -263,6 +270,16 @@ pub(crate) fn tdl(sandbox: &Sandbox, dir: &TestDir, args: &str) -> TestCommand {
     let mut command = sandbox.tdl(dir);
     command.args(args);
     command
+}
+
+/// The command that a failed run prints, run by a shell as a person would paste it.
+#[cfg(unix)]
+pub(crate) fn paste(dir: &TestDir, failed: &Finished) -> Output {
+    let stderr = failed.stderr();
+    let line = stderr.lines().find_map(|l| l.strip_prefix("to try those again: ")).expect("a command to try again");
+    let binary = env!("CARGO_BIN_EXE_tdl");
+    let script = format!("tdl() {{ '{binary}' \"$@\"; }}\n{line}");
+    Command::new("sh").args(["-c", &script]).current_dir(dir.path()).output().unwrap()
 }
 
 /// Bytes that differ from part to part, the same for the same seed.

@@ -15,14 +15,14 @@ use tdl::transfer::flow::Flow;
 use tdl::transfer::stop::Stop;
 use tokio::sync::Semaphore;
 
-use super::args::UpArgs;
+use super::args::{AlbumBy, Split, Thumb, UpArgs};
 use super::plan::{Item, Plan, Unit};
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::expr::Expression;
 use crate::cli::failure::Failure;
 use crate::cli::progress::{Outcome, Reporter};
-use crate::cli::transfers;
+use crate::cli::transfers::{self, quoted};
 
 /// What all files of a run have in common.
 pub(super) struct Run<'a> {
@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
         drop(in_flight);
         self.reporter.finish("uploaded");
         let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let again = |list: &Path| format!("tdl up --path-list {}", list.display());
+        let again = |list: &Path| again(self.context, self.args, list);
         transfers::conclude(self.context, "up", record, self.stop, fatal, &failed, again)
     }
 
@@ -192,4 +192,41 @@ impl<'a> Run<'a> {
         }
         self.context.output.json_line(&line)
     }
+}
+
+/// The command that tries again what failed, and does with it what this one was to do. The list comes last.
+fn again(context: &Context, args: &UpArgs, list: &Path) -> String {
+    let word = |text: &str| quoted(Path::new(text));
+    let mut words = vec![transfers::program(&context.settings), "up".to_owned()];
+    if !args.chat.is_empty() {
+        words.push(format!("-c {}", word(&args.chat)));
+    }
+    words.extend(args.topic.map(|topic| format!("--topic {topic}")));
+    let flags = [
+        ("--rm", args.rm),
+        ("--photo", args.photo),
+        ("--as-file", args.as_file),
+        ("--voice", args.voice),
+        ("--silent", args.silent),
+        ("--spoiler", args.spoiler),
+    ];
+    words.extend(flags.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_owned()));
+    words.extend(args.album.map(|by| match by {
+        AlbumBy::Dir => "--album".to_owned(),
+        AlbumBy::All => "--album=all".to_owned(),
+    }));
+    words.extend(args.split.map(|split| match split {
+        Split::Max => "--split".to_owned(),
+        Split::Bytes(bytes) => format!("--split={bytes}"),
+    }));
+    words.extend(match &args.thumb {
+        Thumb::Auto => None,
+        Thumb::Jpg => Some("--thumb jpg".to_owned()),
+        Thumb::None => Some("--thumb none".to_owned()),
+        Thumb::File(path) => Some(format!("--thumb {}", quoted(path))),
+    });
+    words.extend(args.caption.as_deref().map(|text| format!("--caption {}", word(text))));
+    words.extend(args.name.as_deref().map(|name| format!("--name {}", word(name))));
+    words.push(format!("--path-list {}", quoted(list)));
+    words.join(" ")
 }
