@@ -19,6 +19,8 @@ mod demo;
 mod documents;
 #[path = "cli_download.rs"]
 mod download;
+#[path = "cli_download_which.rs"]
+mod download_which;
 #[path = "cli_isolation.rs"]
 mod isolation;
 #[path = "cli_layers.rs"]

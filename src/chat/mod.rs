@@ -6,12 +6,14 @@
 //! * [`history`]: messages of a chat, in pages, by identifier, and by link.
 //! * [`html`]: captions in HTML.
 //! * [`media`]: the files that a message carries, and which of them are meant.
+//! * [`files`]: those files from the server, and where they are when a reference has expired.
 //! * [`export`]: the JSON of `chat export`, written and read.
 //! * [`send`]: messages with files.
 //! * [`watch`]: which chat an update is about.
 
 pub mod dialogs;
 pub mod export;
+pub mod files;
 pub mod history;
 pub mod html;
 pub mod links;

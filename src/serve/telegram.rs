@@ -17,9 +17,9 @@ use super::path::FilePath;
 use super::shelf::{FindError, Item, Listed, Shelf};
 use super::source::{BoxFuture, RangeSource, SourceError};
 use crate::chat::links::{ChatRef, MessageLink};
-use crate::chat::media::{Media, Selection, files_of};
+use crate::chat::media::{Media, Selection};
 use crate::chat::peers::Peer;
-use crate::chat::{ChatError, export, history, peers};
+use crate::chat::{ChatError, export, files, history, peers};
 use crate::client::{Client, InvokeError};
 use crate::tl::api::{enums, types};
 use crate::transfer::TransferError;
@@ -41,6 +41,7 @@ pub struct Messages {
     client: Client,
     flow: Flow,
     links: Vec<MessageLink>,
+    selection: Selection,
     albums: bool,
     wanted: Wanted,
     known: Mutex<HashMap<Key, Arc<Known>>>,
@@ -68,10 +69,20 @@ struct Files {
 }
 
 impl Messages {
-    /// The files of any message that the account of `client` sees, read in turn with the other files of `flow`. `links`: those on the
-    /// list, of which it shows the files whose names are `wanted`. With `albums`, a message's files are those of its whole album.
-    pub fn new(client: &Client, flow: &Flow, links: Vec<MessageLink>, albums: bool, wanted: Wanted) -> Self {
-        Self { client: client.clone(), flow: flow.clone(), links, albums, wanted, known: Mutex::default() }
+    /// The files of any message that the account of `client` sees, as far as `selection` means them and what a link's preview shows, read
+    /// in turn with the other files of `flow`. `links`: those on the list, of which it shows the files whose names are `wanted`. With
+    /// `albums`, a message's files are those of its whole album.
+    pub fn new(
+        client: &Client,
+        flow: &Flow,
+        links: Vec<MessageLink>,
+        selection: Selection,
+        albums: bool,
+        wanted: Wanted,
+    ) -> Self {
+        // Whoever asks for a message with nothing but a link means what the link shows.
+        let selection = Selection { web_pages: true, ..selection };
+        Self { client: client.clone(), flow: flow.clone(), links, selection, albums, wanted, known: Mutex::default() }
     }
 
     /// The place of a message among those that are known, anew if what is there is too old.
@@ -117,17 +128,23 @@ impl Messages {
                 false => Vec::new(),
             };
             if album.is_empty() {
-                items = self.items_of(peer, message, before);
+                items = self.items_of(peer, message, before).await?;
             }
             for message in album.iter().filter_map(export::regular) {
-                items.extend(self.items_of(peer, message, before));
+                items.extend(self.items_of(peer, message, before).await?);
             }
         }
         Ok(Arc::new(Files { chat: peer.id, message: id, items }))
     }
 
-    fn items_of(&self, peer: &Arc<Peer>, message: &types::Message, before: Option<&Files>) -> Vec<Item> {
-        let items = media_of(message).into_iter().map(|media| {
+    async fn items_of(
+        &self,
+        peer: &Arc<Peer>,
+        message: &types::Message,
+        before: Option<&Files>,
+    ) -> Result<Vec<Item>, FindError> {
+        let found = files::meant(&self.client, message, &self.selection).await?;
+        let items = found.into_iter().map(|media| {
             let info = info_of(&media);
             // The same bytes: what is known of where they are is kept.
             let same = |old: &&Item| old.info.id == info.id && old.info.kind == info.kind && old.info.size == info.size;
@@ -137,7 +154,7 @@ impl Messages {
             };
             Item { info, source }
         });
-        items.collect()
+        Ok(items.collect())
     }
 
     fn source(&self, peer: &Arc<Peer>, message: i32, media: &Media) -> Arc<dyn RangeSource> {
@@ -214,11 +231,6 @@ impl Shelf for Messages {
     }
 }
 
-/// The files that a message carries, those of a link's preview among them.
-fn media_of(message: &types::Message) -> Vec<Media> {
-    files_of(message, &Selection { web_pages: true, ..Selection::default() })
-}
-
 fn info_of(media: &Media) -> FileInfo {
     FileInfo {
         id: media.id,
@@ -237,13 +249,11 @@ async fn location_again(
     message: i32,
     media: &Media,
 ) -> Result<enums::InputFileLocation, TransferError> {
-    let messages = match history::by_ids(client, peer, &[message]).await {
-        Err(ChatError::Invoke(error)) => return Err(error.into()),
-        Err(_) => return Err(TransferError::Gone),
-        Ok(messages) => messages,
-    };
-    let found = messages.iter().filter_map(export::regular).find_map(|message| media.refreshed(message));
-    found.map(|media| media.location).ok_or(TransferError::Gone)
+    match files::again(client, peer, message, media).await {
+        Ok(media) => Ok(media.location),
+        Err(ChatError::Invoke(error)) => Err(error.into()),
+        Err(_) => Err(TransferError::Gone),
+    }
 }
 
 /// A file on the server as the bodies of answers read it.

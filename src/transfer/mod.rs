@@ -11,6 +11,7 @@
 //! * [`download`]: a remote file to a part file (`part_file`), which gets its name when it is whole and on the disk (`disk`).
 //! * `group`: one commit, or one sync, for many who want it at the same time.
 //! * `pipeline`: what both have in common: parts in flight, and the record of those that are done.
+//! * [`takeout`]: a time in which the server lets an account fetch more.
 //! * [`stop`]: asking a running transfer to end in good order.
 //! * [`RunRecord`], [`JobRecord`]: what is done, kept in the namespace.
 //! * [`fingerprint`]: identities of unfinished work.
@@ -30,6 +31,7 @@ mod positional;
 mod record;
 pub mod source;
 pub mod stop;
+pub mod takeout;
 pub mod upload;
 
 pub use error::TransferError;

@@ -49,6 +49,27 @@ pub enum Kind {
     Thumbnail,
 }
 
+impl Kind {
+    /// Those that a message can be about.
+    pub const OF_MESSAGES: [Self; 8] =
+        [Self::Photo, Self::Video, Self::Animation, Self::RoundVideo, Self::Voice, Self::Audio, Self::Sticker, Self::Document];
+
+    /// In a word, as it is typed and printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Document => "document",
+            Self::Photo => "photo",
+            Self::Video => "video",
+            Self::Animation => "animation",
+            Self::RoundVideo => "round",
+            Self::Voice => "voice",
+            Self::Audio => "audio",
+            Self::Sticker => "sticker",
+            Self::Thumbnail => "thumbnail",
+        }
+    }
+}
+
 /// A file that can be downloaded.
 #[derive(Clone)]
 pub struct Media {
@@ -95,6 +116,13 @@ pub fn files_in(media: &enums::MessageMedia, selection: &Selection) -> Vec<Media
 
 /// Takes what is wanted of one document or photo.
 fn take(found: &Found<'_>, selection: &Selection, out: &mut Vec<Media>) {
+    let kind = match found {
+        Found::Document { document, .. } => kind_of(document),
+        Found::Photo(_) => Kind::Photo,
+    };
+    if !selection.kinds.is_empty() && !selection.kinds.contains(&kind) {
+        return;
+    }
     match found {
         Found::Document { document, alternatives } => {
             let chosen = selection.quality.choose(document, alternatives);

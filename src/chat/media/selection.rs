@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::Kind;
 use super::sizes::{Sized, codec_rank, height_of};
 use crate::tl::api::types;
 
@@ -152,6 +153,8 @@ pub enum Thumbs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Selection {
+    /// Only files of these kinds, and thumbnails of files of these kinds; of all, if there are none.
+    pub kinds: Vec<Kind>,
     /// Which size of photos.
     pub photo_size: SizeChoice,
     /// Which quality of videos.
@@ -171,6 +174,7 @@ pub struct Selection {
 impl Default for Selection {
     fn default() -> Self {
         Self {
+            kinds: Vec::new(),
             photo_size: SizeChoice::Largest,
             quality: Quality::Original,
             thumbs: Thumbs::Without,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::serve::ServeArgs;
+use super::which::WhichArgs;
 use crate::cli::{rate, template};
 
 /// The arguments of `tdl dl`.
@@ -16,6 +17,7 @@ use crate::cli::{rate, template};
   tdl chat export -c @telegram -i 0 && tdl dl -f tdl-export.json -d telegram
   tdl dl -f tdl-export.json --dry-run            what it would download
   tdl dl -f tdl-export.json --skip-same --dedupe  only what is not here yet
+  tdl dl -f tdl-export.json --kinds video --quality 720   smaller copies of the videos
   tdl dl -f tdl-export.json --serve              over HTTP, for players and download managers
   tdl dl -u https://t.me/telegram/193 -o - | tar x    straight into another program
   tdl dl -f tdl-export.json --template '{{ .ChatTitle }}/{{ .MessageID }}{{ .FileExt }}'
@@ -83,6 +85,11 @@ pub(crate) struct DlArgs {
     #[arg(long, value_name = "RATE", value_parser = rate::parse)]
     pub(super) limit_rate: Option<NonZeroU64>,
 
+    /// Fetch the files in a takeout of the account, for which the server allows more before it demands pauses; it may ask for a
+    /// confirmation in another app first
+    #[arg(long, conflicts_with_all = ["dry_run", "serve"])]
+    pub(super) takeout: bool,
+
     /// Go on where the same command was cut off (this is the default)
     #[arg(long = "continue", conflicts_with = "restart")]
     pub(super) go_on: bool,
@@ -90,6 +97,9 @@ pub(crate) struct DlArgs {
     /// Begin anew, even if the same command was cut off earlier
     #[arg(long)]
     pub(super) restart: bool,
+
+    #[command(flatten)]
+    pub(super) which: WhichArgs,
 
     #[command(flatten)]
     pub(super) serve: ServeArgs,

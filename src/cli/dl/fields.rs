@@ -56,7 +56,7 @@ impl<'a> Asker<'a> {
             file_id: media.id,
             file_date: media.date.into(),
             mime: flat(&media.mime),
-            media_type: media_type(message),
+            media_type: media.kind.name(),
             download_date: unix_now(),
             chat_title: flat(&peer.title),
             chat_name: if self.template.uses("ChatName") { flat(&self.public_name(peer)?) } else { String::new() },
@@ -160,60 +160,9 @@ fn topic_of(message: &types::Message) -> i32 {
     }
 }
 
-/// What kind of media a message carries, in a word.
-pub(super) fn media_type(message: &types::Message) -> &'static str {
-    use enums::DocumentAttribute as A;
-    let Some(enums::MessageMedia::Document(media)) = &message.media else {
-        return if matches!(message.media, Some(enums::MessageMedia::Photo(_))) { "photo" } else { "document" };
-    };
-    let Some(enums::Document::Document(document)) = &media.document else { return "document" };
-    let has = |wanted: fn(&A) -> bool| document.attributes.iter().any(wanted);
-    if has(|a| matches!(a, A::Sticker(_) | A::CustomEmoji(_))) {
-        "sticker"
-    } else if has(|a| matches!(a, A::Animated)) {
-        "animation"
-    } else if has(|a| matches!(a, A::Video(v) if v.round_message)) {
-        "round"
-    } else if has(|a| matches!(a, A::Video(_))) {
-        "video"
-    } else if has(|a| matches!(a, A::Audio(v) if v.voice)) {
-        "voice"
-    } else if has(|a| matches!(a, A::Audio(_))) {
-        "audio"
-    } else {
-        "document"
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn media_types_by_their_attributes() {
-        let document = |attributes: Vec<enums::DocumentAttribute>| types::Message {
-            media: Some(
-                types::MessageMediaDocument {
-                    document: Some(types::Document { attributes, ..Default::default() }.into()),
-                    ..Default::default()
-                }
-                .into(),
-            ),
-            ..Default::default()
-        };
-        let video = |round_message| types::DocumentAttributeVideo { round_message, ..Default::default() };
-        let audio = |voice| types::DocumentAttributeAudio { voice, ..Default::default() };
-        for (attributes, want) in [
-            (vec![], "document"),
-            (vec![video(false).into()], "video"),
-            (vec![video(true).into()], "round"),
-            (vec![video(false).into(), enums::DocumentAttribute::Animated], "animation"),
-            (vec![audio(false).into()], "audio"),
-            (vec![audio(true).into()], "voice"),
-        ] {
-            assert_eq!(media_type(&document(attributes)), want);
-        }
-    }
 
     #[test]
     fn a_topic_is_named_by_the_reply() {

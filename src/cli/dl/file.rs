@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
-use tdl::chat::{ChatError, export, history, media::Media};
+use tdl::chat::{ChatError, files, media::Media};
 use tdl::transfer::TransferError;
 use tdl::transfer::download::{self, Done, Prepared, Refreshed, Remote, Source, Target};
 use tdl::transfer::fingerprint::Identity;
@@ -147,7 +147,7 @@ impl Run<'_> {
         if self.context.output.json {
             let mut line = json!({
                 "chat": wanted.peer.id, "message": wanted.message, "path": path, "size": wanted.media.size,
-                "type": wanted.media_type, "file_id": wanted.media.id,
+                "type": wanted.media.kind.name(), "file_id": wanted.media.id,
             });
             if let Some(why) = skipped
                 && let Some(fields) = line.as_object_mut()
@@ -176,7 +176,11 @@ impl Run<'_> {
         let media = &wanted.media;
         let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
         let refresh = move || -> Refreshed<'w> { Box::pin(self.refresh(wanted)) };
-        Source::new(self.client, &self.flow, &remote, Arc::new(refresh))
+        let source = Source::new(self.client, &self.flow, &remote, Arc::new(refresh));
+        match self.takeout {
+            Some(takeout) => source.in_takeout(takeout),
+            None => source,
+        }
     }
 
     async fn fetch(
@@ -192,12 +196,11 @@ impl Run<'_> {
 
     /// The location with a fresh file reference: the message is asked for again.
     pub(super) async fn refresh(&self, wanted: &Wanted) -> Result<tdl::tl::api::enums::InputFileLocation, TransferError> {
-        let found = match history::by_ids(self.client, &wanted.peer, &[wanted.message]).await {
-            Err(ChatError::Invoke(error)) => return Err(error.into()),
-            other => other.unwrap_or_default(),
-        };
-        let media = found.iter().filter_map(export::regular).find_map(Media::of);
-        media.filter(|m| m.id == wanted.media.id).map(|m| m.location).ok_or(TransferError::Gone)
+        match files::again(self.client, &wanted.peer, wanted.message, &wanted.media).await {
+            Ok(media) => Ok(media.location),
+            Err(ChatError::Invoke(error)) => Err(error.into()),
+            Err(_) => Err(TransferError::Gone),
+        }
     }
 
     /// Names a finished file by what its content is.

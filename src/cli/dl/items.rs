@@ -101,6 +101,9 @@ impl Items {
     pub(super) fn fingerprint(&self, args: &DlArgs) -> Fingerprint {
         let mut identity =
             Identity::new("dl run").text(&args.dir.to_string_lossy()).text(&args.template).number(args.group.into());
+        for flag in args.which.flags() {
+            identity = identity.text(&flag);
+        }
         for chat in &self.chats {
             identity = identity.text(&chat.to_string());
         }
@@ -228,6 +231,8 @@ mod tests {
         let args = |line: &str| Shell::try_parse_from(format!("x -u t.me/c/7/20 {line}").split_whitespace()).unwrap().args;
         assert_eq!(up.fingerprint(&args("")), up.fingerprint(&args("")));
         assert_ne!(up.fingerprint(&args("")), down.fingerprint(&args("")));
-        assert_ne!(up.fingerprint(&args("")), up.fingerprint(&args("-d other")));
+        for other in ["-d other", "--thumb", "--size m"] {
+            assert_ne!(up.fingerprint(&args("")), up.fingerprint(&args(other)), "{other}");
+        }
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tdl::chat::media::Media;
+use tdl::chat::media::{self, Media, Selection};
 use tdl::chat::peers::Peer;
-use tdl::chat::{export, history, peers};
+use tdl::chat::{export, files, history, peers};
 use tdl::store::FileOwner;
 use tdl::tl::api::{enums, types};
 use tdl::transfer::name::safe_path;
 
-use super::fields::{Asker, media_type};
+use super::fields::Asker;
 use super::items::Item;
 use super::naming::{Choice, Name};
 use super::run::Run;
@@ -25,7 +25,6 @@ pub(super) struct Wanted {
     pub(super) message: i32,
     pub(super) date: i32,
     pub(super) media: Media,
-    pub(super) media_type: &'static str,
     pub(super) name: Name,
 }
 
@@ -37,6 +36,13 @@ impl Wanted {
 
 fn owner_of(peer: &Peer, message: i32, media: &Media) -> FileOwner {
     FileOwner { chat: peer.id, message, media: media.id, size: media.size }
+}
+
+/// All that a message has, what its links show among it.
+fn of_links() -> Selection {
+    let mut all = Selection::default();
+    (all.web_pages, all.instant_view) = (true, true);
+    all
 }
 
 /// What became of one item of a page.
@@ -153,10 +159,21 @@ impl Run<'_> {
             if self.args.group { history::album(self.client, peer, message).await? } else { vec![message.clone().into()] };
         let mut files = Vec::new();
         for message in album.iter().filter_map(export::regular) {
-            let Some(media) = Media::of(message) else { continue };
-            files.push(self.named(index, item, peer, message, media, asker).await?);
+            for media in files::meant(self.client, message, &self.selection).await? {
+                files.push(self.named(index, item, peer, message, media, asker).await?);
+            }
         }
-        if files.is_empty() { Err(Failure::Item("the message has no file that can be downloaded".into())) } else { Ok(files) }
+        if !files.is_empty() {
+            return Ok(files);
+        }
+        // Something else of it may be a file.
+        match Media::of(message) {
+            Some(media) => Ok(vec![File::Skipped(media.name, "nothing of it was asked for")]),
+            None if !media::files_of(message, &of_links()).is_empty() => {
+                Err(Failure::Item("the message has no file but in the preview of its link: --preview takes that".into()))
+            }
+            None => Err(Failure::Item("the message has no file that can be downloaded".into())),
+        }
     }
 
     /// Gives a file its name, unless it is not wanted.
@@ -185,7 +202,6 @@ impl Run<'_> {
             peer: Arc::clone(peer),
             message: message.id,
             date: message.date,
-            media_type: media_type(message),
             media,
             name,
         })))

@@ -4,6 +4,7 @@
 //! * [`items`]: the messages that a run is about.
 //! * [`look_up`]: from messages to the files that they carry.
 //! * [`fields`]: what a name template sees of them.
+//! * [`which`]: which of them are meant.
 //! * [`naming`]: which name a file gets.
 //! * [`run`]: the loop that looks messages up ahead of the downloads.
 //! * [`file`]: one file, from its name to its last byte; [`stdout`]: to standard output.
@@ -18,10 +19,13 @@ mod naming;
 mod run;
 mod serve;
 mod stdout;
+mod which;
 
 use std::sync::Mutex;
 
+use tdl::client::InvokeError;
 use tdl::transfer::flow::{Flow, Limits, Notices};
+use tdl::transfer::takeout::Takeout;
 
 pub(crate) use args::DlArgs;
 
@@ -49,15 +53,21 @@ pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, Cli
     let template = NameTemplate::parse(&args.template)?;
     let items = items::collect(&args, template.uses("Export"))?;
     transfers::with_client(context, async |client, namespace, stop| {
+        let takeout = match args.takeout {
+            true => Some(Takeout::begin(client).await.map_err(no_takeout)?),
+            false => None,
+        };
         let run = Run {
             context,
             client,
             namespace,
             items: &items,
             template,
+            selection: args.which.selection(),
             extensions: Extensions::new(&args.include, &args.exclude),
             args: &args,
             stop,
+            takeout: takeout.as_ref(),
             reporter: Reporter::new(context, items.len() as u64),
             names: Names::new(&args.dir, args.skip_same),
             record: None,
@@ -65,9 +75,21 @@ pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, Cli
             twins: Twins::default(),
             flow: Flow::watched(limits(context, &args), Notices(client.clone())),
         };
-        if args.out.is_some() { run.into_stdout().await } else { run.all().await }
+        let outcome = if args.out.is_some() { run.into_stdout().await } else { run.all().await };
+        if let Some(takeout) = takeout
+            && let Err(error) = takeout.finish(matches!(outcome, Ok(ExitCode::Done))).await
+        {
+            // The files are here; it ends by itself.
+            context.output.detail(&format!("the takeout was not ended: {error}"));
+        }
+        outcome
     })
     .await
+}
+
+/// Files are to be had without one, but nobody who asks for one wants less than that.
+fn no_takeout(error: InvokeError) -> CliError {
+    CliError::from(error).advise("confirm the takeout in another app of this account and try again, or leave --takeout out")
 }
 
 /// Bounds of the run, by the flags.

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tdl::chat::history;
+use tdl::chat::media::Selection;
 use tdl::client::Client;
 use tdl::store::{JobKind, Namespace};
 use tdl::transfer::RunRecord;
 use tdl::transfer::flow::Flow;
 use tdl::transfer::stop::Stop;
+use tdl::transfer::takeout::Takeout;
 
 use super::args::DlArgs;
 use super::file::Twins;
@@ -33,9 +35,12 @@ pub(super) struct Run<'a> {
     pub(super) namespace: &'a Arc<Namespace>,
     pub(super) items: &'a Items,
     pub(super) template: NameTemplate,
+    /// Which files of a message are meant, and of these those with the right names.
+    pub(super) selection: Selection,
     pub(super) extensions: Extensions,
     pub(super) args: &'a DlArgs,
     pub(super) stop: &'a Stop,
+    pub(super) takeout: Option<&'a Takeout>,
     pub(super) reporter: Reporter,
     pub(super) names: Names,
     /// What is done; none for a run that only says what it would do.
@@ -268,7 +273,13 @@ fn again(context: &Context, args: &DlArgs, list: &Path) -> String {
         Some(super::args::Dedupe::Link) => add("--dedupe=link"),
         None => {}
     }
-    for (flag, given) in [("--skip-same", args.skip_same), ("--rewrite-ext", args.rewrite_ext), ("--group", args.group)] {
+    args.which.flags().iter().for_each(|flag| add(flag));
+    for (flag, given) in [
+        ("--skip-same", args.skip_same),
+        ("--rewrite-ext", args.rewrite_ext),
+        ("--group", args.group),
+        ("--takeout", args.takeout),
+    ] {
         if given {
             add(flag);
         }

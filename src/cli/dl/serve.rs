@@ -63,6 +63,7 @@ pub(super) async fn run(context: &Context, args: &DlArgs) -> Result<ExitCode, Cl
     context.interrupt.take_over();
     let limits = flow::Limits {
         max_wait: PATIENCE.min(context.settings.max_flood_wait),
+        rate: args.limit_rate,
         ..flow::Limits::new(PARTS, context.settings.limit.into())
     };
     let flow = Flow::watched(limits, Notices(client.clone()));
@@ -75,7 +76,7 @@ pub(super) async fn run(context: &Context, args: &DlArgs) -> Result<ExitCode, Cl
         limits: Limits::default(),
         observer: Some(log(&context.output)),
     };
-    let shelf = Arc::new(Messages::new(&client, &flow, links, args.group, wanted));
+    let shelf = Arc::new(Messages::new(&client, &flow, links, args.which.selection(), args.group, wanted));
     let outcome = async {
         let server = Server::bind(config, shelf).await.map_err(|error| refused(&error))?;
         if context.output.json {

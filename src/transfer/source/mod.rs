@@ -14,13 +14,14 @@ use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
 
 use super::TransferError;
 use super::flow::{Direction, Flow, Hold, Lane};
+use super::takeout::Takeout;
 use crate::client::{Client, InvokeError, Media};
 use crate::ids::DcId;
 use crate::tl::RemoteCall;
@@ -89,6 +90,8 @@ struct Inner<'a> {
     hashes: Mutex<Hashes>,
     /// Whether hashes are still asked for.
     hashed: AtomicBool,
+    /// The takeout that calls are made in.
+    takeout: OnceLock<i64>,
     checked: AtomicU64,
     unchecked: AtomicU64,
 }
@@ -131,6 +134,7 @@ impl<'a> Source<'a> {
             refreshes: AtomicU32::new(0),
             hashes: Mutex::default(),
             hashed: AtomicBool::new(true),
+            takeout: OnceLock::new(),
             checked: AtomicU64::new(0),
             unchecked: AtomicU64::new(0),
         };
@@ -141,6 +145,13 @@ impl<'a> Source<'a> {
     #[must_use]
     pub fn without_hashes(self) -> Self {
         self.inner.hashed.store(false, Ordering::Relaxed);
+        self
+    }
+
+    /// Asks for everything in a takeout; the first that is named counts.
+    #[must_use]
+    pub fn in_takeout(self, takeout: &Takeout) -> Self {
+        self.inner.takeout.get_or_init(|| takeout.id());
         self
     }
 
@@ -301,15 +312,25 @@ impl Inner<'_> {
         bytes: u64,
         request: impl Fn(&Place) -> R,
     ) -> Result<Result<(R::Return, Hold), DcId>, TransferError> {
-        let (request, media) = (&request(place), &place.media);
-        let work = move || async move { media.once(request).await.map_err(TransferError::from) };
-        match self.lane.part(place.media.dc(), Direction::Down, bytes, work).await {
+        let media = &place.media;
+        let answer = match self.takeout.get() {
+            None => self.part(media, bytes, &request(place)).await,
+            Some(&takeout_id) => {
+                self.part(media, bytes, &functions::InvokeWithTakeout { takeout_id, query: request(place) }).await
+            }
+        };
+        match answer {
             Ok(answer) => Ok(Ok(answer)),
             Err(error) => match self.detour(place, error).await? {
                 Detour::Taken(dc) => Ok(Err(dc)),
                 Detour::None(error) => Err(error),
             },
         }
+    }
+
+    async fn part<R: RemoteCall>(&self, media: &Media, bytes: u64, request: &R) -> Result<(R::Return, Hold), TransferError> {
+        let work = move || async move { media.once(request).await.map_err(TransferError::from) };
+        self.lane.part(media.dc(), Direction::Down, bytes, work).await
     }
 
     /// Sees to it that the hashes of a range are known, if the server has them.
