@@ -160,11 +160,55 @@ fn what_stands_inside_something_else_comes_when_it_is_meant() {
     for form in ["story", "story-untold"] {
         let story = scene.post("a story", &format!("--file film.mp4 --as {form}"));
         scene.brings(&story, "", &[("film.mp4", whole.clone())]);
-        let (left_out, files) = scene.dl(&story, "--no-stories");
-        assert!(files.is_empty(), "{}", left_out.stderr());
+        // What was left out on purpose is no failure.
+        for left_out in ["--no-stories", "--kinds photo"] {
+            let (skipped, files) = scene.dl(&story, left_out);
+            skipped.expect_code(0).stderr_has("nothing of it was asked for");
+            assert!(files.is_empty(), "{form} {left_out}");
+        }
+    }
+    // By an export as well, with what is below messages if that was exported.
+    for (args, count) in [("", 4), ("--preview", 5)] {
+        scene.tdl(&format!("chat export -c {} -o export.json {args}", scene.chat)).ok();
+        let run = scene.tdl(&format!("dl -f export.json -d all{count} --dry-run --preview"));
+        run.ok().stderr_has(&format!("{count} files to download"));
     }
     let poll = scene.post("a poll", "--photo small.png --file film.mp4 --as poll");
     scene.brings(&poll, "--kinds document", &[("film.mp4", whole)]);
+}
+
+/// Whoever was cut off and asks for more gets more; and a retry brings what is missing only.
+#[test]
+fn a_message_with_several_files_is_taken_up_file_by_file() {
+    let scene = Scene::new();
+    let paid = scene.post("paid", "--photo large.png --file film.mp4 --as paid");
+    let fault = |effect: &str| scene.tdl(&format!("sandbox fault set --dir box {effect} --method upload.getFile")).ok();
+    // The photo is there, and the film is not.
+    scene.brings(&paid, "-i jpg", &[("*.jpg", png(800, 600))]);
+    fault("400:LOCATION_INVALID --times 1 --skip 1");
+    let (failed, files) = scene.dl(&paid, "-l 1");
+    assert_eq!(files.len(), 1, "{}", failed.stderr());
+    failed.expect_code(3).stderr_has("--skip-same");
+    let before = fetched(&scene);
+    #[cfg(unix)]
+    {
+        let again = support::paste(&scene.dir, &failed);
+        let stderr = String::from_utf8_lossy(&again.stderr).into_owned();
+        assert!(again.status.success() && stderr.contains("1 file downloaded") && stderr.contains("1 skipped"), "{stderr}");
+        assert_eq!(fetched(&scene), before + 1);
+    }
+    // One file of two goes where only one has room.
+    let out = scene.tdl(&format!("dl -u {paid} -o - -i mp4")).ok();
+    assert_eq!(out.stdout_bytes(), bytes(1, 700_000));
+    scene.tdl(&format!("dl -u {paid} -o -")).code(2).error("there are 2", "--kinds");
+    scene.tdl(&format!("dl -u {paid} -o - -i txt")).code(1).error("not one of the wanted extensions", "");
+}
+
+/// How many ranges of files came.
+fn fetched(scene: &Scene) -> u64 {
+    let calls = scene.dir.tdl().args("sandbox calls --dir box --json").ok().stdout();
+    let calls = calls.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    calls.filter(|c| c["answer"] == "upload.file").map(|c| c["calls"].as_u64().unwrap()).sum()
 }
 
 #[test]
@@ -176,7 +220,7 @@ fn a_takeout_is_begun_used_and_ended() {
     let (finished, _) = scene.dl(&film, "--takeout --trace --trace-file takeout.jsonl");
     finished.expect_code(0);
     let shown = scene.dir.tdl().args("trace show takeout.jsonl").ok();
-    shown.stdout_has("account.initTakeoutSession").stdout_has("invokeWithTakeout");
+    shown.stdout_has("account.initTakeoutSession").stdout_has("→ upload.getFile");
     // The cluster's own count of it.
     let calls = scene.dir.tdl().args("sandbox calls --dir box").ok();
     calls.stdout_has("account.initTakeoutSession").stdout_has("account.finishTakeoutSession").stdout_has("upload.file");
@@ -185,16 +229,29 @@ fn a_takeout_is_begun_used_and_ended() {
     let fetched = calls.find(|c| c["answer"] == "upload.file").expect("files were fetched");
     assert_eq!(fetched["method"], "upload.getFile");
     assert!(fetched["bytes"].as_u64() > Some(700_000), "{fetched}");
+    assert_eq!((&fetched["calls"], &fetched["in_takeout"]), (&2.into(), &2.into()));
+    // A run that fails ends it as well.
+    scene.tdl("sandbox fault set --dir box 400:LOCATION_INVALID --method upload.getFile --times 1").ok();
+    scene.dl(&film, "--takeout").0.expect_code(3);
+    let calls = scene.dir.tdl().args("sandbox calls --dir box --json").ok().stdout();
+    let ended = calls.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let ended = ended.filter(|c| c["method"] == "account.finishTakeoutSession").map(|c| c["calls"].as_u64().unwrap());
+    assert_eq!(ended.sum::<u64>(), 3);
     // Without the account's consent there is none, and nobody is put off with less.
     scene.tdl("sandbox fault set --dir box 420:TAKEOUT_INIT_DELAY_86400 --method account.initTakeoutSession --times 1").ok();
     let (refused, files) = scene.dl(&film, "--takeout");
     refused.expect_code(6).stderr_has("confirm the takeout in another app");
     assert!(files.is_empty());
     // One that has ended is none.
-    scene
-        .tdl("call invokeWithTakeout")
-        .arg(r#"{"takeout_id":"7","query":{"_":"help.getNearestDc"}}"#)
-        .code(1)
-        .stderr_has("TAKEOUT_INVALID");
+    let begun = scene.tdl("call account.initTakeoutSession").ok().json();
+    let within = |query: &str| {
+        let mut command = scene.tdl("call invokeWithTakeout");
+        command.arg(format!(r#"{{"takeout_id":{},"query":{{"_":{query}}}}}"#, begun["id"]));
+        command
+    };
+    within(r#""help.getNearestDc""#).ok();
+    within(r#""account.finishTakeoutSession","success":true"#).ok();
+    within(r#""help.getNearestDc""#).code(1).stderr_has("TAKEOUT_INVALID");
+    scene.tdl("call account.initTakeoutSession files=true file_max_size=-1").code(1).stderr_has("LIMIT_INVALID");
     scene.tdl("call account.finishTakeoutSession success=true").code(1).stderr_has("TAKEOUT_REQUIRED");
 }

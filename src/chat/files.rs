@@ -13,14 +13,18 @@ use crate::tl::api::{enums, functions, types};
 /// [`ChatError::UnknownId`] if whoever told the story has not been seen in this namespace; otherwise the server's and the connection's.
 pub async fn meant(client: &Client, message: &types::Message, selection: &Selection) -> Result<Vec<Media>, ChatError> {
     let found = files_of(message, selection);
-    let is_link = matches!(message.media, Some(enums::MessageMedia::WebPage(_)));
-    let story = untold_story(message).filter(|_| selection.stories && (!is_link || selection.web_pages));
-    match story {
+    match story_meant(message, selection) {
         Some(story) if found.is_empty() => {
             Ok(told(client, &story).await?.map(|told| files_in(&told, selection)).unwrap_or_default())
         }
         _ => Ok(found),
     }
+}
+
+/// The story that `message` names without bringing it, if `selection` means it: of a link to one only with its preview.
+pub fn story_meant(message: &types::Message, selection: &Selection) -> Option<StoryRef> {
+    let is_link = matches!(message.media, Some(enums::MessageMedia::WebPage(_)));
+    untold_story(message).filter(|_| selection.stories && (!is_link || selection.web_pages))
 }
 
 /// The same file, as message `id` of `peer` has it now: with a file reference that is good.

@@ -8,8 +8,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use tdl::chat::dialogs::{self, Dialog};
 use tdl::chat::export::{Entry, Writer, regular};
+use tdl::chat::files::story_meant;
 use tdl::chat::history::{History, Range};
-use tdl::chat::{links, media::Media, peers};
+use tdl::chat::media::{Selection, files_of};
+use tdl::chat::{links, peers};
 use tdl::client::Client;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -94,6 +96,10 @@ pub(crate) struct ExportArgs {
     /// Write time and text as well
     #[arg(long)]
     with_content: bool,
+
+    /// Messages as well that have a file only in what is shown below them, of a link or a game: for `tdl dl --preview`
+    #[arg(long)]
+    preview: bool,
 
     /// Messages without a file as well
     #[arg(long)]
@@ -230,6 +236,8 @@ async fn write(
     let failed = |e: std::io::Error| if to_stdout { CliError::stdout(&e) } else { failed(e) };
     let mut writer = Writer::begin(BufWriter::new(out), peer.id).map_err(failed)?;
     let mut history = History::new(client, peer, args.topic, range);
+    let mut selection = Selection::default();
+    selection.web_pages = args.preview;
     let mut seen: u64 = 0;
     loop {
         let page = history.next_page().await?;
@@ -237,9 +245,16 @@ async fn write(
             break;
         }
         for message in page.iter().filter_map(regular) {
-            let media = Media::of(message);
-            if (media.is_some() || args.all) && filter.is_true(&MessageFields::new(message, media.as_ref()))? {
-                writer.message(&Entry::new(message, media.as_ref(), args.with_content)).map_err(failed)?;
+            let media = files_of(message, &selection).into_iter().next();
+            let story = story_meant(message, &selection).filter(|_| media.is_none());
+            let has_file = media.is_some() || story.is_some();
+            if (has_file || args.all) && filter.is_true(&MessageFields::new(message, media.as_ref()))? {
+                let mut entry = Entry::new(message, media.as_ref(), args.with_content);
+                if let Some(story) = story {
+                    // What is in it is not known before it is asked for.
+                    entry.file = format!("story {}", story.id);
+                }
+                writer.message(&entry).map_err(failed)?;
             }
         }
         seen += page.len() as u64;

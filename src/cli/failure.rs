@@ -28,6 +28,10 @@ impl From<TransferError> for Failure {
 impl From<InvokeError> for Failure {
     fn from(error: InvokeError) -> Self {
         match error {
+            InvokeError::Rpc(error) if error.name == "TAKEOUT_INVALID" => Self::Run(
+                CliError::from(InvokeError::Rpc(error))
+                    .advise("the takeout has ended; give the same command again to go on in another"),
+            ),
             InvokeError::Rpc(error) => Self::Item(format!("the server answered {}", explained(&error))),
             InvokeError::Timeout { .. } => Self::Item(error.to_string()),
             other => Self::Run(other.into()),

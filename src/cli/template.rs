@@ -64,7 +64,7 @@ FileBytes      int     size in bytes
 FileID         int     identifier of the document or photo: the same wherever it is posted
 FileDate       int     Unix time of its upload
 MIME           string  MIME type
-MediaType      string  photo, video, round, animation, audio, voice, sticker or document
+MediaType      string  photo, video, round, animation, audio, voice, sticker, document or thumbnail
 FileCaption    string  text of the message
 DownloadDate   int     Unix time of this moment
 ChatTitle      string  title of the chat, or name of the user

@@ -292,7 +292,15 @@ impl Media {
     /// See [`InvokeError`]. Flood waits and migrations are [`InvokeError::Rpc`]; see [`InvokeError::flood_wait`] and
     /// [`InvokeError::is_passing`].
     pub async fn once<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
-        self.client.inner.typed_once(self.route, request).await
+        self.client.inner.typed_once(self.route, request, None).await
+    }
+
+    /// The same, in a takeout: `invokeWithTakeout`. "Takeout API".
+    ///
+    /// # Errors
+    /// See [`Media::once`].
+    pub async fn once_in_takeout<R: RemoteCall>(&self, takeout: i64, request: &R) -> Result<R::Return, InvokeError> {
+        self.client.inner.typed_once(self.route, request, Some(takeout)).await
     }
 
     /// Where an answer of [`Media::once`] sends the call, if it is `FILE_MIGRATE`. Says so in trace and notices.

@@ -75,7 +75,7 @@ pub(super) struct Method {
     pub(super) id: u32,
 }
 
-/// What a request has gone through already.
+/// How a request is called, and what it has gone through already.
 #[derive(Default)]
 struct Patience {
     /// Waits imposed by the server, summed up.
@@ -84,6 +84,8 @@ struct Patience {
     retries: u32,
     /// Nothing is waited for, repeated or followed: the caller does that.
     none: bool,
+    /// The takeout that it is called in.
+    takeout: Option<i64>,
 }
 
 impl Method {
@@ -125,8 +127,13 @@ impl Inner {
     }
 
     /// The same, asked once: waits, stumbles and migrations are the caller's.
-    pub(super) async fn typed_once<R: RemoteCall>(&self, route: Route, request: &R) -> Result<R::Return, InvokeError> {
-        self.typed_with(route, request, None, Patience { none: true, ..Patience::default() }).await
+    pub(super) async fn typed_once<R: RemoteCall>(
+        &self,
+        route: Route,
+        request: &R,
+        takeout: Option<i64>,
+    ) -> Result<R::Return, InvokeError> {
+        self.typed_with(route, request, None, Patience { none: true, takeout, ..Patience::default() }).await
     }
 
     async fn typed_with<R: RemoteCall>(
@@ -139,6 +146,11 @@ impl Inner {
         let method = Method::of::<R>();
         let body = self.shared.interpreter.request(method, request.to_bytes())?;
         let asked = method_id(&body);
+        let body = match patience.takeout {
+            // The wrapper is the same in every layer.
+            Some(takeout_id) => api::functions::InvokeWithTakeout { takeout_id, query: RawObject(body) }.to_bytes(),
+            None => body,
+        };
         let answer = self.call_with(route, method, body, place, patience).await?;
         let answer = self.shared.interpreter.answer(method, asked, answer)?;
         R::Return::from_bytes(answer).map_err(|error| InvokeError::Decode { method: method.name, error })

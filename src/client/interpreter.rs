@@ -76,6 +76,7 @@ mod tests {
             "initConnection",
             "invokeWithoutUpdates",
             "invokeAfterMsg",
+            "invokeWithTakeout",
             "updates.getState",
             "auth.bindTempAuthKey",
             "upload.getFile",

@@ -11,8 +11,10 @@ use super::layers;
 
 /// What a bare vector begins with: "Binary Data Serialization".
 const VECTOR: u32 = 0x1cb5_c415;
-/// Kinds of answers that are told apart; there are few, whatever clients ask.
+/// Kinds of answers that are told apart; of more, those that come later are counted together.
 const MAX_KINDS: usize = 4096;
+/// How those are called.
+const OTHERS: &str = "(others)";
 
 /// Calls of one method that were answered in one way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,12 +25,22 @@ pub struct CallCount {
     pub answer: String,
     /// How many.
     pub calls: u64,
+    /// How many of them in a takeout.
+    pub in_takeout: u64,
     /// Bytes of the answers, before encryption.
     pub bytes: u64,
 }
 
-/// Calls and bytes, by method and answer.
-type Counts = BTreeMap<(&'static str, String), (u64, u64)>;
+/// What is counted of one kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    calls: u64,
+    in_takeout: u64,
+    bytes: u64,
+}
+
+/// By method and answer.
+type Counts = BTreeMap<(&'static str, String), Count>;
 
 /// The counts of a running cluster.
 #[derive(Debug, Default)]
@@ -41,37 +53,45 @@ impl Tally {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, method: &'static str, answer: String, bytes: usize) {
+    fn add(&self, (method, takeout): (&'static str, bool), answer: String, bytes: usize) {
         let mut counts = self.lock();
-        if counts.len() >= MAX_KINDS && !counts.contains_key(&(method, answer.clone())) {
-            return;
+        let mut kind = (method, answer);
+        if counts.len() >= MAX_KINDS && !counts.contains_key(&kind) {
+            kind = ("", OTHERS.to_owned());
         }
-        let (calls, sum) = counts.entry((method, answer)).or_default();
-        *calls = calls.saturating_add(1);
-        *sum = sum.saturating_add(bytes as u64);
+        let count = counts.entry(kind).or_default();
+        count.calls = count.calls.saturating_add(1);
+        count.in_takeout = count.in_takeout.saturating_add(takeout.into());
+        count.bytes = count.bytes.saturating_add(bytes as u64);
     }
 
-    /// Counts a call that was answered in `layer`.
-    pub(crate) fn answered(&self, method: &'static str, layer: i32, result: &Result<Bytes, Fault>) {
+    /// Counts a call, and whether it came in a takeout, that was answered in `layer`.
+    pub(crate) fn answered(&self, call: (&'static str, bool), layer: i32, result: &Result<Bytes, Fault>) {
         match result {
-            Ok(body) => self.add(method, constructor(layer, body), body.len()),
-            Err(fault) => self.add(method, general(&fault.to_string()), 0),
+            Ok(body) => self.add(call, constructor(layer, body), body.len()),
+            Err(fault) => self.refused(call, fault),
         }
+    }
+
+    /// Counts a call that was refused.
+    pub(crate) fn refused(&self, call: (&'static str, bool), fault: &Fault) {
+        self.add(call, general(&fault.to_string()), 0);
     }
 
     /// Counts a call that is not answered.
     pub(crate) fn swallowed(&self, method: &'static str) {
-        self.add(method, String::new(), 0);
+        self.add((method, false), String::new(), 0);
     }
 
     /// All counts, by method and answer.
     pub(crate) fn list(&self) -> Vec<CallCount> {
         let counts = self.lock();
-        let one = |((method, answer), (calls, bytes)): (&(&'static str, String), &(u64, u64))| CallCount {
+        let one = |((method, answer), count): (&(&'static str, String), &Count)| CallCount {
             method: (*method).to_owned(),
             answer: answer.clone(),
-            calls: *calls,
-            bytes: *bytes,
+            calls: count.calls,
+            in_takeout: count.in_takeout,
+            bytes: count.bytes,
         };
         counts.iter().map(one).collect()
     }
@@ -87,10 +107,11 @@ fn constructor(layer: i32, body: &[u8]) -> String {
     }
 }
 
-/// An error without its number: those with different ones are counted together.
+/// An error without its numbers: those with different ones are counted together.
 fn general(error: &str) -> String {
-    let stem = error.trim_end_matches(|c: char| c.is_ascii_digit());
-    if stem.len() < error.len() && stem.ends_with('_') { format!("{stem}X") } else { error.to_owned() }
+    let is_number = |word: &str| word.bytes().next().is_some_and(|b| b.is_ascii_digit());
+    let words: Vec<&str> = error.split('_').map(|word| if is_number(word) { "X" } else { word }).collect();
+    words.join("_")
 }
 
 #[cfg(test)]
@@ -104,22 +125,23 @@ mod tests {
         let tally = Tally::default();
         let state = enums::updates::State::State(types::updates::State::default());
         for _ in 0..2 {
-            tally.answered("updates.getState", layers::OWN_LAYER, &Ok(state.to_bytes()));
+            tally.answered(("updates.getState", false), layers::OWN_LAYER, &Ok(state.to_bytes()));
         }
         for seconds in [3, 40] {
-            tally.answered("upload.getFile", layers::OWN_LAYER, &Err(Fault::FloodWait(seconds)));
+            tally.answered(("upload.getFile", true), layers::OWN_LAYER, &Err(Fault::FloodWait(seconds)));
         }
-        tally.answered("upload.getFile", layers::OWN_LAYER, &Err(Fault::AuthKeyUnregistered));
+        tally.answered(("upload.getFile", true), layers::OWN_LAYER, &Err(Fault::AuthKeyUnregistered));
         tally.swallowed("upload.getFile");
-        tally.answered("", layers::OWN_LAYER, &Ok(Bytes::from_static(&[1, 2, 3, 4])));
-        let found: Vec<_> = tally.list().into_iter().map(|c| (c.method, c.answer, c.calls, c.bytes)).collect();
-        let line = |method: &str, answer: &str, calls, bytes| (method.to_owned(), answer.to_owned(), calls, bytes);
+        tally.answered(("", false), layers::OWN_LAYER, &Ok(Bytes::from_static(&[1, 2, 3, 4])));
+        let found: Vec<_> = tally.list().into_iter().map(|c| (c.method, c.answer, c.calls, c.bytes, c.in_takeout)).collect();
+        let line =
+            |method: &str, answer: &str, calls, bytes, taken| (method.to_owned(), answer.to_owned(), calls, bytes, taken);
         let want = [
-            line("", "0x04030201", 1, 4),
-            line("updates.getState", "updates.state", 2, 2 * state.to_bytes().len() as u64),
-            line("upload.getFile", "", 1, 0),
-            line("upload.getFile", "AUTH_KEY_UNREGISTERED", 1, 0),
-            line("upload.getFile", "FLOOD_WAIT_X", 2, 0),
+            line("", "0x04030201", 1, 4, 0),
+            line("updates.getState", "updates.state", 2, 2 * state.to_bytes().len() as u64, 0),
+            line("upload.getFile", "", 1, 0, 0),
+            line("upload.getFile", "AUTH_KEY_UNREGISTERED", 1, 0, 1),
+            line("upload.getFile", "FLOOD_WAIT_X", 2, 0, 2),
         ];
         assert!(want.iter().all(|line| found.contains(line)) && found.len() == want.len(), "{found:?}");
     }
@@ -128,8 +150,23 @@ mod tests {
     fn there_is_an_end_to_what_is_told_apart() {
         let tally = Tally::default();
         for n in 0..MAX_KINDS as u32 + 10 {
-            tally.answered("", layers::OWN_LAYER, &Ok(Bytes::copy_from_slice(&n.to_le_bytes())));
+            tally.answered(("", false), layers::OWN_LAYER, &Ok(Bytes::copy_from_slice(&n.to_le_bytes())));
         }
-        assert_eq!(tally.list().len(), MAX_KINDS);
+        let list = tally.list();
+        assert_eq!(list.len(), MAX_KINDS + 1);
+        assert_eq!(list.iter().find(|count| count.answer == OTHERS).unwrap().calls, 10);
+        assert_eq!(list.iter().map(|count| count.calls).sum::<u64>(), MAX_KINDS as u64 + 10);
+    }
+
+    #[test]
+    fn errors_are_counted_without_their_numbers() {
+        for (error, want) in [
+            ("FILE_PART_5_MISSING", "FILE_PART_X_MISSING"),
+            ("INPUT_METHOD_INVALID_1234_12", "INPUT_METHOD_INVALID_X_X"),
+            ("USER_MIGRATE_2", "USER_MIGRATE_X"),
+            ("AUTH_KEY_UNREGISTERED", "AUTH_KEY_UNREGISTERED"),
+        ] {
+            assert_eq!(general(error), want);
+        }
     }
 }

@@ -206,7 +206,12 @@ impl Messages {
             let link = MessageLink { chat: ChatRef::Id(peer.id), message: history::id_of(&message), comment: None };
             let place = self.place(key_of(&link));
             let make = async || self.files_of(&peer, &message, place.before.as_deref()).await;
-            all.push(place.found.get_or_try_init(make).await?.clone());
+            match place.found.get_or_try_init(make).await {
+                Ok(files) => all.push(Arc::clone(files)),
+                // A message with a story that is gone does not take the others with it.
+                Err(FindError::NoChat(_) | FindError::NoMessage | FindError::NoFile { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(all)
     }

@@ -154,6 +154,11 @@ impl Finished {
         String::from_utf8(self.output.stdout.clone()).unwrap_or_else(|_| panic!("stdout is not UTF-8\n{self}"))
     }
 
+    /// Standard output.
+    pub(crate) fn stdout_bytes(&self) -> Vec<u8> {
+        self.output.stdout.clone()
+    }
+
     /// Standard error as text.
     pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
@@ -279,7 +284,7 @@ pub(crate) fn paste(dir: &TestDir, failed: &Finished) -> Output {
     let line = stderr.lines().find_map(|l| l.strip_prefix("to try those again: ")).expect("a command to try again");
     let binary = env!("CARGO_BIN_EXE_tdl");
     let script = format!("tdl() {{ '{binary}' \"$@\"; }}\n{line}");
-    Command::new("sh").args(["-c", &script]).current_dir(dir.path()).output().unwrap()
+    Command::new("sh").args(["-c", &script]).current_dir(dir.path()).output().expect("a shell runs")
 }
 
 /// Bytes that differ from part to part, the same for the same seed.

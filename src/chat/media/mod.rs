@@ -111,6 +111,9 @@ pub fn files_in(media: &enums::MessageMedia, selection: &Selection) -> Vec<Media
             take(&found, selection, &mut out);
         }
     });
+    // An article shows its link's picture again.
+    let mut known = std::collections::HashSet::new();
+    out.retain(|media| known.insert((media.id, media.copy().to_owned())));
     out
 }
 

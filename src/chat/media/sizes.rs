@@ -49,10 +49,10 @@ pub(super) fn thumbs_of(document: &types::Document) -> Vec<Sized> {
     out
 }
 
-/// The height of a video, if the document says that it is one.
+/// The height by which a video's quality is called: of an upright one its width. `None` if the document does not say that it is a video.
 pub(super) fn height_of(document: &types::Document) -> Option<u32> {
     document.attributes.iter().find_map(|attribute| match attribute {
-        enums::DocumentAttribute::Video(v) => u32::try_from(v.h).ok(),
+        enums::DocumentAttribute::Video(v) => u32::try_from(v.h.min(v.w)).ok(),
         _ => None,
     })
 }

@@ -234,10 +234,50 @@ fn of_page(page: types::WebPage) -> enums::MessageMedia {
 }
 
 #[test]
+fn only_the_kinds_that_are_asked_for() {
+    let kinds = |kinds: &[Kind]| Selection { kinds: kinds.to_vec(), thumbs: Thumbs::Also, ..Selection::default() };
+    let mut film = document(1, "video/mp4", vec![video(360, None)]);
+    film.thumbs = Some(vec![size("m", 320, 2000)]);
+    let both = || {
+        let extended_media = vec![paid(of_document(film.clone())), paid(of_photo(photo(2)))];
+        types::MessageMediaPaidMedia { stars_amount: 1, extended_media }.into()
+    };
+    assert_eq!(names(both(), &kinds(&[])), ["1.mp4", "1_thumb.jpg", "2.jpg"]);
+    assert_eq!(names(both(), &kinds(&[Kind::Video])), ["1.mp4", "1_thumb.jpg"], "a thumbnail is of its file's kind");
+    assert_eq!(names(both(), &kinds(&[Kind::Photo, Kind::Audio])), ["2.jpg"]);
+    assert!(names(both(), &kinds(&[Kind::Document])).is_empty(), "a video is more than a document");
+    for kind in Kind::OF_MESSAGES {
+        assert_eq!(Kind::OF_MESSAGES.iter().filter(|other| other.name() == kind.name()).count(), 1);
+    }
+}
+
+#[test]
+fn the_quality_of_an_upright_video_is_its_width() {
+    let upright = |id, w: i32| {
+        let video = types::DocumentAttributeVideo { w, h: w * 16 / 9, ..Default::default() };
+        document(id, "video/mp4", vec![video.into()])
+    };
+    let media: enums::MessageMedia = types::MessageMediaDocument {
+        document: Some(upright(1, 1080).into()),
+        alt_documents: Some(vec![upright(2, 720).into(), upright(3, 480).into()]),
+        ..Default::default()
+    }
+    .into();
+    let named = |height| names(media.clone(), &Selection { quality: Quality::Height(height), ..Selection::default() });
+    assert_eq!(named(720), ["1_720p.mp4"]);
+    assert_eq!(named(700), ["1_480p.mp4"]);
+    assert_eq!(named(1280), ["1.mp4"]);
+}
+
+#[test]
 fn what_belongs_to_a_link_comes_if_it_is_asked_for() {
     assert!(plain(of_page(page())).is_empty());
     let previews = Selection { web_pages: true, ..Selection::default() };
     assert_eq!(names(of_page(page()), &previews), ["21.mp4", "32", "33.jpg"]);
+    let twice = types::Page { photos: vec![photo(20).into(), photo(30).into(), photo(30).into()], ..types::Page::default() };
+    let shown_twice = types::WebPage { document: None, attributes: None, cached_page: Some(twice.into()), ..page() };
+    let article = Selection { instant_view: true, ..previews.clone() };
+    assert_eq!(names(of_page(shown_twice), &article), ["20.jpg", "30.jpg"], "each once");
     let bare = types::WebPage { document: None, attributes: None, ..page() };
     assert_eq!(names(of_page(bare), &previews), ["20.jpg"], "no document: the picture");
     let all = Selection { instant_view: true, ..previews.clone() };

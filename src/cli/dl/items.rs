@@ -101,8 +101,9 @@ impl Items {
     pub(super) fn fingerprint(&self, args: &DlArgs) -> Fingerprint {
         let mut identity =
             Identity::new("dl run").text(&args.dir.to_string_lossy()).text(&args.template).number(args.group.into());
-        for flag in args.which.flags() {
-            identity = identity.text(&flag);
+        let chosen = [args.include.join(","), args.exclude.join(",")].into_iter().chain(args.which.flags());
+        for chosen in chosen {
+            identity = identity.text(&chosen);
         }
         for chat in &self.chats {
             identity = identity.text(&chat.to_string());
@@ -231,7 +232,7 @@ mod tests {
         let args = |line: &str| Shell::try_parse_from(format!("x -u t.me/c/7/20 {line}").split_whitespace()).unwrap().args;
         assert_eq!(up.fingerprint(&args("")), up.fingerprint(&args("")));
         assert_ne!(up.fingerprint(&args("")), down.fingerprint(&args("")));
-        for other in ["-d other", "--thumb", "--size m"] {
+        for other in ["-d other", "--thumb", "--size m", "-i jpg", "-e jpg"] {
             assert_ne!(up.fingerprint(&args("")), up.fingerprint(&args(other)), "{other}");
         }
     }

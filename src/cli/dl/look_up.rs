@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tdl::chat::media::{self, Media, Selection};
+use tdl::chat::media::{self, Media, Selection, Thumbs};
 use tdl::chat::peers::Peer;
 use tdl::chat::{export, files, history, peers};
 use tdl::store::FileOwner;
@@ -36,13 +36,6 @@ impl Wanted {
 
 fn owner_of(peer: &Peer, message: i32, media: &Media) -> FileOwner {
     FileOwner { chat: peer.id, message, media: media.id, size: media.size }
-}
-
-/// All that a message has, what its links show among it.
-fn of_links() -> Selection {
-    let mut all = Selection::default();
-    (all.web_pages, all.instant_view) = (true, true);
-    all
 }
 
 /// What became of one item of a page.
@@ -166,14 +159,33 @@ impl Run<'_> {
         if !files.is_empty() {
             return Ok(files);
         }
-        // Something else of it may be a file.
-        match Media::of(message) {
-            Some(media) => Ok(vec![File::Skipped(media.name, "nothing of it was asked for")]),
-            None if !media::files_of(message, &of_links()).is_empty() => {
-                Err(Failure::Item("the message has no file but in the preview of its link: --preview takes that".into()))
-            }
-            None => Err(Failure::Item("the message has no file that can be downloaded".into())),
+        self.nothing_of(item, message)
+    }
+
+    /// What to say of a message without a file that is meant: what was left out is no failure.
+    fn nothing_of(&self, item: Item, message: &types::Message) -> Result<Vec<File>, Failure> {
+        let (meant, mut wider) = (&self.selection, self.selection.clone());
+        (wider.kinds, wider.thumbs, wider.stories) = (Vec::new(), Thumbs::Without, true);
+        let left_out = |name| Ok(vec![File::Skipped(name, "nothing of it was asked for")]);
+        let first = |selection: &Selection| media::files_of(message, selection).into_iter().next();
+        if let Some(media) = first(&wider) {
+            return left_out(media.name);
         }
+        if media::untold_story(message).is_some() && (!meant.stories || !meant.kinds.is_empty()) {
+            return left_out(self.items.text(item));
+        }
+        wider.web_pages = true;
+        let advice = match first(&wider) {
+            Some(_) => Some("but below it, of a link or a game: --preview takes that"),
+            None => {
+                wider.instant_view = true;
+                first(&wider).map(|_| "but in the article behind its link: --article takes that")
+            }
+        };
+        Err(Failure::Item(match advice {
+            Some(advice) => format!("the message has no file of its own, {advice}"),
+            None => "the message has no file that can be downloaded".into(),
+        }))
     }
 
     /// Gives a file its name, unless it is not wanted.

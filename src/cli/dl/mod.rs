@@ -22,6 +22,7 @@ mod stdout;
 mod which;
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tdl::client::InvokeError;
 use tdl::transfer::flow::{Flow, Limits, Notices};
@@ -38,6 +39,9 @@ use super::transfers;
 use file::Twins;
 use naming::Names;
 use run::Run;
+
+/// How long the end of a takeout may take.
+const TAKEOUT_END: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, CliError> {
     if args.serve.serve {
@@ -71,16 +75,14 @@ pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, Cli
             reporter: Reporter::new(context, items.len() as u64),
             names: Names::new(&args.dir, args.skip_same),
             record: None,
+            several: Mutex::default(),
             open: Mutex::default(),
             twins: Twins::default(),
             flow: Flow::watched(limits(context, &args), Notices(client.clone())),
         };
         let outcome = if args.out.is_some() { run.into_stdout().await } else { run.all().await };
-        if let Some(takeout) = takeout
-            && let Err(error) = takeout.finish(matches!(outcome, Ok(ExitCode::Done))).await
-        {
-            // The files are here; it ends by itself.
-            context.output.detail(&format!("the takeout was not ended: {error}"));
+        if let Some(takeout) = takeout {
+            end(context, takeout, &outcome).await;
         }
         outcome
     })
@@ -89,7 +91,26 @@ pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, Cli
 
 /// Files are to be had without one, but nobody who asks for one wants less than that.
 fn no_takeout(error: InvokeError) -> CliError {
-    CliError::from(error).advise("confirm the takeout in another app of this account and try again, or leave --takeout out")
+    let asks_for_time = matches!(error, InvokeError::FloodWait { .. }) || error.is_rpc("TAKEOUT_INIT_DELAY");
+    let error = CliError::from(error);
+    match asks_for_time {
+        true => error.advise("confirm the takeout in another app of this account and try again, or leave --takeout out"),
+        false => error,
+    }
+}
+
+/// Ends a takeout after a run. The files are here, or not, whatever becomes of it: it ends by itself in the end.
+async fn end(context: &Context, takeout: Takeout, outcome: &Result<ExitCode, CliError>) {
+    match outcome {
+        Err(error) if matches!(error.code, ExitCode::Network | ExitCode::NotLoggedIn) => return,
+        _ => {}
+    }
+    let ended = tokio::time::timeout(TAKEOUT_END, takeout.finish(matches!(outcome, Ok(ExitCode::Done)))).await;
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => context.output.detail(&format!("the takeout was not ended: {error}")),
+        Err(_) => context.output.detail("the takeout was not ended: no answer"),
+    }
 }
 
 /// Bounds of the run, by the flags.

@@ -45,6 +45,8 @@ pub(super) struct Run<'a> {
     pub(super) names: Names,
     /// What is done; none for a run that only says what it would do.
     pub(super) record: Option<RunRecord>,
+    /// Messages with several files.
+    pub(super) several: Mutex<HashSet<u32>>,
     /// How many files of each message are not done yet: an album has several.
     pub(super) open: Mutex<HashMap<u32, usize>>,
     /// With `--dedupe`: files of which there may be several in this run.
@@ -118,6 +120,8 @@ impl Run<'_> {
         }
         let (fatal, failed) = self.transfer().await?;
         self.reporter.finish(if self.args.dry_run { "to download" } else { "downloaded" });
+        // Of a message with several files some may be here.
+        let partly = self.several.lock().unwrap_or_else(PoisonError::into_inner).intersection(&failed).next().is_some();
         let failed: Vec<String> = (0..count)
             .filter(|index| failed.contains(index))
             .filter_map(|index| self.items.get(index))
@@ -130,7 +134,7 @@ impl Run<'_> {
                 None => Ok(if failed.is_empty() { ExitCode::Done } else { ExitCode::SomeFailed }),
             };
         };
-        let again = |list: &Path| again(self.context, self.args, list);
+        let again = |list: &Path| again(self.context, self.args, list, partly);
         transfers::conclude(self.context, "dl", record, self.stop, fatal, &failed, again)
     }
 
@@ -216,6 +220,9 @@ impl Run<'_> {
             Found::Failed(other) => return Err(other),
         };
         self.reporter.also((files.len() as u64).saturating_sub(1));
+        if files.len() > 1 {
+            self.several.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
+        }
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(index, files.len());
         for file in files {
             match file {
@@ -252,8 +259,8 @@ impl Run<'_> {
     }
 }
 
-/// The command that tries again what failed, and does with it what this one was to do.
-fn again(context: &Context, args: &DlArgs, list: &Path) -> String {
+/// The command that tries again what failed, and does with it what this one was to do; `partly`, if some of its files are here.
+fn again(context: &Context, args: &DlArgs, list: &Path, partly: bool) -> String {
     let mut command =
         format!("{} dl --link-list {} -d {}", transfers::program(&context.settings), quoted(list), quoted(&args.dir));
     let mut add = |text: &str| {
@@ -274,8 +281,11 @@ fn again(context: &Context, args: &DlArgs, list: &Path) -> String {
         None => {}
     }
     args.which.flags().iter().for_each(|flag| add(flag));
+    if let Some(rate) = args.limit_rate {
+        add(&format!("--limit-rate {rate}"));
+    }
     for (flag, given) in [
-        ("--skip-same", args.skip_same),
+        ("--skip-same", args.skip_same || partly),
         ("--rewrite-ext", args.rewrite_ext),
         ("--group", args.group),
         ("--takeout", args.takeout),

@@ -12,11 +12,11 @@ use crate::cli::progress::{FileProgress, Outcome};
 impl Run<'_> {
     /// Writes the one file of the one message to standard output.
     pub(super) async fn into_stdout(self) -> Result<ExitCode, CliError> {
-        let one = |n: usize| {
-            CliError::usage(format!("standard output takes one file, and there are {n}")).advise("name one message with -u")
+        let one = |n: usize, advice: &str| {
+            CliError::usage(format!("standard output takes one file, and there are {n}")).advise(advice)
         };
         if self.items.len() != 1 {
-            return Err(one(self.items.len()));
+            return Err(one(self.items.len(), "name one message with -u"));
         }
         let mut files = Vec::new();
         for (_, found) in self.look_up(vec![0]).await {
@@ -26,14 +26,18 @@ impl Run<'_> {
                 Found::Done => {}
             }
         }
-        let mut wanted = Vec::new();
+        let (mut wanted, mut skipped) = (Vec::new(), None);
         for file in files {
             match file {
                 File::Wanted(file) => wanted.push(file),
-                File::Skipped(name, why) => return Err(CliError::failed(format!("{name}: {why}"))),
+                File::Skipped(name, why) => skipped = Some(format!("{name}: {why}")),
             }
         }
-        let [file] = wanted.as_slice() else { return Err(one(wanted.len())) };
+        let file = match (wanted.as_slice(), skipped) {
+            ([file], _) => file,
+            ([], Some(skipped)) => return Err(CliError::failed(skipped)),
+            (several, _) => return Err(one(several.len(), "choose one with --kinds, or by its extension with -i")),
+        };
         let progress = self.reporter.file(&file.media.name, file.media.size, 0);
         let written = self.stream(file, &progress).await;
         match &written {

@@ -20,11 +20,11 @@ pub(crate) struct WhichArgs {
     #[arg(long, value_name = "HEIGHT")]
     quality: Option<Quality>,
 
-    /// With each file its thumbnail, if it has one; `only` takes thumbnails in place of the files
+    /// With each document its thumbnail, if it has one; `only` takes thumbnails in place of the documents
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "also")]
     thumb: Option<ThumbHow>,
 
-    /// Also the file or picture in the preview of a link
+    /// Also the file or picture that is shown below a message, of a link or a game
     #[arg(long)]
     preview: bool,
 

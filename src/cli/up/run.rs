@@ -196,12 +196,20 @@ impl<'a> Run<'a> {
 
 /// The command that tries again what failed, and does with it what this one was to do. The list comes last.
 fn again(context: &Context, args: &UpArgs, list: &Path) -> String {
-    let word = |text: &str| quoted(Path::new(text));
     let mut words = vec![transfers::program(&context.settings), "up".to_owned()];
+    words.extend(flags(args));
+    words.push(format!("--path-list {}", quoted(list)));
+    words.join(" ")
+}
+
+/// What a run is told but for its files, as a shell takes it.
+fn flags(args: &UpArgs) -> Vec<String> {
+    let word = |text: &str| quoted(Path::new(text));
+    let mut words = Vec::new();
     if !args.chat.is_empty() {
-        words.push(format!("-c {}", word(&args.chat)));
+        words.push(format!("--chat={}", word(&args.chat)));
     }
-    words.extend(args.topic.map(|topic| format!("--topic {topic}")));
+    words.extend(args.topic.map(|topic| format!("--topic={topic}")));
     let flags = [
         ("--rm", args.rm),
         ("--photo", args.photo),
@@ -221,12 +229,60 @@ fn again(context: &Context, args: &UpArgs, list: &Path) -> String {
     }));
     words.extend(match &args.thumb {
         Thumb::Auto => None,
-        Thumb::Jpg => Some("--thumb jpg".to_owned()),
-        Thumb::None => Some("--thumb none".to_owned()),
-        Thumb::File(path) => Some(format!("--thumb {}", quoted(path))),
+        Thumb::Jpg => Some("--thumb=jpg".to_owned()),
+        Thumb::None => Some("--thumb=none".to_owned()),
+        Thumb::File(path) => Some(format!("--thumb={}", quoted(path))),
     });
-    words.extend(args.caption.as_deref().map(|text| format!("--caption {}", word(text))));
-    words.extend(args.name.as_deref().map(|name| format!("--name {}", word(name))));
-    words.push(format!("--path-list {}", quoted(list)));
-    words.join(" ")
+    words.extend(args.caption.as_deref().map(|text| format!("--caption={}", word(text))));
+    words.extend(args.name.as_deref().map(|name| format!("--name={}", word(name))));
+    words.extend(args.limit_rate.map(|rate| format!("--limit-rate={rate}")));
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Shell {
+        #[command(flatten)]
+        args: UpArgs,
+    }
+
+    /// What is printed, read again as a shell reads it, is what was given, but for the files.
+    #[test]
+    fn the_command_that_tries_again_means_the_same() {
+        let given = "x -p f --chat=-100 --topic 7 --rm --photo --silent --spoiler --album=all --split=1M --thumb ./-x.jpg --name=-n \
+                     --limit-rate 2M --caption";
+        let caption = "it's \"<b>\" + FileName";
+        let words = given.split_whitespace().chain([caption]);
+        for words in
+            [words.collect(), vec!["x", "-p", "f", "--as-file", "--thumb", "none", "--split"], vec!["x", "-p", "f", "--voice"]]
+        {
+            let args = Shell::try_parse_from(&words).unwrap().args;
+            let printed = flags(&args).join(" ");
+            let read = shlex(&printed);
+            let again =
+                Shell::try_parse_from(["x", "-p", "f"].into_iter().chain(read.iter().map(String::as_str))).unwrap().args;
+            assert_eq!(format!("{again:?}"), format!("{args:?}"), "{printed}");
+        }
+    }
+
+    /// Words as a POSIX shell takes them apart, as far as [`quoted`] needs it.
+    fn shlex(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut within) = (Vec::new(), String::new(), false);
+        let mut chars = line.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\'' => within = !within,
+                '\\' if !within => word.extend(chars.next()),
+                ' ' if !within => words.push(std::mem::take(&mut word)),
+                c => word.push(c),
+            }
+        }
+        words.push(word);
+        words
+    }
 }

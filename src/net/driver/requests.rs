@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use crate::error::RequestError;
 use crate::link::Outgoing;
 use tdl_core::mtproto::session::{RequestId, RequestOptions};
-use tdl_core::tl::Identifiable;
+use tdl_core::tl::api::functions::InvokeWithTakeout;
+use tdl_core::tl::{Identifiable, RawObject};
 use tdl_core::trace::Event;
 
 use super::sessions::Active;
@@ -62,6 +63,16 @@ impl Pending {
 fn has_long_answer(method: u32) -> bool {
     use tdl_core::tl::api::functions::upload;
     matches!(method, upload::GetFile::ID | upload::GetCdnFile::ID | upload::GetWebFile::ID)
+}
+
+/// The method that a request's body calls: what is inside, if it is called in a takeout. 0 if there is none.
+fn method_of(body: &[u8]) -> u32 {
+    let id_at = |at| body.get(at..).and_then(|rest: &[u8]| rest.first_chunk()).map_or(0, |id| u32::from_le_bytes(*id));
+    match id_at(0) {
+        // The identifier of the takeout stands between the two.
+        InvokeWithTakeout::<RawObject>::ID => id_at(12),
+        id => id,
+    }
 }
 
 /// Bytes by which a prelude may lengthen a request.
@@ -141,7 +152,7 @@ impl Driver {
             }
             let bare = pending.wrapped.slice(pending.prelude..);
             let method = match pending.method {
-                0 => bare.first_chunk().map_or(0, |id| u32::from_le_bytes(*id)),
+                0 => method_of(&bare),
                 method => method,
             };
             let first: &[u8] = if introduces { &prelude.first } else { &[] };
@@ -212,5 +223,25 @@ impl Driver {
             let _ = pending.reply.send(Err(RequestError::Timeout { after: self.config.request_timeout }));
         }
         self.check_keys(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tdl_core::tl::Serialize as _;
+    use tdl_core::tl::api::functions::{help, upload};
+
+    #[test]
+    fn what_is_called_in_a_takeout_is_what_is_inside() {
+        let call = upload::GetFile::default();
+        assert_eq!(method_of(&call.to_bytes()), upload::GetFile::ID);
+        let wrapped = InvokeWithTakeout { takeout_id: -1, query: call }.to_bytes();
+        assert_eq!(method_of(&wrapped), upload::GetFile::ID);
+        assert!(has_long_answer(method_of(&wrapped)), "it has a frame of its own");
+        assert!(!has_long_answer(method_of(&InvokeWithTakeout { takeout_id: 1, query: help::GetConfig }.to_bytes())));
+        for len in 0..16 {
+            assert_ne!(method_of(&wrapped[..len]), upload::GetFile::ID, "{len}");
+        }
     }
 }

@@ -205,7 +205,10 @@ pub(crate) fn logged_out(shared: &Shared, dc: i32, key_id: i64) {
 fn submit(shared: &Arc<Shared>, slot: &Arc<Slot>, msg_id: MsgId, body: Bytes) {
     let request = match dispatch::unwrap(body) {
         Ok(request) => request,
-        Err(fault) => return finish(shared, slot, msg_id, Err(fault), Writing::PLAIN),
+        Err(fault) => {
+            shared.answers.tally.refused(("", false), &fault);
+            return finish(shared, slot, msg_id, Err(fault), Writing::PLAIN);
+        }
     };
     let method = dispatch::method_id(&request.body).unwrap_or(0);
     let job = Job { msg_id, method, request };
@@ -263,7 +266,8 @@ fn start_in_order(shared: &Arc<Shared>, slot: &Arc<Slot>, inner: &mut Inner) {
 /// What a worker is to do next.
 enum Next {
     Run(Job),
-    Refuse(MsgId, Fault),
+    /// With the name of its method.
+    Refuse(MsgId, &'static str, Fault),
     /// Nothing: the worker is done, and is counted out already.
     Stop,
 }
@@ -283,7 +287,7 @@ fn spawn(shared: &Arc<Shared>, slot: &Arc<Slot>, next: fn(&mut Inner) -> Next) {
                         let name = layers::name_of(layer, method).unwrap_or_default();
                         (CallInfo { dc: slot.key.dc, user: inner.calls.user, method, name }, layer)
                     };
-                    let tally = &shared.answers.tally;
+                    let (tally, call) = (&shared.answers.tally, (info.name, job.request.takeout.is_some()));
                     let (result, aftermath) = match disturb::before(&shared, &slot, &info) {
                         Course::Run(mishaps, aftermath) => (run(&shared, &slot, msg_id, job.request, mishaps), aftermath),
                         Course::Refuse(fault, aftermath) => (Err(fault), aftermath),
@@ -293,10 +297,13 @@ fn spawn(shared: &Arc<Shared>, slot: &Arc<Slot>, next: fn(&mut Inner) -> Next) {
                             continue;
                         }
                     };
-                    tally.answered(info.name, layer, &result);
+                    tally.answered(call, layer, &result);
                     finish(&shared, &slot, msg_id, result, Writing { compress, aftermath });
                 }
-                Next::Refuse(msg_id, fault) => finish(&shared, &slot, msg_id, Err(fault), Writing::PLAIN),
+                Next::Refuse(msg_id, name, fault) => {
+                    shared.answers.tally.refused((name, false), &fault);
+                    finish(&shared, &slot, msg_id, Err(fault), Writing::PLAIN);
+                }
                 Next::Stop => break,
             }
         }
@@ -339,7 +346,7 @@ fn next_in_order(inner: &mut Inner) -> Next {
             None => Fault::MsgWaitTimeout,
         };
         inner.calls.queues.bytes = inner.calls.queues.bytes.saturating_sub(job.request.body.len());
-        return Next::Refuse(job.msg_id, fault);
+        return Next::Refuse(job.msg_id, name_of(inner, &job), fault);
     }
     take(inner, job)
 }

@@ -148,7 +148,7 @@ impl<'a> Source<'a> {
         self
     }
 
-    /// Asks for everything in a takeout; the first that is named counts.
+    /// Asks the file's DC in a takeout; the first that is named counts. A CDN knows no accounts, and so no takeouts.
     #[must_use]
     pub fn in_takeout(self, takeout: &Takeout) -> Self {
         self.inner.takeout.get_or_init(|| takeout.id());
@@ -312,25 +312,21 @@ impl Inner<'_> {
         bytes: u64,
         request: impl Fn(&Place) -> R,
     ) -> Result<Result<(R::Return, Hold), DcId>, TransferError> {
-        let media = &place.media;
-        let answer = match self.takeout.get() {
-            None => self.part(media, bytes, &request(place)).await,
-            Some(&takeout_id) => {
-                self.part(media, bytes, &functions::InvokeWithTakeout { takeout_id, query: request(place) }).await
-            }
+        let (request, media, takeout) = (&request(place), &place.media, self.takeout.get().copied());
+        let work = move || async move {
+            let answer = match takeout {
+                Some(takeout) => media.once_in_takeout(takeout, request).await,
+                None => media.once(request).await,
+            };
+            answer.map_err(TransferError::from)
         };
-        match answer {
+        match self.lane.part(media.dc(), Direction::Down, bytes, work).await {
             Ok(answer) => Ok(Ok(answer)),
             Err(error) => match self.detour(place, error).await? {
                 Detour::Taken(dc) => Ok(Err(dc)),
                 Detour::None(error) => Err(error),
             },
         }
-    }
-
-    async fn part<R: RemoteCall>(&self, media: &Media, bytes: u64, request: &R) -> Result<(R::Return, Hold), TransferError> {
-        let work = move || async move { media.once(request).await.map_err(TransferError::from) };
-        self.lane.part(media.dc(), Direction::Down, bytes, work).await
     }
 
     /// Sees to it that the hashes of a range are known, if the server has them.
