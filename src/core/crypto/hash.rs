@@ -24,6 +24,32 @@ fn digest<D: Digest>(parts: &[&[u8]]) -> sha2::digest::Output<D> {
     state.finalize()
 }
 
+/// SHA-256 of each message. Those whose length is a multiple of 16 are hashed side by side, in the time that it takes for one or two: one
+/// alone is bound by the latency of the hash.
+pub fn sha256_each(messages: &[&[u8]]) -> Vec<[u8; 32]> {
+    let mut digests: Vec<[u8; 32]> = Vec::with_capacity(messages.len());
+    for several in messages.chunks(tdl_kernel::LANES) {
+        let parts: Option<Vec<_>> = several.iter().map(|message| in_blocks(message)).collect();
+        match parts {
+            Some(parts) => {
+                let mut lanes: Vec<_> =
+                    parts.into_iter().map(|(prefix, data)| tdl_kernel::Digest { prefix, data, digest: [0; 32] }).collect();
+                tdl_kernel::hash(&mut lanes);
+                digests.extend(lanes.iter().map(|lane| lane.digest));
+            }
+            None => digests.extend(several.iter().map(|message| sha256(&[message]))),
+        }
+    }
+    digests
+}
+
+/// A message as the kernel hashes it: with a prefix of its own, which here is how the message begins, and then in whole blocks.
+fn in_blocks(message: &[u8]) -> Option<(&[u8; 32], &[tdl_kernel::Block])> {
+    let (prefix, rest) = message.split_first_chunk()?;
+    let (blocks, rest) = rest.as_chunks();
+    rest.is_empty().then_some((prefix, blocks))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +67,15 @@ mod tests {
     fn parts_are_concatenated() {
         assert_eq!(sha1(&[b"a", b"", b"bc"]), sha1(&[b"abc"]));
         assert_eq!(sha256(&[b"ab", b"c"]), sha256(&[b"abc"]));
+    }
+
+    #[test]
+    fn several_messages_have_the_hashes_that_they_have_alone() {
+        let bytes: Vec<u8> = (0..4096_u32).map(|n| (n * 7 + n / 256) as u8).collect();
+        for lens in [&[][..], &[0], &[31, 32, 33], &[32, 48, 64, 128], &[128, 1024, 16, 32, 48, 4096, 33], &[4080; 9]] {
+            let messages: Vec<&[u8]> = lens.iter().enumerate().map(|(at, len)| &bytes[at..(at + len).min(4096)]).collect();
+            let alone: Vec<_> = messages.iter().map(|message| sha256(&[message])).collect();
+            assert_eq!(sha256_each(&messages), alone, "{lens:?}");
+        }
     }
 }
