@@ -19,6 +19,7 @@ use crate::{
             event::Event,
             params::RequestOptions,
         },
+        time::MAX_LEAD_SECS,
     },
     trace,
 };
@@ -401,7 +402,7 @@ impl Client {
     /// The server has refused the message. What it says against the salt it does not say against the identifier, so the message is sent
     /// again as it is, and should a copy of it have been taken after all, the server can tell. What it says against the identifier makes
     /// another one necessary: no harm if the message was written once, for then it was not executed; if it was written more than once,
-    /// another copy may have been, so the server is asked.
+    /// another copy may have been, or may be yet, so the server is asked, and asked again until no copy can come any more.
     pub(super) fn resend_refused(&mut self, core: &mut Core, now: Now, id: RequestId, against: Against) {
         let allowed = core.limits.resends;
         let Some(request) = self.requests.get_mut(&id) else { return };
@@ -424,8 +425,10 @@ impl Client {
             }
             Against::Salt | Against::Identifier if !request.may_have_been_taken() => self.resend(core, id, true),
             Against::Salt | Against::Identifier | Against::Copy => {
+                // What it says of another copy it does not say against the identifier. A copy that the network keeps back may come yet,
+                // and under the same identifier alone the server can tell.
                 request.doubtful |= against == Against::Copy;
-                request.fresh_id = true;
+                request.fresh_id |= against != Against::Copy;
                 request.phase = Phase::Unknown;
                 request.asked_after = core.generator.last();
                 if let Some((msg_id, _)) = request.sent {
@@ -527,6 +530,26 @@ pub(super) fn is_young(core: &Core, now: Now, msg_id: MsgId) -> bool {
 /// Whether the server may still take a copy of a message that is too old to be sent again: one that is under way somewhere.
 pub(super) fn is_dying(core: &Core, now: Now, msg_id: MsgId) -> bool {
     (SAME_ID_SECS..DEAD_SECS).contains(&age(core, now, msg_id))
+}
+
+/// What becomes of a message whose identifier the server refuses, while another copy of it may be under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Too old: the server takes no copy of it any more.
+    Dead,
+    /// The server may take a copy still.
+    Open,
+    /// Its time has not come: the server may take a copy later, and nobody wants to wait for the end of that.
+    Ahead,
+}
+
+/// See [`Fate`].
+pub(super) fn fate(core: &Core, now: Now, msg_id: MsgId) -> Fate {
+    match age(core, now, msg_id) {
+        age if age >= DEAD_SECS => Fate::Dead,
+        age if age < -MAX_LEAD_SECS => Fate::Ahead,
+        _ => Fate::Open,
+    }
 }
 
 /// Seconds since an identifier was made, by the server's clock as far as it is known.

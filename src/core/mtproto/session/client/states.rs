@@ -7,7 +7,7 @@
 use super::{
     Client, Failure, Phase, RequestId,
     incoming::draft,
-    request::{is_dying, is_young},
+    request::{Fate, fate, is_dying, is_young},
 };
 use crate::{
     check::{Check, broken},
@@ -153,10 +153,9 @@ impl Client {
             match state & 7 {
                 state @ 1..=3 => {
                     // An answer to an older question was overtaken by a refusal: the next answer counts.
-                    let outdated = self
-                        .requests
-                        .get(&id)
-                        .is_some_and(|request| request.fresh_id && asked.is_none_or(|asked| asked <= request.asked_after));
+                    let outdated = self.requests.get(&id).is_some_and(|request| {
+                        (request.fresh_id || request.doubtful) && asked.is_none_or(|asked| asked <= request.asked_after)
+                    });
                     if !outdated {
                         self.handle_not_received(core, now, id, *msg_id, state == 1);
                     }
@@ -185,8 +184,15 @@ impl Client {
             return self.fail(core, id, Failure::Uncertain);
         }
         let refused = request.fresh_id;
-        if !refused && is_dying(core, now, msg_id) {
-            // Too old to be sent again, too young to be sure that no copy of it arrives yet: it is asked about until it is either.
+        let open = match fate(core, now, msg_id) {
+            _ if !refused => is_dying(core, now, msg_id),
+            // The one copy that there was is the one that was refused.
+            _ if request.times < 2 => false,
+            Fate::Ahead => return self.fail(core, id, Failure::Uncertain),
+            fate => fate == Fate::Open,
+        };
+        if open {
+            // Not to be sent again as it is, and too young to be sure that no copy of it arrives yet: it is asked about until it is either.
             request.phase = Phase::Unknown;
             request.checked = now.mono;
             core.timers.start(Timer::StateCheck, now.mono.saturating_add(core.limits.state_check));
