@@ -145,6 +145,8 @@ impl World {
         let Some(recorded) = self.recorded.get(client).map(|recorded| &recorded.0[place(from)]) else { return };
         let at = self.faults.dice().index(recorded.len());
         let (Some(frame), Some(conn)) = (recorded.get(at).cloned(), self.any_conn_of(client)) else { return };
+        // It may have been lost with its connection, and come only now.
+        self.tampered(client, from);
         self.put(conn, from, &frame);
     }
 

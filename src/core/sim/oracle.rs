@@ -11,7 +11,7 @@
 //!   ([`Failure::may_have_been_executed`]) was not, and will not be.
 //! * **Order**: a request that was made to come after others is not executed before each of those was done or has ended.
 //! * **Updates** are delivered at most once, always. They are delivered in the order in which they were sent as long as the transport
-//!   keeps the order, as TCP does, over any number of connections. After a frame was lost or overtaken inside a connection that went on,
+//!   keeps the order, as TCP does, over any number of connections. After a frame was lost or overtaken inside a connection that went on, or came again from an earlier one,
 //!   those sent until then may come late: the session hands on what it gets, and putting it in order is for the floor that knows the
 //!   updates' own counters. They are delivered at least once if the session in which they were sent goes on at both ends. One exception:
 //!   when the server's clock was set back, its session may say that it gives up an update that it has sent, because the identifier by
@@ -280,7 +280,7 @@ impl Oracle {
         self.open.len()
     }
 
-    /// A frame to a client was lost, or has overtaken another, in a connection that goes on.
+    /// A frame to a client was lost, or has overtaken another, in a connection that goes on; or one of earlier has come again.
     pub(super) fn tampered(&mut self, client: usize) {
         if let Some(feed) = self.feeds.get_mut(client) {
             feed.tampered += 1;
