@@ -189,13 +189,13 @@ fn a_message_with_several_files_is_taken_up_file_by_file() {
     let (failed, files) = scene.dl(&paid, "-l 1");
     assert_eq!(files.len(), 1, "{}", failed.stderr());
     failed.expect_code(3).stderr_has("--skip-same");
-    let before = fetched(&scene);
+    let before = count_of(&scene, "upload.file");
     #[cfg(unix)]
     {
         let again = support::paste(&scene.dir, &failed);
         let stderr = String::from_utf8_lossy(&again.stderr).into_owned();
         assert!(again.status.success() && stderr.contains("1 file downloaded") && stderr.contains("1 skipped"), "{stderr}");
-        assert_eq!(fetched(&scene), before + 1);
+        assert_eq!(count_of(&scene, "upload.file"), before + 1);
     }
     // One file of two goes where only one has room.
     let out = scene.tdl(&format!("dl -u {paid} -o - -i mp4")).ok();
@@ -204,11 +204,16 @@ fn a_message_with_several_files_is_taken_up_file_by_file() {
     scene.tdl(&format!("dl -u {paid} -o - -i txt")).code(1).error("not one of the wanted extensions", "");
 }
 
-/// How many ranges of files came.
-fn fetched(scene: &Scene) -> u64 {
+/// What the cluster was asked and answered with `what`, counted.
+fn count_of(scene: &Scene, what: &str) -> u64 {
+    let matching = calls(scene).into_iter().filter(|c| c["answer"] == what || c["method"] == what);
+    matching.map(|c| c["calls"].as_u64().unwrap()).sum()
+}
+
+/// All that it has counted.
+fn calls(scene: &Scene) -> Vec<serde_json::Value> {
     let calls = scene.dir.tdl().args("sandbox calls --dir box --json").ok().stdout();
-    let calls = calls.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    calls.filter(|c| c["answer"] == "upload.file").map(|c| c["calls"].as_u64().unwrap()).sum()
+    calls.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
@@ -222,21 +227,16 @@ fn a_takeout_is_begun_used_and_ended() {
     let shown = scene.dir.tdl().args("trace show takeout.jsonl").ok();
     shown.stdout_has("account.initTakeoutSession").stdout_has("→ upload.getFile");
     // The cluster's own count of it.
-    let calls = scene.dir.tdl().args("sandbox calls --dir box").ok();
-    calls.stdout_has("account.initTakeoutSession").stdout_has("account.finishTakeoutSession").stdout_has("upload.file");
-    let calls = scene.dir.tdl().args("sandbox calls --dir box --json").ok().stdout();
-    let mut calls = calls.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let fetched = calls.find(|c| c["answer"] == "upload.file").expect("files were fetched");
+    let shown = scene.dir.tdl().args("sandbox calls --dir box").ok();
+    shown.stdout_has("account.initTakeoutSession").stdout_has("account.finishTakeoutSession").stdout_has("upload.file");
+    let fetched = calls(&scene).into_iter().find(|c| c["answer"] == "upload.file").expect("files were fetched");
     assert_eq!(fetched["method"], "upload.getFile");
     assert!(fetched["bytes"].as_u64() > Some(700_000), "{fetched}");
     assert_eq!((&fetched["calls"], &fetched["in_takeout"]), (&2.into(), &2.into()));
     // A run that fails ends it as well.
     scene.tdl("sandbox fault set --dir box 400:LOCATION_INVALID --method upload.getFile --times 1").ok();
     scene.dl(&film, "--takeout").0.expect_code(3);
-    let calls = scene.dir.tdl().args("sandbox calls --dir box --json").ok().stdout();
-    let ended = calls.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let ended = ended.filter(|c| c["method"] == "account.finishTakeoutSession").map(|c| c["calls"].as_u64().unwrap());
-    assert_eq!(ended.sum::<u64>(), 3);
+    assert_eq!(count_of(&scene, "account.finishTakeoutSession"), 3);
     // Without the account's consent there is none, and nobody is put off with less.
     scene.tdl("sandbox fault set --dir box 420:TAKEOUT_INIT_DELAY_86400 --method account.initTakeoutSession --times 1").ok();
     let (refused, files) = scene.dl(&film, "--takeout");
