@@ -201,8 +201,8 @@ fn every_file_comes_whole_through_every_fault_and_through_being_killed() {
             }
         }
     }
-    let last = dl.run();
-    assert!(last.stderr().contains("0 failed") || !last.stderr().contains("failed"), "seed {SEED}\n{last}");
+    // It says which file failed, and why.
+    let last = dl.ok();
     assert!(killed * 2 >= kills, "only {killed} of {kills} kills came before the end");
 
     let mut found = BTreeMap::new();

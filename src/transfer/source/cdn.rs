@@ -75,13 +75,20 @@ fn is_stale(error: &TransferError) -> bool {
     ["FILE_TOKEN_INVALID", "REQUEST_TOKEN_INVALID", "LOCATION_INVALID"].iter().any(|name| error.is_rpc(name))
 }
 
+/// Whether a CDN cannot be talked to, however often it was tried.
+fn is_out_of_reach(error: &InvokeError) -> bool {
+    matches!(error, InvokeError::Net(_) | InvokeError::Protocol(_) | InvokeError::Timeout { .. } | InvokeError::Failed { .. })
+}
+
 impl Inner<'_> {
     /// A range from a CDN. `origin` is the DC that keeps the file.
     pub(super) async fn by_cdn(&self, file: &CdnFile, origin: &Media, asked: Ask) -> Result<FromCdn, TransferError> {
         let media = match self.client.cdn(file.dc).await {
             Ok(media) => media,
             // Nobody knows where it is, or who: what it has is to be had elsewhere.
-            Err(InvokeError::CdnKey { .. } | InvokeError::Net(_)) => return Ok(FromCdn::Back { allowed: false }),
+            Err(error) if matches!(error, InvokeError::CdnKey { .. }) || is_out_of_reach(&error) => {
+                return Ok(FromCdn::Back { allowed: false });
+            }
             Err(error) => return Err(error.into()),
         };
         let range = TransferError::Range { offset: asked.offset, len: asked.len.into() };
@@ -99,7 +106,7 @@ impl Inner<'_> {
                 Ok(answer) => answer,
                 Err(error) if is_stale(&error) => return Ok(FromCdn::Back { allowed: true }),
                 // It cannot be reached, or does not want to: that is no reason not to get the file.
-                Err(TransferError::Invoke(InvokeError::Rpc(_) | InvokeError::Net(_) | InvokeError::Protocol(_))) => {
+                Err(TransferError::Invoke(error)) if matches!(error, InvokeError::Rpc(_)) || is_out_of_reach(&error) => {
                     return Ok(FromCdn::Back { allowed: false });
                 }
                 Err(error) => return Err(error),
