@@ -33,14 +33,14 @@ pub(super) struct Conn {
     held: [Option<BytesMut>; 2],
 }
 
-/// The frames that a client has written and was written to, for [`Fault::Replay`].
+/// The frames that a client has written and was written to, and on which connections, for [`Fault::Replay`].
 #[derive(Default)]
-pub(super) struct Recorded([VecDeque<BytesMut>; 2]);
+pub(super) struct Recorded([VecDeque<(u32, BytesMut)>; 2]);
 
 impl Recorded {
-    fn add(&mut self, from: Side, frame: &BytesMut) {
+    fn add(&mut self, conn: u32, from: Side, frame: &BytesMut) {
         let list = &mut self.0[place(from)];
-        list.push_back(frame.clone());
+        list.push_back((conn, frame.clone()));
         if list.len() > RECORDED {
             list.pop_front();
         }
@@ -144,9 +144,11 @@ impl World {
         let from = self.faults.dice().pick([Side::Client, Side::Server]);
         let Some(recorded) = self.recorded.get(client).map(|recorded| &recorded.0[place(from)]) else { return };
         let at = self.faults.dice().index(recorded.len());
-        let (Some(frame), Some(conn)) = (recorded.get(at).cloned(), self.any_conn_of(client)) else { return };
-        // It may have been lost with its connection, and come only now.
-        self.tampered(client, from);
+        let (Some((of, frame)), Some(conn)) = (recorded.get(at).cloned(), self.any_conn_of(client)) else { return };
+        if of != conn {
+            // It may have been lost with its connection, and come only now. On its own it is a copy of what came, or was lost there.
+            self.tampered(client, from);
+        }
         self.put(conn, from, &frame);
     }
 
@@ -167,7 +169,7 @@ impl World {
         if self.faults.has(Fault::Replay)
             && let Some(recorded) = self.recorded.get_mut(client)
         {
-            recorded.add(from, &frame);
+            recorded.add(conn, from, &frame);
         }
         if self.faults.strikes(Fault::Swallow) {
             self.note(|| format!("conn {conn}: a frame of {} bytes from the {from:?} is lost", frame.len()));

@@ -126,6 +126,22 @@ fn a_copy_refused_for_its_time_may_have_a_twin_that_was_taken() {
     }
 }
 
+/// A late answer to an older question does not count for a copy that was refused as one either.
+#[test]
+fn an_outdated_state_does_not_send_a_doubtful_copy_again() {
+    let (mut client, mut peer, _, msg_id) = asked();
+    client.connection_lost(START);
+    client.connection_opened(START);
+    let first = find(&output(&mut client, START, Side::Client), ids::MSGS_STATE_REQ).unwrap().msg_id;
+    peer.say(&mut client, START, false, service::msg_resend_req(&[msg_id]));
+    output(&mut client, START, Side::Client);
+    peer.say(&mut client, START, false, service::bad_msg_notification(msg_id, SeqNo(1), 20));
+    peer.say(&mut client, START, true, service::msgs_state_info(first, &[2]));
+    let sent = output(&mut client, START, Side::Client);
+    assert!(find(&sent, 0x0bad_cafe).is_none());
+    assert!(find(&sent, ids::MSGS_STATE_REQ).is_some());
+}
+
 /// An answer that the server gave before it refused the message says nothing about it.
 #[test]
 fn an_outdated_state_does_not_make_a_new_message() {
