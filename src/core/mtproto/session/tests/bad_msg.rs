@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::peer::*;
 use crate::{
+    clock::Now,
     ids::{MsgId, Salt, SeqNo},
     mtproto::{
         envelope::{self, Side},
@@ -140,6 +141,29 @@ fn an_outdated_state_does_not_send_a_doubtful_copy_again() {
     let sent = output(&mut client, START, Side::Client);
     assert!(find(&sent, 0x0bad_cafe).is_none());
     assert!(find(&sent, ids::MSGS_STATE_REQ).is_some());
+}
+
+/// The server's clock was set back: a copy of what it refuses now it may take when that time comes. Nobody waits for that.
+#[test]
+fn a_copy_whose_time_is_to_come_ends_as_uncertain() {
+    let (mut client, mut peer, id, msg_id) = asked();
+    peer.say(&mut client, START, false, service::msg_resend_req(&[msg_id]));
+    assert_eq!(request_in(&output(&mut client, START, Side::Client)).msg_id, msg_id);
+    let back = |secs: u64| Now { wall: START.wall - Duration::from_secs(secs), ..START };
+    let mut refused_at = |client: &mut Session, secs| {
+        peer.forget_ids();
+        let (notice, seq_no) = peer.next(back(secs), false);
+        client.handle_opened(START, peer.opened(notice, seq_no, service::bad_msg_notification(msg_id, SeqNo(1), 17))).unwrap();
+        let question = find(&output(client, START, Side::Client), ids::MSGS_STATE_REQ).unwrap().msg_id;
+        let (answer, seq_no) = peer.next(back(secs), true);
+        client.handle_opened(START, peer.opened(answer, seq_no, service::msgs_state_info(question, &[3]))).unwrap();
+    };
+    // So little ahead it may come any moment, and is asked about.
+    refused_at(&mut client, 20);
+    assert!(!events(&mut client).iter().any(|event| matches!(event, Event::Failed { .. })));
+    refused_at(&mut client, 1000);
+    let failed = |event: &Event| *event == Event::Failed { id, error: Failure::Uncertain };
+    assert!(events(&mut client).iter().any(failed));
 }
 
 /// An answer that the server gave before it refused the message says nothing about it.

@@ -132,6 +132,11 @@ impl Peer {
         (msg_id, SeqNo(even + i32::from(content)))
     }
 
+    /// Its clock may be set back from here on.
+    pub(super) fn forget_ids(&mut self) {
+        self.ids = Generator::default();
+    }
+
     pub(super) fn opened(&self, msg_id: MsgId, seq_no: SeqNo, body: impl Into<Bytes>) -> Opened {
         Opened { salt: self.salt, session_id: self.session, msg_id, seq_no, body: body.into() }
     }
