@@ -55,6 +55,17 @@ fn ten_thousand_sessions_keep_every_promise() {
     assert!(figures.exchanges > 50, "{} key exchanges", figures.exchanges);
 }
 
+/// What the soak found, far behind the ten thousand: a request executed twice, as a copy that the network had kept back and as the message
+/// that was to replace it, and an update out of order.
+#[test]
+fn worlds_that_broke_a_promise_once_keep_it_now() {
+    for seed in [5_103, 25_350, 33_965, 60_426, 66_160] {
+        let Report { violations, figures, .. } = run(seed, &Options::default());
+        assert!(violations.is_empty(), "{violations:?}\n  cargo run --release --example soak -- --seed {seed} --verbose");
+        assert!(figures.requests > 0, "world {seed} asks for nothing");
+    }
+}
+
 fn seeds(failures: &[Report]) -> Vec<u64> {
     failures.iter().map(|report| report.seed).collect()
 }

@@ -284,6 +284,7 @@ fn a_packet_is_never_longer_than_wireshark_takes() {
     }
 }
 
+#[cfg(feature = "capture")]
 #[test]
 fn the_file_is_a_capture_like_any_other() {
     let bench = Bench::new(Shown::Public);
