@@ -178,6 +178,40 @@ fn curl_fetches_ranges_resumes_and_is_kept_out_without_the_token() {
     assert_eq!(server.interrupt(), Some(0), "that is how it ends");
 }
 
+/// A story that has gone, or that the server does not show, does not take the other messages of its page with it.
+#[test]
+fn the_list_goes_on_without_a_story_that_has_gone() {
+    let dir = TestDir::new();
+    let sandbox = with_files(&dir, &[]);
+    let run = |args: &str| sandbox.tdl(&dir).args(args).ok();
+    dir.tdl().args("sandbox user add --dir box --name Ann --phone 9996621235").ok();
+    dir.write("film.mp4", bytes(1, 5_000));
+    for args in ["--as story-untold", ""] {
+        let mut send = dir.tdl();
+        send.args("sandbox message send --dir box --from 9996621234 --to 9996621235 --file film.mp4")
+            .args(args)
+            .arg("film")
+            .ok();
+    }
+    let chat =
+        run("chat ls --json").json().as_array().unwrap().iter().find(|chat| chat["visible_name"] == "Ann").unwrap()["id"]
+            .to_string();
+    let history = run(&format!("call messages.getHistory peer={chat} limit=2 --fill --compact --quiet")).json();
+    let links: String =
+        history["messages"].as_array().unwrap().iter().map(|message| format!(" -u t.me/c/{chat}/{}", message["id"])).collect();
+    let listed = || {
+        let server = Server::start(&sandbox, &dir, &links);
+        let list: serde_json::Value = serde_json::from_slice(&curl(&[&server.at("index.json")])).unwrap();
+        list["files"].as_array().unwrap().len()
+    };
+    assert_eq!(listed(), 2);
+    run("sandbox fault set --dir box 400:PEER_ID_INVALID --method stories.getStoriesByID --times 1");
+    assert_eq!(listed(), 1, "what is not shown is left out");
+    assert_eq!(listed(), 2);
+    run("call stories.deleteStories peer=me id=[1] --quiet");
+    assert_eq!(listed(), 1, "so is what has gone");
+}
+
 #[test]
 fn sixteen_clients_and_aria2_read_a_file_larger_than_the_memory_that_it_takes() {
     let dir = TestDir::new();

@@ -60,3 +60,26 @@ impl From<CliError> for Failure {
         Self::Run(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: i32, message: &str) -> Failure {
+        InvokeError::Rpc(tdl::client::RpcError::new(code, message)).into()
+    }
+
+    #[test]
+    fn one_item_that_fails_is_not_the_run() {
+        assert!(matches!(of(400, "FILE_REFERENCE_INVALID"), Failure::Item(_)));
+        let late = InvokeError::Timeout { method: "upload.getFile", after: std::time::Duration::from_secs(1) };
+        assert!(matches!(late.into(), Failure::Item(_)));
+    }
+
+    /// Everything after it would fail in the same way.
+    #[test]
+    fn the_end_of_a_takeout_is_the_end_of_the_run() {
+        let Failure::Run(error) = of(400, "TAKEOUT_INVALID") else { panic!("one item only") };
+        assert!(error.advice.is_some_and(|advice| advice.contains("in another")));
+    }
+}

@@ -237,6 +237,7 @@ static ROUTES: LazyLock<HashMap<u32, Route>> = LazyLock::new(|| {
             f::messages::SetTyping => services::dialogs::set_typing,
             f::account::InitTakeoutSession => services::takeout::init_takeout_session,
             f::account::FinishTakeoutSession => services::takeout::finish_takeout_session,
+            f::stories::DeleteStories => services::stories::delete_stories,
             f::stories::GetStoriesById => services::stories::stories_by_id,
             f::stories::GetPeerStories => services::stories::peer_stories,
             f::updates::GetState => services::updates::state,

@@ -59,3 +59,24 @@ pub(crate) fn peer_stories(call: &mut Call<'_>, req: f::GetPeerStories) -> Resul
         Ok(types::stories::PeerStories { stories: stories.into(), chats: Vec::new(), users: view.users([owner])? }.into())
     })
 }
+
+/// One's own. Answers with those that there were.
+pub(crate) fn delete_stories(call: &mut Call<'_>, req: f::DeleteStories) -> Result<Vec<i32>, Fault> {
+    let viewer = call.user_id()?;
+    if req.id.is_empty() || req.id.len() > MAX_IDS {
+        return Err(Fault::StoryIdInvalid);
+    }
+    let state = call.state;
+    state.write(|tx| {
+        if input_peer(state, tx, viewer, &req.peer)?.id != viewer {
+            return Err(Fault::PeerIdInvalid);
+        }
+        let mut deleted = Vec::new();
+        for id in req.id {
+            if composed::delete_story(tx, viewer, id)? {
+                deleted.push(id);
+            }
+        }
+        Ok(deleted)
+    })
+}

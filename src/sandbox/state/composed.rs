@@ -55,6 +55,11 @@ pub(crate) fn add_story(db: &Connection, story: &Story) -> rusqlite::Result<i32>
     .query_row(params![story.owner, story.date, story.expires, story.caption, story.body], |row| row.get(0))
 }
 
+/// Deletes a story. Says whether there was one.
+pub(crate) fn delete_story(db: &Connection, owner: i64, id: i32) -> rusqlite::Result<bool> {
+    Ok(db.execute("DELETE FROM stories WHERE owner = ?1 AND id = ?2", params![owner, id])? > 0)
+}
+
 /// Somebody's stories, the oldest first.
 pub(crate) fn stories(db: &Connection, owner: i64) -> rusqlite::Result<Vec<Story>> {
     db.prepare_cached("SELECT id, date, expires, caption, body FROM stories WHERE owner = ?1 ORDER BY id")?

@@ -295,6 +295,8 @@ struct Cdn {
     stale: usize,
     /// It refuses everything.
     refuses: bool,
+    /// It answers nothing.
+    silent: bool,
     /// Its key is somebody else's.
     no_key: bool,
     /// Answers come short.
@@ -325,6 +327,7 @@ impl Cdn {
             );
             let mut bytes = cut(encrypted, asked.offset, asked.limit).to_vec();
             return match call.nth {
+                _ if self.silent => Reply::Silence,
                 _ if self.refuses => Reply::Error(400, "CDN_METHOD_INVALID"),
                 nth if nth < self.stale => Reply::Error(400, "FILE_TOKEN_INVALID"),
                 nth if nth < self.reuploads => Reply::of(&enums::upload::CdnFile::from(types::upload::CdnFileReuploadNeeded {
@@ -418,7 +421,8 @@ async fn where_a_cdn_is_can_be_learnt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cdn_that_cannot_be_used_is_done_without() {
-    for cdn in [Cdn { refuses: true, ..Cdn::default() }, Cdn { no_key: true, ..Cdn::default() }] {
+    let useless = Cdn::default;
+    for cdn in [Cdn { refuses: true, ..useless() }, Cdn { no_key: true, ..useless() }, Cdn { silent: true, ..useless() }] {
         let content = content(1_200_000);
         let server = Cdn { content: content.clone(), ..cdn }.server();
         let (source, _) = source(&server, content.len()).await;
