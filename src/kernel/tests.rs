@@ -131,7 +131,7 @@ fn messages_of_one_length() {
     let mut rng = StdRng::from_seed([2; 32]);
     for ways in ways() {
         for count in 0..=9 {
-            for blocks in [0, 1, 2, 3, 5, 6, 7, 10, 41, 256] {
+            for blocks in [0, 1, 2, 3, 5, 6, 7, 10, 41, 256, 1030] {
                 let batch: Vec<_> = (0..count).map(|_| Sample::random(&mut rng, blocks)).collect();
                 compare(&ways, &batch, &format!("seed 2, {count} messages of {blocks} blocks"));
             }

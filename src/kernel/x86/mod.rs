@@ -118,20 +118,25 @@ trait Lane<'a, Message>: Sized {
     unsafe fn finish(self);
 }
 
-/// Works on all messages, as many side by side as makes full use of the lanes: five are three and two, not four and one.
+/// Messages that are taken up at the same time, at most.
+const SLOTS: usize = LANES + 2;
+
+/// Groups after which it is looked at anew whose turn it is, when there are more messages than lanes: 4 KiB.
+const SLICE: usize = 64;
+
+/// Works on all messages, side by side in as many lanes as are worth it. The last ones take turns when there are more of them than lanes:
+/// those that have most left come first, so that all end together and none is left to run alone.
 ///
 /// # Safety
 /// The processor has AES, SHA, SSSE3 and SSE4.1, and what `way` is named for.
 #[inline(always)]
 unsafe fn run<'a, L: Lane<'a, M>, M>(way: Way, messages: &'a mut [M]) {
-    let rounds = messages.len().div_ceil(L::most(way)).max(1);
-    let width = messages.len().div_ceil(rounds);
+    let width = L::most(way);
     let mut waiting = messages.iter_mut();
-    // Those that are in use are in front.
-    let mut lanes: [Option<L>; LANES] = [const { None }; LANES];
+    let mut slots: [Option<L>; SLOTS] = [const { None }; SLOTS];
     loop {
-        for lane in &mut lanes[..width] {
-            while lane.is_none()
+        for slot in &mut slots {
+            while slot.is_none()
                 && let Some(message) = waiting.next()
             {
                 // SAFETY: the caller says that the processor has the features.
@@ -140,14 +145,25 @@ unsafe fn run<'a, L: Lane<'a, M>, M>(way: Way, messages: &'a mut [M]) {
                     // SAFETY: as above.
                     unsafe { started.finish() };
                 } else {
-                    *lane = Some(started);
+                    *slot = Some(started);
                 }
             }
         }
-        let Some(count) = lanes.iter().flatten().map(L::groups).min() else { return };
-        // SAFETY: the caller says that the processor has the features of `way`; `count` is the least that any has left.
+        let taking_turns = waiting.len() == 0 && slots.iter().flatten().count() > width;
+        let mut order = slots.each_mut().map(Option::as_mut);
+        // Whatever is in use comes first.
+        order.sort_by_key(|lane| {
+            lane.as_ref().map_or((true, 0), |lane| (false, if taking_turns { usize::MAX - lane.groups() } else { 0 }))
+        });
+        let mut lanes: [Option<&mut L>; LANES] = [const { None }; LANES];
+        for (lane, next) in lanes.iter_mut().zip(order).take(width) {
+            *lane = next;
+        }
+        let Some(least) = lanes.iter().flatten().map(|lane| lane.groups()).min() else { return };
+        let count = if taking_turns { least.min(SLICE) } else { least };
+        // SAFETY: the caller says that the processor has the features of `way`; none has less than `count` left.
         unsafe {
-            match &mut lanes {
+            match lanes {
                 [Some(a), Some(b), Some(c), Some(d)] => L::advance(way, [a, b, c, d], count),
                 [Some(a), Some(b), Some(c), None] => L::advance(way, [a, b, c], count),
                 [Some(a), Some(b), None, None] => L::advance(way, [a, b], count),
@@ -155,13 +171,12 @@ unsafe fn run<'a, L: Lane<'a, M>, M>(way: Way, messages: &'a mut [M]) {
                 _ => unreachable!("lanes in use are in front"),
             }
         }
-        for lane in &mut lanes {
-            if let Some(done) = lane.take_if(|lane| lane.groups() == 0) {
+        for slot in &mut slots {
+            if let Some(done) = slot.take_if(|lane| lane.groups() == 0) {
                 // SAFETY: as for `start`.
                 unsafe { done.finish() };
             }
         }
-        lanes.sort_unstable_by_key(Option::is_none);
     }
 }
 
