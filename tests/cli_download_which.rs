@@ -177,6 +177,30 @@ fn what_stands_inside_something_else_comes_when_it_is_meant() {
     scene.brings(&poll, "--kinds document", &[("film.mp4", whole)]);
 }
 
+/// A story is a link of its own: its number is no message's, and what is not there is said.
+#[test]
+fn stories_come_by_their_own_links() {
+    let scene = Scene::new();
+    let whole = bytes(1, 700_000);
+    // The first message and the first story have the same number.
+    scene.post("a film", "--file film360.mp4 --as story");
+    scene.post("a film", "--file film.mp4 --as story");
+    let (first, second) = (format!("t.me/c/{}/s/1", scene.chat), format!("t.me/c/{}/s/2", scene.chat));
+    scene.brings(&second, "", &[("film.mp4", whole.clone())]);
+    scene.brings(&second, "--no-stories", &[("film.mp4", whole.clone())]);
+    let both = format!("{first},{second} -u t.me/c/{}/s/3", scene.chat);
+    let (some, files) = scene.dl(&both, "");
+    some.expect_code(3).stderr_has("the story does not exist").stderr_has(&format!("https://t.me/c/{}/s/3", scene.chat));
+    assert_eq!(files.len(), 2);
+    scene.tdl("sandbox fault set --dir box 400:FILE_REFERENCE_EXPIRED --method upload.getFile --times 1").ok();
+    scene.brings(&second, "", &[("film.mp4", whole)]);
+    // The names say the number, and programs are told that it is a story's.
+    let run = scene.tdl(&format!("dl -u {first} -d named --json --template")).arg("{{ .DialogID }}-{{ .MessageID }}").ok();
+    let line = run.json();
+    assert_eq!((&line["story"], &line["message"]), (&1.into(), &serde_json::Value::Null), "{run}");
+    assert!(line["path"].as_str().unwrap().ends_with("-1"), "{line}");
+}
+
 /// Whoever was cut off and asks for more gets more; and a retry brings what is missing only.
 #[test]
 fn a_message_with_several_files_is_taken_up_file_by_file() {

@@ -208,6 +208,15 @@ fn the_list_goes_on_without_a_story_that_has_gone() {
     run("sandbox fault set --dir box 400:PEER_ID_INVALID --method stories.getStoriesByID --times 1");
     assert_eq!(listed(), 1, "what is not shown is left out");
     assert_eq!(listed(), 2);
+    // A story is there by its own link and address as well.
+    let own = run("whoami --json").json()["id"].to_string();
+    let server = Server::start(&sandbox, &dir, &format!("-u t.me/c/{own}/s/1"));
+    let list: serde_json::Value = serde_json::from_slice(&curl(&[&server.at("index.json")])).unwrap();
+    let file = &list["files"][0];
+    assert_eq!((&file["story"], &file["message"]), (&1.into(), &serde_json::Value::Null), "{list}");
+    assert_eq!(curl(&[&server.at("me/s/1")]), bytes(1, 5_000));
+    let (host, _) = server.parts();
+    assert_eq!(curl(&[&format!("http://{host}{}", file["path"].as_str().unwrap())]), bytes(1, 5_000));
     run("call stories.deleteStories peer=me id=[1] --quiet");
     assert_eq!(listed(), 1, "so is what has gone");
 }

@@ -1,8 +1,8 @@
 //! Messages of a chat: in pages from newest to oldest, by identifier, and by link.
 
-use super::ChatError;
 use super::links::MessageLink;
 use super::peers::{Peer, Seen, key_of, resolve};
+use super::{ChatError, stories};
 use crate::client::Client;
 use crate::tl::api::{enums, functions, types};
 
@@ -167,13 +167,15 @@ fn chat_of(message: &enums::Message) -> Option<i64> {
     }
 }
 
-/// Messages of a chat by identifier, up to [`PAGE`] a request, in the order asked for. Those that do not exist are left out.
+/// Messages of a chat by identifier, up to [`PAGE`] a request, in the order asked for. Those that do not exist are left out. Negative
+/// identifiers are those of [`stories`], which come last.
 ///
 /// # Errors
 ///
 /// The server's and the connection's.
 pub async fn by_ids(client: &Client, peer: &Peer, ids: &[i32]) -> Result<Vec<enums::Message>, ChatError> {
     let mut found = Vec::with_capacity(ids.len());
+    let (told, ids): (Vec<i32>, Vec<i32>) = ids.iter().partition(|id| stories::number_of(**id).is_some());
     for chunk in ids.chunks(PAGE) {
         let id: Vec<enums::InputMessage> = chunk.iter().map(|id| types::InputMessageId { id: *id }.into()).collect();
         let answer = match &peer.input {
@@ -188,6 +190,7 @@ pub async fn by_ids(client: &Client, peer: &Peer, ids: &[i32]) -> Result<Vec<enu
         // Outside channels identifiers count over all chats of the account: one of another chat is not what was asked for.
         found.extend(chunk.iter().filter_map(|id| page.remove(id)).filter(|m| chat_of(m) == Some(peer.id)));
     }
+    found.extend(stories::by_ids(client, peer, &told).await?);
     Ok(found)
 }
 

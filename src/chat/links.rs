@@ -1,6 +1,6 @@
 //! Message links and the ways to name a chat, as people paste them.
 //!
-//! See the page "Deep links": public posts, private posts, topics, comments, and their `tg://` forms.
+//! See the page "Deep links": public posts, private posts, topics, comments, stories, and their `tg://` forms.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl fmt::Display for ChatRef {
 pub struct MessageLink {
     /// The chat.
     pub chat: ChatRef,
-    /// The message's identifier in that chat.
+    /// The message's identifier in that chat; of a story its number, negated: see [`stories`](super::stories).
     pub message: i32,
     /// With `?comment=`: the message of the linked discussion group that is meant instead.
     pub comment: Option<i32>,
@@ -45,14 +45,16 @@ pub struct MessageLink {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LinkError {
     /// No form of it is known.
-    #[error("{0:?} is not a message link (expected https://t.me/NAME/ID, https://t.me/c/CHAT/ID or tg://resolve?…)")]
+    #[error(
+        "{0:?} is not a message link (expected https://t.me/NAME/ID, https://t.me/c/CHAT/ID, https://t.me/NAME/s/STORY or tg://resolve?…)"
+    )]
     NotAMessageLink(String),
     /// Invite links name a chat that one may not be in.
     #[error("{0:?} is an invite link: join the chat first, then name it by its @name or id")]
     Invite(String),
-    /// Stories are not messages.
-    #[error("{0:?} is a link to a story, not to a message")]
-    Story(String),
+    /// What follows the `/s/` of a story link is not a story's number.
+    #[error("{0:?} does not end in the number of a story")]
+    BadStory(String),
     /// The number after the chat is not a message identifier.
     #[error("{0:?} does not end in a message number")]
     BadMessageId(String),
@@ -64,7 +66,7 @@ pub enum LinkError {
 /// The hosts that serve message links.
 const HOSTS: [&str; 3] = ["t.me", "telegram.me", "telegram.dog"];
 
-/// Parses a link to one message.
+/// Parses a link to one message, or to one story.
 ///
 /// # Errors
 ///
@@ -92,7 +94,10 @@ pub fn message_link(text: &str) -> Result<MessageLink, LinkError> {
     }
     let bad_id = || LinkError::BadMessageId(text.to_owned());
     let (chat, message) = match segments.as_slice() {
-        [_, "s", _] => return Err(LinkError::Story(text.to_owned())),
+        ["c", chat, "s", story] | [chat, "s", story] => {
+            let chat = named(chat).ok_or_else(|| LinkError::NotAMessageLink(text.to_owned()))?;
+            return story_link(text, chat, story);
+        }
         ["c", chat, message] | ["c", chat, _, message] => {
             let id = chat.parse().map_err(|_| LinkError::NotAMessageLink(text.to_owned()))?;
             (ChatRef::Id(id), message)
@@ -107,6 +112,11 @@ pub fn message_link(text: &str) -> Result<MessageLink, LinkError> {
     Ok(MessageLink { chat, message, comment })
 }
 
+fn story_link(text: &str, chat: ChatRef, story: &str) -> Result<MessageLink, LinkError> {
+    let number = message_id(story).ok_or_else(|| LinkError::BadStory(text.to_owned()))?;
+    Ok(MessageLink { chat, message: number.saturating_neg(), comment: None })
+}
+
 fn tg_message(text: &str, rest: &str) -> Result<MessageLink, LinkError> {
     let (action, query) = rest.split_once('?').unwrap_or((rest, ""));
     let not = || LinkError::NotAMessageLink(text.to_owned());
@@ -116,8 +126,8 @@ fn tg_message(text: &str, rest: &str) -> Result<MessageLink, LinkError> {
         "join" => return Err(LinkError::Invite(text.to_owned())),
         _ => return Err(not()),
     };
-    if parameter(query, "story").is_some() {
-        return Err(LinkError::Story(text.to_owned()));
+    if let Some(story) = parameter(query, "story") {
+        return story_link(text, chat, story);
     }
     let bad_id = || LinkError::BadMessageId(text.to_owned());
     let message = parameter(query, "post").and_then(message_id).ok_or_else(bad_id)?;
@@ -245,6 +255,10 @@ mod tests {
             ("tg://resolve?domain=telegram&post=193", link(name(), 193)),
             ("tg:resolve?domain=telegram&post=193", link(name(), 193)),
             ("tg://privatepost?channel=1697797156&post=151", link(ChatRef::Id(1_697_797_156), 151)),
+            ("https://t.me/telegram/s/193", link(name(), -193)),
+            ("https://telegram.t.me/s/193", link(name(), -193)),
+            ("https://t.me/c/1697797156/s/151", link(ChatRef::Id(1_697_797_156), -151)),
+            ("tg://resolve?domain=telegram&story=193", link(name(), -193)),
             ("https://t.me/telegram/193?comment=9", MessageLink { chat: name(), message: 193, comment: Some(9) }),
             ("https://t.me/c/1/193?comment=9", MessageLink { chat: ChatRef::Id(1), message: 193, comment: Some(9) }),
         ] {
@@ -256,7 +270,9 @@ mod tests {
     fn what_is_no_message_link_says_what_it_is() {
         assert!(matches!(message_link("https://t.me/+abcdef"), Err(LinkError::Invite(_))));
         assert!(matches!(message_link("https://t.me/joinchat/abc"), Err(LinkError::Invite(_))));
-        assert!(matches!(message_link("https://t.me/telegram/s/4"), Err(LinkError::Story(_))));
+        assert!(matches!(message_link("https://t.me/telegram/s/live"), Err(LinkError::BadStory(_))));
+        assert!(matches!(message_link("https://t.me/telegram/s/-4"), Err(LinkError::BadStory(_))));
+        assert!(matches!(message_link("tg://resolve?domain=telegram&story=0"), Err(LinkError::BadStory(_))));
         assert!(matches!(message_link("https://t.me/telegram/0"), Err(LinkError::BadMessageId(_))));
         assert!(matches!(message_link("https://t.me/telegram/99999999999"), Err(LinkError::BadMessageId(_))));
         assert!(matches!(message_link("https://example.org/telegram/1"), Err(LinkError::NotAMessageLink(_))));

@@ -5,6 +5,7 @@
 //! * [`dialogs`]: the list of chats.
 //! * [`history`]: messages of a chat, in pages, by identifier, and by link.
 //! * [`html`]: captions in HTML.
+//! * [`stories`]: stories by their own links.
 //! * [`media`]: the files that a message carries, and which of them are meant.
 //! * [`files`]: those files from the server, and where they are when a reference has expired.
 //! * [`export`]: the JSON of `chat export`, written and read.
@@ -20,6 +21,7 @@ pub mod links;
 pub mod media;
 pub mod peers;
 pub mod send;
+pub mod stories;
 pub mod watch;
 
 use thiserror::Error;

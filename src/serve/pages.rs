@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::shelf::Listed;
+use crate::chat::stories;
 
 /// What a page of the list says about itself.
 pub(super) struct Place {
@@ -72,10 +73,11 @@ pub(super) fn json(files: &[Listed], root: &str, place: &Place) -> String {
     let files: Vec<_> = files
         .iter()
         .map(|file| {
+            let (what, number) = stories::named(file.message);
             json!({
                 "path": format!("{root}{}", file.path()),
                 "chat": file.chat,
-                "message": file.message,
+                what: number,
                 "file": file.file,
                 "name": file.info.name,
                 "size": file.info.size,

@@ -44,7 +44,7 @@ pub enum PathError {
     #[error("the path is not text")]
     Escape,
     /// Neither a page nor of the form chat/message.
-    #[error("there is no such page: files are at /CHAT/MESSAGE, or /CHAT/MESSAGE/NUMBER")]
+    #[error("there is no such page: files are at /CHAT/MESSAGE, /CHAT/MESSAGE/NUMBER, or /CHAT/s/STORY")]
     Unknown,
     /// The first part is no chat.
     #[error("{0:?} is not a chat: use its name or its id")]
@@ -92,7 +92,8 @@ impl Query {
 }
 
 /// Reads a path, without the token that may stand in front: a page; `/CHAT/MESSAGE`, `/CHAT/MESSAGE/N` or `/CHAT/MESSAGE/N/NAME`, where the
-/// name is for whoever saves it and means nothing; the same after `/c` for chats by id; or a whole link after `/t.me`.
+/// name is for whoever saves it and means nothing; the same with `s/STORY` for a message; after `/c` for chats by id; or a whole link after
+/// `/t.me`.
 ///
 /// # Errors
 ///
@@ -121,9 +122,11 @@ pub fn parse(path: &str, query: &Query) -> Result<Target, PathError> {
     if by_id {
         segments.remove(0);
     }
-    let (chat, message, number) = match *segments.as_slice() {
-        [chat, message] => (chat, message, None),
-        [chat, message, number] | [chat, message, number, _] => (chat, message, Some(number)),
+    let (is_story, chat, message, number) = match *segments.as_slice() {
+        [chat, "s", story] => (true, chat, story, None),
+        [chat, "s", story, number] | [chat, "s", story, number, _] => (true, chat, story, Some(number)),
+        [chat, message] => (false, chat, message, None),
+        [chat, message, number] | [chat, message, number, _] => (false, chat, message, Some(number)),
         _ => return Err(PathError::Unknown),
     };
     let chat = match links::chat(chat) {
@@ -133,6 +136,7 @@ pub fn parse(path: &str, query: &Query) -> Result<Target, PathError> {
     };
     let message =
         number_of(message).and_then(|m| i32::try_from(m).ok()).ok_or_else(|| PathError::Message(message.to_owned()))?;
+    let message = if is_story { message.saturating_neg() } else { message };
     let number = match number {
         None => 1,
         Some(text) => number_of(text).ok_or_else(|| PathError::File(text.to_owned()))?,
@@ -217,6 +221,9 @@ mod tests {
             ("/-1001697797156/151", found(ChatRef::Id(1_697_797_156), 151, None, 1)),
             ("/c/1697797156/151/3", found(ChatRef::Id(1_697_797_156), 151, None, 3)),
             ("/me/7", found(ChatRef::Own, 7, None, 1)),
+            ("/telegram/s/12", found(name(), -12, None, 1)),
+            ("/c/1697797156/s/12/2/a.mp4", found(ChatRef::Id(1_697_797_156), -12, None, 2)),
+            ("/t.me/telegram/s/12", found(name(), -12, None, 1)),
             ("/t.me/telegram/5/193", found(name(), 193, None, 1)),
             ("/https://t.me/c/1697797156/7/151", found(ChatRef::Id(1_697_797_156), 151, None, 1)),
         ] {
@@ -241,6 +248,8 @@ mod tests {
             ("/c/telegram/1", PathError::Chat(text("telegram"))),
             ("/telegram/x", PathError::Message(text("x"))),
             ("/telegram/0", PathError::Message(text("0"))),
+            ("/telegram/-12", PathError::Message(text("-12"))),
+            ("/telegram/s/0", PathError::Message(text("0"))),
             ("/telegram/+1", PathError::Message(text("+1"))),
             ("/telegram/4294967295", PathError::Message(text("4294967295"))),
             ("/telegram/1/0", PathError::File(text("0"))),

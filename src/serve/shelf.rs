@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::file::FileInfo;
 use super::path::{FilePath, encoded};
 use super::source::{BoxFuture, RangeSource, SourceError};
+use crate::chat::stories;
 
 /// A file that was found.
 #[derive(Clone)]
@@ -22,7 +23,7 @@ pub struct Item {
 pub struct Listed {
     /// The chat, as a path names it: its id.
     pub chat: i64,
-    /// The message.
+    /// The message; a story's number negated.
     pub message: i32,
     /// Which of its files, from 1.
     pub file: u32,
@@ -33,7 +34,11 @@ pub struct Listed {
 impl Listed {
     /// Its path below that of the list: no slash in front, and a name that it can be saved under at the end.
     pub fn path(&self) -> String {
-        format!("{}/{}/{}/{}", self.chat, self.message, self.file, encoded(&self.info.safe_name()))
+        let message = match stories::number_of(self.message) {
+            Some(number) => format!("s/{number}"),
+            None => self.message.to_string(),
+        };
+        format!("{}/{message}/{}/{}", self.chat, self.file, encoded(&self.info.safe_name()))
     }
 }
 

@@ -24,7 +24,7 @@ use crate::cli::{rate, template};
 A download that was cut off goes on when the same command is given again. Messages whose files could not be had are written to a list for
 --link-list, and the exit code is 3.")]
 pub(crate) struct DlArgs {
-    /// A link to a message; may be given several times, or several with commas
+    /// A link to a message or a story; may be given several times, or several with commas
     #[arg(short, long, value_name = "LINK", value_delimiter = ',', required_unless_present_any = ["file", "link_list", "template", "serve"])]
     pub(super) url: Vec<String>,
 

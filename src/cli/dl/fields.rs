@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use humansize::{BINARY, format_size};
 use tdl::chat::media::Media;
 use tdl::chat::peers::{self, Peer};
-use tdl::chat::{ChatError, history};
+use tdl::chat::{ChatError, history, stories};
 use tdl::client::{Client, PeerKind};
 use tdl::tl::api::{enums, functions, types};
 use tdl::transfer::name::split_extension;
@@ -45,7 +45,7 @@ impl<'a> Asker<'a> {
         flat_json(&mut export);
         Ok(NameFields {
             dialog_id: peer.id,
-            message_id: message.id,
+            message_id: stories::number_of(message.id).unwrap_or(message.id),
             message_date: message.date.into(),
             file_stem: stem.to_owned(),
             file_ext: ext.to_owned(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
-use tdl::chat::{ChatError, files, media::Media};
+use tdl::chat::{ChatError, files, media::Media, stories};
 use tdl::transfer::TransferError;
 use tdl::transfer::download::{self, Done, Prepared, Refreshed, Remote, Source, Target};
 use tdl::transfer::fingerprint::Identity;
@@ -145,8 +145,9 @@ impl Run<'_> {
     /// A line of data on one file, with `--json`.
     fn tell(&self, wanted: &Wanted, path: &Path, skipped: Option<&str>) -> Result<(), Failure> {
         if self.context.output.json {
+            let (what, number) = stories::named(wanted.message);
             let mut line = json!({
-                "chat": wanted.peer.id, "message": wanted.message, "path": path, "size": wanted.media.size,
+                "chat": wanted.peer.id, what: number, "path": path, "size": wanted.media.size,
                 "type": wanted.media.kind.name(), "file_id": wanted.media.id,
             });
             if let Some(why) = skipped

@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use tdl::chat::links::{ChatRef, MessageLink};
-use tdl::chat::{export, history, links};
+use tdl::chat::{export, history, links, stories};
 use tdl::store::{Fingerprint, PartSet};
 use tdl::transfer::fingerprint::Identity;
 
@@ -86,10 +86,14 @@ impl Items {
 
     /// As the retry list and the reports write it.
     pub(super) fn text(&self, item: Item) -> String {
+        let place = match stories::number_of(item.message) {
+            Some(number) => format!("s/{number}"),
+            None => item.message.to_string(),
+        };
         let mut text = match self.chat(item) {
-            ChatRef::Username(name) => format!("https://t.me/{name}/{}", item.message),
-            ChatRef::Id(id) => format!("https://t.me/c/{id}/{}", item.message),
-            chat @ (ChatRef::Own | ChatRef::Phone(_)) => format!("{chat}/{}", item.message),
+            ChatRef::Username(name) => format!("https://t.me/{name}/{place}"),
+            ChatRef::Id(id) => format!("https://t.me/c/{id}/{place}"),
+            chat @ (ChatRef::Own | ChatRef::Phone(_)) => format!("{chat}/{place}"),
         };
         if let Some(comment) = item.comment {
             text.push_str(&format!("?comment={comment}"));
@@ -114,12 +118,14 @@ impl Items {
         identity.finish()
     }
 
-    /// The items in pages: neighbours of one chat together, up to what one request takes; comments alone.
+    /// The items in pages: neighbours of one chat together, up to what one request takes; stories apart from messages, comments alone.
     pub(super) fn pages(&self) -> impl Iterator<Item = Vec<u32>> + '_ {
         let mut next = 0;
         std::iter::from_fn(move || {
             let first = *self.list.get(next)?;
-            let joins = |item: &&Item| item.chat == first.chat && item.comment.is_none() && first.comment.is_none();
+            let is_story = |item: Item| stories::number_of(item.message).is_some();
+            let alike = |item: Item| item.chat == first.chat && is_story(item) == is_story(first);
+            let joins = |item: &&Item| alike(**item) && item.comment.is_none() && first.comment.is_none();
             let more = self.list.iter().skip(next + 1).take(history::PAGE - 1).take_while(joins).count();
             let page = next..next + 1 + more;
             next = page.end;
@@ -198,18 +204,18 @@ mod tests {
     fn neighbours_of_a_chat_share_a_page_and_comments_do_not() {
         let mut items = Items::default();
         (1..=150).for_each(|m| items.push_link(link(1, m, None)));
-        for other in [link(2, 1, None), link(2, 2, Some(5)), link(2, 3, None)] {
+        for other in [link(2, 1, None), link(2, 2, Some(5)), link(2, 3, None), link(2, -3, None), link(2, -4, None)] {
             items.push_link(other);
         }
         let pages: Vec<Vec<u32>> = items.pages().collect();
-        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [100, 50, 1, 1, 1]);
-        assert_eq!(pages.concat(), (0..153).collect::<Vec<_>>());
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [100, 50, 1, 1, 1, 2]);
+        assert_eq!(pages.concat(), (0..155).collect::<Vec<_>>());
     }
 
     #[test]
     fn an_item_reads_back_from_the_retry_list() {
         let mut items = Items::default();
-        for link in [link(1_697_797_156, 151, None), link(7, 3, Some(9))] {
+        for link in [link(1_697_797_156, 151, None), link(7, 3, Some(9)), link(7, -12, None)] {
             items.push_link(link.clone());
             let item = *items.list.last().unwrap();
             assert_eq!(links::message_link(&items.text(item)).unwrap(), link);

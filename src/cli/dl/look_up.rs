@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tdl::chat::media::{self, Media, Selection, Thumbs};
 use tdl::chat::peers::Peer;
-use tdl::chat::{export, files, history, peers};
+use tdl::chat::{export, files, history, peers, stories};
 use tdl::store::FileOwner;
 use tdl::tl::api::{enums, types};
 use tdl::transfer::name::safe_path;
@@ -102,6 +102,9 @@ impl Run<'_> {
         let mut claims = Vec::new();
         for (index, item) in left {
             let result = match found.get(&item.comment.unwrap_or(item.message)) {
+                None if stories::number_of(item.message).is_some() => {
+                    Err(Failure::Item("the story does not exist, has gone, or is not shown to this account".into()))
+                }
                 None => Err(Failure::Item("the message does not exist, or was deleted".into())),
                 Some(message) => self.files_of(index, item, &peer, message, &mut asker).await,
             };
