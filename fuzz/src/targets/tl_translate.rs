@@ -19,7 +19,10 @@ pub fn run(data: &[u8]) {
     match choice & 3 {
         0 => {
             let Some(older) = checked(there.object(Bytes::copy_from_slice(body))) else { return };
-            dynamic::decode(schema, older.clone()).expect("an object of the older layer");
+            // What is the same in both layers passes as it is, and is not looked at.
+            if older != body {
+                dynamic::decode(schema, older.clone()).expect("an object of the older layer");
+            }
             checked(back.object(older));
         }
         1 => {
@@ -82,6 +85,8 @@ pub fn seeds() -> Vec<Seed> {
     let users = [&0x0d91_a548_u32.to_le_bytes()[..], &Vec::<api::enums::User>::new().to_bytes()].concat();
     add("users", 2, &users);
     add("garbage", 2, &[0; 12]);
+    // The newest layer to itself.
+    add("same-layer", 0xdc, b"\xf8\xf1\x73\x99\x01\0\0\0E");
     seeds
 }
 
