@@ -105,6 +105,12 @@ pub enum TransferError {
         /// Where the range begins.
         offset: u64,
     },
+    /// A CDN does not answer, or not in time.
+    #[error("the CDN {dc} does not answer")]
+    CdnSilent {
+        /// The DC that it is.
+        dc: DcId,
+    },
     /// What is needed to decrypt what a CDN serves has the wrong size.
     #[error("the server redirects to a CDN with a key that is none")]
     CdnKeySize,

@@ -16,9 +16,12 @@ use crate::tl::api::{enums, functions, types};
 use crate::transfer::TransferError;
 use crate::transfer::flow::Direction;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// How often one range may make the file be brought to the CDN.
 const MAX_REUPLOADS: u32 = 3;
+/// How long a CDN may take for one answer: what it has is to be had elsewhere.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes that one step of the counter covers.
 const STEP: u64 = 16;
 
@@ -100,13 +103,19 @@ impl Inner<'_> {
         };
         let mut reuploads = 0;
         let (encrypted, hold) = loop {
-            let (asked_of, question) = (&media, &request);
-            let work = move || async move { asked_of.once(question).await.map_err(TransferError::from) };
+            let (asked_of, question, dc) = (&media, &request, file.dc);
+            let work = move || async move {
+                match tokio::time::timeout(PATIENCE, asked_of.once(question)).await {
+                    Ok(Err(error)) if !is_out_of_reach(&error) => Err(error.into()),
+                    Ok(Ok(answer)) => Ok(answer),
+                    _ => Err(TransferError::CdnSilent { dc }),
+                }
+            };
             let (answer, hold) = match self.lane.part(file.dc, Direction::Down, strict.len.into(), work).await {
                 Ok(answer) => answer,
                 Err(error) if is_stale(&error) => return Ok(FromCdn::Back { allowed: true }),
                 // It cannot be reached, or does not want to: that is no reason not to get the file.
-                Err(TransferError::Invoke(error)) if matches!(error, InvokeError::Rpc(_)) || is_out_of_reach(&error) => {
+                Err(TransferError::Invoke(InvokeError::Rpc(_)) | TransferError::CdnSilent { .. }) => {
                     return Ok(FromCdn::Back { allowed: false });
                 }
                 Err(error) => return Err(error),
