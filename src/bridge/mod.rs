@@ -424,6 +424,7 @@ fn link_config(config: &Config, rsa_keys: Arc<[crate::crypto::rsa::PublicKey]>) 
         max_in_flight: usize::MAX,
         pfs: None,
         key_log: config.key_log.clone(),
+        opener: Arc::default(),
         seed: [0; 32],
     }
 }

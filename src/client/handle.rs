@@ -90,6 +90,7 @@ impl Client {
             way,
             clock: surroundings.clock,
             tracer,
+            opener: Arc::default(),
             shared,
             rng: Mutex::new(rng),
             dcs: Mutex::default(),
@@ -98,6 +99,12 @@ impl Client {
             config,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Where its connections open large messages together.
+    #[cfg(test)]
+    pub(crate) fn opener(&self) -> &Arc<crate::net::Opener> {
+        &self.inner.opener
     }
 
     /// Calls a method on the account's home DC, and follows the account when the server says that it lives elsewhere.

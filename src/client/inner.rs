@@ -12,7 +12,7 @@ use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
 use crate::mtproto::rpc_error::RpcError;
 use crate::mtproto::session::Failure;
-use crate::net::{Clock, KeyUse, Link, LinkConfig, NetError, Pfs, Place, Prelude, RequestError};
+use crate::net::{Clock, KeyUse, Link, LinkConfig, NetError, Opener, Pfs, Place, Prelude, RequestError};
 use crate::tl::{Deserialize, RawObject, RemoteCall, Serialize, api};
 use crate::trace::{Event, Tracer};
 use crate::transport::Host;
@@ -38,6 +38,7 @@ pub(super) struct Inner {
     pub(super) way: Way,
     pub(super) clock: Clock,
     pub(super) tracer: Tracer,
+    pub(super) opener: Arc<Opener>,
     pub(super) shared: Arc<Shared>,
     pub(super) rng: Mutex<StdRng>,
     pub(super) dcs: Mutex<HashMap<DcId, Arc<Dc>>>,
@@ -428,6 +429,7 @@ impl Inner {
             max_in_flight: self.config.max_in_flight,
             pfs: None,
             key_log: self.config.key_log.clone(),
+            opener: Arc::clone(&self.opener),
             seed,
         }
     }

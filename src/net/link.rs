@@ -20,6 +20,7 @@ use super::driver::{Command, Driver};
 use super::error::RequestError;
 use super::host::Host;
 use super::key::KeySlot;
+use super::opener::Opener;
 use super::order::{Place, Sent};
 use super::temp::{KeyUse, PfsPolicy, TempSlot};
 
@@ -60,6 +61,8 @@ pub struct LinkConfig {
     pub pfs: Option<Pfs>,
     /// Who is told of every key before it is used.
     pub key_log: KeyLogger,
+    /// Where large messages are opened, together with those of the connections that have the same one.
+    pub opener: Arc<Opener>,
     /// The seed of all random bytes of this connection.
     pub seed: [u8; 32],
 }

@@ -14,6 +14,7 @@
 //! | `io` | stream, codec and buffers |
 //! | `key` | a DC's auth key, as its connections share it |
 //! | `link` | a connection, as its users see it |
+//! | `opener` | where connections open large messages together |
 //! | `order` | requests that the server is to do one after the other |
 //! | `probe` | a connection of its own, for looking at a DC |
 //! | `temp` | the temporary key of one kind of connection |
@@ -35,6 +36,7 @@ mod http;
 mod io;
 mod key;
 mod link;
+mod opener;
 mod order;
 mod probe;
 mod proxy;
@@ -52,6 +54,7 @@ pub use error::{DialError, DialFailure, NetError, ProtocolError, RequestError};
 pub use host::{Host, HostError, KeyVerdict, Status};
 pub use key::{KeyMaterial, KeySlot};
 pub use link::{Link, LinkConfig, Outgoing, Pfs, Prelude, Submitted};
+pub use opener::{Arriving, Opener};
 pub use order::{Order, Place};
 pub use probe::{Probe, ProbeError};
 pub use proxy::{FakeTls, ProxyDialer, ProxyError};

@@ -18,6 +18,10 @@ pub fn kernel() -> &'static str {
 /// An encrypted message.
 #[derive(Debug)]
 pub struct Incoming<'a> {
+    /// The key that it is under.
+    pub auth_key: &'a AuthKey,
+    /// Who wrote it.
+    pub writer: Side,
     /// The message key that came with it.
     pub msg_key: [u8; 16],
     /// The encrypted part, decrypted in place.
@@ -36,25 +40,26 @@ pub struct Outgoing<'a> {
     pub msg_key_large: [u8; 32],
 }
 
-/// Decrypts messages, which are all under one key, and computes their keys.
-pub fn decrypt(auth_key: &AuthKey, writer: Side, messages: &mut [Incoming<'_>]) {
-    let prefix = msg_key_part(auth_key, writer);
+/// Decrypts messages and computes their keys.
+pub fn decrypt(messages: &mut [Incoming<'_>]) {
     if let [message] = messages {
         // By far the most.
-        let AesKeyIv { key, iv } = &kdf::aes_v2(auth_key, &message.msg_key, writer);
+        let prefix = msg_key_part(message.auth_key, message.writer);
+        let AesKeyIv { key, iv } = &kdf::aes_v2(message.auth_key, &message.msg_key, message.writer);
         let mut received = [Received { cipher: Cipher { key, iv, data: message.data }, prefix, digest: [0; 32] }];
         tdl_kernel::receive(&mut received);
         let [Received { digest, .. }] = received;
         message.msg_key_large = digest;
         return;
     }
-    let ciphers: Vec<_> = messages.iter().map(|message| kdf::aes_v2(auth_key, &message.msg_key, writer)).collect();
+    let ciphers: Vec<_> =
+        messages.iter().map(|message| kdf::aes_v2(message.auth_key, &message.msg_key, message.writer)).collect();
     let mut received: Vec<_> = messages
         .iter_mut()
         .zip(&ciphers)
         .map(|(message, AesKeyIv { key, iv })| Received {
             cipher: Cipher { key, iv, data: message.data },
-            prefix,
+            prefix: msg_key_part(message.auth_key, message.writer),
             digest: [0; 32],
         })
         .collect();
@@ -131,9 +136,15 @@ mod tests {
             let mut incoming: Vec<_> = received
                 .iter_mut()
                 .zip(&large)
-                .map(|(data, large)| Incoming { msg_key: msg_key_of(large), data, msg_key_large: [0; 32] })
+                .map(|(data, large)| Incoming {
+                    auth_key: &key,
+                    writer,
+                    msg_key: msg_key_of(large),
+                    data,
+                    msg_key_large: [0; 32],
+                })
                 .collect();
-            decrypt(&key, writer, &mut incoming);
+            decrypt(&mut incoming);
             assert!(incoming.iter().map(|incoming| incoming.msg_key_large).eq(large), "seed {seed}");
             assert_eq!(received, plain, "seed {seed}");
         }

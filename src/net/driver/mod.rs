@@ -40,6 +40,7 @@ use tdl_core::trace::{Event, Tracer};
 use tdl_core::transport::{TransportError, websocket};
 
 use self::pfs::Renewal;
+use self::receive::Held;
 use self::refusals::{FIRST_FLOOD_DELAY, LONGEST_FLOOD_DELAY};
 use self::requests::Pending;
 use self::sessions::Active;
@@ -49,6 +50,7 @@ use super::host::{Host, HostError, Status};
 use super::io::Readiness;
 use super::key::KeySlot;
 use super::link::{LinkConfig, Outgoing};
+use super::opener::Arriving;
 use super::wire::Wire;
 
 /// Delays between attempts: the first within a third of a second, then doubling.
@@ -155,6 +157,10 @@ pub(super) struct Driver {
     violations: u32,
     closing: Option<oneshot::Sender<()>>,
     closed: bool,
+    /// Frames that wait to be opened with those of other connections.
+    held: Option<Held>,
+    /// Says to those that a large frame is on its way here.
+    arriving: Option<Arriving>,
 }
 
 impl Driver {
@@ -201,6 +207,8 @@ impl Driver {
             violations: 0,
             closing: None,
             closed: false,
+            held: None,
+            arriving: None,
         }
     }
 
@@ -283,7 +291,7 @@ impl Driver {
             if self.closed {
                 return End::Closed;
             }
-            if self.resting && self.pending.is_empty() {
+            if self.resting && self.pending.is_empty() && self.held.is_none() {
                 return End::Rested;
             }
             let due = self.next_deadline();
@@ -295,14 +303,20 @@ impl Driver {
             }
             tokio::select! {
                 ready = io.ready() => match ready {
-                    Ok(Readiness::Read(0)) => return End::Lost("closed by the server".to_owned()),
+                    Ok(Readiness::Read(0)) => {
+                        let closed = End::Lost("closed by the server".to_owned());
+                        return self.settle(io).await.err().unwrap_or(closed);
+                    }
                     Ok(Readiness::Read(_)) => {
                         if let Err(end) = self.receive(io) {
                             return end;
                         }
                     }
                     Ok(Readiness::Written) => {}
-                    Err(error) => return broken(&error),
+                    Err(error) => return self.settle(io).await.err().unwrap_or_else(|| broken(&error)),
+                },
+                opened = receive::opened(&mut self.held) => if let Err(end) = self.go_on(io, opened) {
+                    return end;
                 },
                 () = &mut timer, if due.is_some() => if let Err(end) = self.expire() {
                     return end;
@@ -331,7 +345,8 @@ impl Driver {
     fn next_deadline(&self) -> Option<Duration> {
         let sessions = self.session.iter().chain(&self.draining).filter_map(|active| active.session.poll_timeout());
         let request = self.deadlines.first().map(|(deadline, _)| *deadline);
-        sessions.chain(request).chain(self.key_deadline()).min()
+        let held = self.held.as_ref().map(|held| held.until);
+        sessions.chain(request).chain(self.key_deadline()).chain(held).min()
     }
 
     /// Moves everything that can move without waiting: requests into the session, events out of the sessions, frames into the stream.
@@ -447,6 +462,7 @@ impl Driver {
     /// The stream is over: says goodbye where there is somebody to hear it.
     async fn leave(&mut self, io: &mut Wire, end: &End) {
         let now = self.config.clock.now();
+        (self.held, self.arriving) = (None, None);
         if matches!(end, End::Closed | End::Rested) {
             for active in self.session.iter_mut().chain(&mut self.draining) {
                 active.session.flush_acks();

@@ -3,10 +3,16 @@
 //! Frames are taken off the stream several at a time, as far as they are there, and those of one session are opened together: the cipher
 //! works on messages side by side in the time that it takes for one. From then on each has its turn, and all is as if it had been taken
 //! off only then: what the trace says and in which order, and that nothing is looked at after a frame that ends the connection.
+//!
+//! Large ones may be held for a moment, until those of other connections are there to be opened with them: see [`Opener`](crate::Opener).
+//! Nothing that comes behind them is looked at before.
+
+use std::time::Duration;
 
 use bytes::BytesMut;
 
 use crate::io::{Arrival, Note};
+use crate::opener::{Awaited, Brought, PATIENCE, TOGETHER};
 use crate::wire::Wire;
 use tdl_core::clock::Now;
 use tdl_core::mtproto::envelope;
@@ -18,8 +24,6 @@ use super::{Driver, End};
 
 /// After a frame of so many bytes it is worth a look whether the next one is there too: decrypting it takes longer than the look.
 const LARGE: usize = 32 << 10;
-/// Large frames that are taken together, at most: as many as are decrypted side by side with profit on most processors.
-const MOST_LARGE: usize = 3;
 /// Bytes of frames that are taken together and then some more. They are in memory at the same time.
 const MOST_BYTES: usize = 3 << 20;
 
@@ -29,6 +33,25 @@ enum Taken {
     Sealed(Frame),
     /// The session with this number has opened it already.
     Ahead(u64, OpenedAhead),
+}
+
+/// Frames that were taken off, some of which wait to be opened with those of other connections.
+pub(super) struct Held {
+    taken: Vec<(Note, Taken)>,
+    /// Those that wait, and the number of the session that they are for.
+    places: Vec<usize>,
+    serial: u64,
+    opened: Awaited,
+    /// Then it has been long enough, on the monotonic clock.
+    pub(super) until: Duration,
+}
+
+/// What comes of frames that are held; nothing while there are none.
+pub(super) async fn opened(held: &mut Option<Held>) -> Option<Vec<OpenedAhead>> {
+    match held {
+        Some(held) => (&mut held.opened).await.ok(),
+        None => std::future::pending().await,
+    }
 }
 
 /// What is behind the frames that were taken off together.
@@ -44,41 +67,86 @@ enum Rest {
 impl Driver {
     /// Takes the frames that have come in whole.
     pub(super) fn receive(&mut self, io: &mut Wire) -> Result<(), End> {
-        loop {
+        while self.held.is_none() {
             let (arrivals, rest) = take_off(io);
-            for (note, taken) in self.open_ahead(arrivals) {
-                io.note(note);
-                self.handle(io, taken)?;
+            if !arrivals.is_empty() {
+                self.arriving = None;
+            }
+            let may_wait = !matches!(rest, Rest::Broken(_)) && io.most_at_once() > 1;
+            if let Some(taken) = self.open_ahead(arrivals, may_wait) {
+                self.handle_all(io, taken)?;
             }
             match rest {
                 Rest::Some => {}
-                Rest::None => return Ok(()),
+                Rest::None => break,
                 Rest::Broken(end) => return Err(end),
             }
         }
+        // Others need not wait for what is not taken off yet.
+        let arrives = self.held.is_none() && io.awaits(LARGE);
+        if arrives != self.arriving.is_some() {
+            self.arriving = arrives.then(|| self.config.opener.arriving());
+        }
+        Ok(())
     }
 
-    /// Opens frames of one session together where there are several.
-    fn open_ahead(&self, arrivals: Vec<Arrival>) -> Vec<(Note, Taken)> {
-        let mut taken: Vec<_> = arrivals.into_iter().map(|Arrival { frame, note }| (note, Taken::Sealed(frame))).collect();
-        if taken.len() < 2 {
-            return taken;
+    /// Goes on with frames that were held, and with those behind them.
+    pub(super) fn go_on(&mut self, io: &mut Wire, opened: Option<Vec<OpenedAhead>>) -> Result<(), End> {
+        let Some(Held { mut taken, places, serial, .. }) = self.held.take() else { return Ok(()) };
+        let opened = opened.ok_or_else(|| End::Lost("what came in was not opened".to_owned()))?;
+        put(&mut taken, places, serial, opened);
+        self.handle_all(io, taken)?;
+        self.receive(io)
+    }
+
+    /// Deals with what is held now: nothing more comes.
+    pub(super) async fn settle(&mut self, io: &mut Wire) -> Result<(), End> {
+        while self.held.is_some() {
+            self.config.opener.open_waiting();
+            let opened = opened(&mut self.held).await;
+            self.go_on(io, opened)?;
+            self.advance(io)?;
         }
-        for active in self.session.iter().chain(&self.draining) {
-            let (mut places, mut frames) = (Vec::new(), Vec::new());
-            for (place, (_, taken)) in taken.iter_mut().enumerate() {
-                if let Taken::Sealed(Frame::Payload(payload)) = taken
-                    && envelope::key_id_of(payload) == Some(active.key_id)
-                {
-                    places.push(place);
-                    frames.push(std::mem::take(payload));
+        Ok(())
+    }
+
+    /// Opens frames of one session together where there are several, and large ones with those of other connections. `None`: some are held
+    /// for that.
+    fn open_ahead(&mut self, arrivals: Vec<Arrival>, may_wait: bool) -> Option<Vec<(Note, Taken)>> {
+        let is_large = |arrival: &Arrival| matches!(&arrival.frame, Frame::Payload(payload) if payload.len() >= LARGE);
+        let any_large = may_wait && arrivals.iter().any(is_large);
+        let mut taken: Vec<_> = arrivals.into_iter().map(|Arrival { frame, note }| (note, Taken::Sealed(frame))).collect();
+        if taken.len() < 2 && !any_large {
+            return Some(taken);
+        }
+        for active in &self.draining {
+            let (places, frames) = of_session(&mut taken, active.key_id);
+            put(&mut taken, places, active.serial, active.session.open_ahead(frames));
+        }
+        if let Some(active) = &self.session {
+            let (places, frames) = of_session(&mut taken, active.key_id);
+            if !(any_large && frames.iter().any(|frame| frame.len() >= LARGE)) {
+                put(&mut taken, places, active.serial, active.session.open_ahead(frames));
+                return Some(taken);
+            }
+            match self.config.opener.bring(active.session.opening(frames)) {
+                Brought::Open(opened) => put(&mut taken, places, active.serial, opened),
+                Brought::Waits(opened) => {
+                    let (serial, until) = (active.serial, self.config.clock.now().mono.saturating_add(PATIENCE));
+                    self.held = Some(Held { taken, places, serial, opened, until });
+                    return None;
                 }
             }
-            for (place, ahead) in places.into_iter().zip(active.session.open_ahead(frames)) {
-                taken[place].1 = Taken::Ahead(active.serial, ahead);
-            }
         }
-        taken
+        Some(taken)
+    }
+
+    fn handle_all(&mut self, io: &mut Wire, all: Vec<(Note, Taken)>) -> Result<(), End> {
+        for (note, taken) in all {
+            io.note(note);
+            self.handle(io, taken)?;
+        }
+        Ok(())
     }
 
     /// Deals with a frame in its turn.
@@ -151,6 +219,27 @@ impl Driver {
     }
 }
 
+/// Takes out the frames under a key, and says where they were.
+fn of_session(taken: &mut [(Note, Taken)], key_id: i64) -> (Vec<usize>, Vec<BytesMut>) {
+    let (mut places, mut frames) = (Vec::new(), Vec::new());
+    for (place, (_, taken)) in taken.iter_mut().enumerate() {
+        if let Taken::Sealed(Frame::Payload(payload)) = taken
+            && envelope::key_id_of(payload) == Some(key_id)
+        {
+            places.push(place);
+            frames.push(std::mem::take(payload));
+        }
+    }
+    (places, frames)
+}
+
+/// Puts back what came of frames that were taken out.
+fn put(taken: &mut [(Note, Taken)], places: Vec<usize>, serial: u64, opened: Vec<OpenedAhead>) {
+    for (place, ahead) in places.into_iter().zip(opened) {
+        taken[place].1 = Taken::Ahead(serial, ahead);
+    }
+}
+
 /// Takes frames off the stream, as many as are looked at together. After a large one, what the system has of the next is read at once, and
 /// nothing is waited for.
 fn take_off(io: &mut Wire) -> (Vec<Arrival>, Rest) {
@@ -163,7 +252,7 @@ fn take_off(io: &mut Wire) -> (Vec<Arrival>, Rest) {
                     bytes += payload.len();
                 }
                 arrivals.push(arrival);
-                if large >= MOST_LARGE || bytes >= MOST_BYTES {
+                if large >= TOGETHER || bytes >= MOST_BYTES {
                     return (arrivals, Rest::Some);
                 }
             }

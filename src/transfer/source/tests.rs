@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
 use super::*;
 use crate::client::tests::server::{Call, FIRST_CDN, Reply, TestServer, cdn_key_pem};
 use crate::client::{ClientConfig, DcAddress};
@@ -21,6 +24,13 @@ const IV: [u8; 16] = [8; 16];
 
 pub(in crate::transfer) fn content(len: usize) -> Vec<u8> {
     (0..len).map(|n| (n / 3 + n / 4096) as u8).collect()
+}
+
+/// Content that gets no shorter by being packed.
+fn unpackable(len: usize) -> Vec<u8> {
+    let mut content = vec![0; len];
+    StdRng::seed_from_u64(1).fill_bytes(&mut content);
+    content
 }
 
 pub(in crate::transfer) fn request<R: Deserialize>(call: &Call) -> R {
@@ -105,6 +115,49 @@ async fn all(source: &Source<'_>) -> Result<Vec<u8>, TransferError> {
         out.extend_from_slice(&source.read(offset, len).await?);
     }
     Ok(out)
+}
+
+/// A part comes in while another connection is in the middle of its own: they are opened side by side.
+#[tokio::test(start_paused = true)]
+async fn parts_of_two_connections_are_opened_together() {
+    let content = unpackable(2 << 20);
+    let served = content.clone();
+    let server = TestServer::new(move |call| serve(call, &served));
+    let (source, _) = source(&server, content.len()).await;
+    let source = source.without_hashes();
+    // Both connections are made, and the way is known.
+    let (one, other) = tokio::join!(source.read(0, 16), source.read(1 << 20, 16));
+    assert!(one.is_ok() && other.is_ok());
+    let opener = Arc::clone(source.inner.client.opener());
+    let before = opener.together();
+    let (one, other) = tokio::join!(source.read(0, 1 << 20), source.read(1 << 20, 1 << 20));
+    assert!([one.unwrap(), other.unwrap()].concat() == content);
+    assert_eq!(opener.together() - before, 2);
+}
+
+/// What is there is not lost if the others do not come, nor if the connection ends while they are waited for.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_waits_for_others_comes_to_its_owner() {
+    let content = unpackable(1 << 20);
+    let served = content.clone();
+    let server = TestServer::new(move |call| serve(call, &served));
+    let (source, _) = source(&server, content.len()).await;
+    let source = source.without_hashes();
+    source.read(0, 16).await.unwrap();
+    let _never = source.inner.client.opener().arriving();
+    let begun = tokio::time::Instant::now();
+    assert!(source.read(0, 1 << 20).await.unwrap() == content);
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_millis(3) && waited < Duration::from_millis(20), "{waited:?}");
+
+    let asked = server.count::<GetFile>();
+    let cut = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        server.cut();
+    };
+    let (read, ()) = tokio::join!(source.read(0, 1 << 20), cut);
+    assert!(read.unwrap() == content);
+    assert_eq!(server.count::<GetFile>(), asked + 1, "it was there: nobody asked for it again");
 }
 
 #[tokio::test(start_paused = true)]

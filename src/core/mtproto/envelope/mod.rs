@@ -380,21 +380,32 @@ pub fn look_into(key: &AuthKey, writer: Side, frame: BytesMut) -> Result<(Opened
 /// # Errors
 ///
 /// As [`open`], for each message its own.
-pub fn open_many(key: &AuthKey, writer: Side, mut frames: Vec<BytesMut>) -> Vec<Result<(Opened, u32), EnvelopeError>> {
-    let mut incoming = Vec::with_capacity(frames.len());
-    let split = |frame| split(key, frame).map(|received| incoming.push(received));
-    let splits: Vec<_> = frames.iter_mut().map(split).collect();
-    message::decrypt(key, writer, &mut incoming);
+pub fn open_many(key: &AuthKey, writer: Side, frames: Vec<BytesMut>) -> Vec<Result<(Opened, u32), EnvelopeError>> {
+    open_each(frames.into_iter().map(|frame| (key, writer, frame)).collect())
+}
+
+/// [`open_many`] for messages under different keys: of each its key, who wrote it, and the message.
+///
+/// # Errors
+///
+/// As [`open`], for each message its own.
+pub fn open_each(mut messages: Vec<(&AuthKey, Side, BytesMut)>) -> Vec<Result<(Opened, u32), EnvelopeError>> {
+    let mut incoming = Vec::with_capacity(messages.len());
+    let splits: Vec<_> = messages
+        .iter_mut()
+        .map(|(key, writer, frame)| split(key, *writer, frame).map(|received| incoming.push(received)))
+        .collect();
+    message::decrypt(&mut incoming);
     let keys: Vec<_> = incoming.iter().map(|incoming| (incoming.msg_key, incoming.msg_key_large)).collect();
     let mut keys = keys.into_iter();
-    let judge = |(frame, split): (BytesMut, Result<(), EnvelopeError>)| {
+    let judge = |((.., frame), split): ((&AuthKey, Side, BytesMut), Result<(), EnvelopeError>)| {
         split?;
         let (msg_key, msg_key_large) = keys.next().expect("there is one for each frame that could be split");
         let Deciphered { header, declared, frame, token } = judge(frame, &msg_key, &msg_key_large)?;
         let len = check_lengths(declared, frame.len())?;
         Ok((opened(header, &frame, len), token))
     };
-    frames.into_iter().zip(splits).map(judge).collect()
+    messages.into_iter().zip(splits).map(judge).collect()
 }
 
 /// A message whose key is the right one; its lengths are not checked yet.
@@ -407,14 +418,14 @@ struct Deciphered {
 
 /// The checks up to that of the message key, and what stands in front of the body.
 fn decipher(key: &AuthKey, writer: Side, mut frame: BytesMut) -> Result<Deciphered, EnvelopeError> {
-    let mut incoming = [split(key, &mut frame)?];
-    message::decrypt(key, writer, &mut incoming);
+    let mut incoming = [split(key, writer, &mut frame)?];
+    message::decrypt(&mut incoming);
     let [message::Incoming { msg_key, msg_key_large, .. }] = incoming;
     judge(frame, &msg_key, &msg_key_large)
 }
 
 /// The checks of what everybody on the wire can see, and what is to be decrypted.
-fn split<'a>(key: &AuthKey, frame: &'a mut BytesMut) -> Result<message::Incoming<'a>, EnvelopeError> {
+fn split<'a>(key: &'a AuthKey, writer: Side, frame: &'a mut BytesMut) -> Result<message::Incoming<'a>, EnvelopeError> {
     let len = frame.len();
     let encrypted_len = len.saturating_sub(OUTER_HEADER_LEN);
     if broken(Check::EnvelopeTooShort, encrypted_len < MIN_ENCRYPTED) {
@@ -432,7 +443,7 @@ fn split<'a>(key: &AuthKey, frame: &'a mut BytesMut) -> Result<message::Incoming
     if broken(Check::EnvelopeBlocks, !rest.is_empty()) {
         return Err(EnvelopeError::NotBlockAligned { len: encrypted_len });
     }
-    Ok(message::Incoming { msg_key, data, msg_key_large: [0; 32] })
+    Ok(message::Incoming { auth_key: key, writer, msg_key, data, msg_key_large: [0; 32] })
 }
 
 /// The check of the message key of a frame that is decrypted: nothing of what was decrypted is looked at before.

@@ -6,7 +6,7 @@
 //! * [`salts`]: the server salts of a key.
 //! * `client`, `server`: the two roles.
 //! * `commands`: what the driver asks for. `http`: what HTTP needs, where a server speaks only when it was asked.
-//! * `inbound`: checks of received messages. `core`: frames to be sent. `service`: service messages on the wire. `acks`, `timer`: what
+//! * `ahead`: frames that are opened before their turn. `inbound`: checks of received messages. `core`: frames to be sent. `service`: service messages on the wire. `acks`, `timer`: what
 //!   their names say. `sorted`: a map for keys that rise.
 //! * [`recording`]: calls written down, and played again.
 //!
@@ -32,6 +32,7 @@ use crate::{
 };
 
 mod acks;
+mod ahead;
 mod client;
 mod commands;
 mod core;
@@ -51,6 +52,7 @@ mod tests;
 mod timer;
 
 pub use self::{
+    ahead::{OpenedAhead, Opening},
     client::{Failure, RequestId, Reserved},
     error::{ApiMisuse, PeerMisbehaved, Reaction, SessionError},
     event::{DeathCause, DropOutcome, Event, KeyDestruction},
@@ -67,16 +69,6 @@ use self::{
     server::Server,
     timer::{Timer, TimerTable},
 };
-
-/// A frame whose envelope was opened before its turn: see [`Session::open_ahead`].
-#[derive(Debug)]
-pub struct OpenedAhead {
-    /// The frame as it came in, for a recording.
-    sealed: Option<Bytes>,
-    len: usize,
-    key_id: i64,
-    outcome: Result<(Opened, u32), EnvelopeError>,
-}
 
 /// One session, in the client's or in the server's role. It opens no socket, reads no clock and draws no random number of its own: a
 /// driver moves bytes, time and events in and out.
@@ -312,31 +304,6 @@ impl Session {
                 Err(error.into())
             }
         }
-    }
-
-    /// Opens the envelopes of frames that have come in together, side by side, which is faster than one by one. Nothing else happens:
-    /// give each to [`handle_opened_ahead`](Self::handle_opened_ahead) in its turn.
-    pub fn open_ahead(&self, frames: Vec<BytesMut>) -> Vec<OpenedAhead> {
-        let keep = self.recorder.is_some();
-        let about = |frame: &BytesMut| {
-            (keep.then(|| Bytes::copy_from_slice(frame)), frame.len(), envelope::key_id_of(frame).unwrap_or(0))
-        };
-        let about: Vec<_> = frames.iter().map(about).collect();
-        let outcomes = envelope::open_many(&self.core.auth_key, self.core.side.peer(), frames);
-        let ahead = |((sealed, len, key_id), outcome)| OpenedAhead { sealed, len, key_id, outcome };
-        about.into_iter().zip(outcomes).map(ahead).collect()
-    }
-
-    /// Takes one encrypted message whose envelope this session has opened already. All is as if
-    /// [`handle_input`](Self::handle_input) were given the frame now, in the trace and in recordings as well.
-    ///
-    /// # Errors
-    ///
-    /// As [`handle_input`](Self::handle_input).
-    pub fn handle_opened_ahead(&mut self, now: Now, ahead: OpenedAhead) -> Result<(), SessionError> {
-        let OpenedAhead { sealed, len, key_id, outcome } = ahead;
-        let call = self.recorder.is_some().then(|| Call::Input { frame: sealed.unwrap_or_default() });
-        self.recorded(now, call, |session| session.take_in(now, len, key_id, outcome), outcome::taken)
     }
 
     /// Takes a message that was opened already: a server has to open it to know which session it is for.

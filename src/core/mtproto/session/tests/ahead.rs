@@ -7,10 +7,11 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::peer::{Peer, SALT, SESSION, START, body, events, key, output, rpc_result};
 use crate::{
+    crypto::AuthKey,
     ids::MsgId,
     mtproto::{
         envelope::{self, Header, Side},
-        session::{ClientParams, FutureSalt, Limits, RequestId, RequestOptions, Session},
+        session::{ClientParams, FutureSalt, Limits, Opening, RequestId, RequestOptions, Session},
     },
     trace::{Collector, Event, Layer, LayerSet},
 };
@@ -83,4 +84,30 @@ fn opened_ahead_is_as_opened_in_turn() {
         assert!(inputs > 0, "seed {seed}");
     }
     assert!(taken > 100 && refused > 20, "{taken} taken, {refused} refused");
+}
+
+/// Sessions of several keys together: each gets its own frames back, in their order, opened as if it had been alone.
+#[test]
+fn what_is_opened_with_others_is_each_ones_own() {
+    let mut rng = StdRng::seed_from_u64(1);
+    let header = Header { salt: SALT, session_id: SESSION, msg_id: MsgId(5), seq_no: crate::ids::SeqNo(1) };
+    let sessions: Vec<(Session, Vec<BytesMut>)> = (0..5_u8)
+        .map(|number| {
+            let key = AuthKey::from_bytes(&[number + 1; 256]);
+            let mut frames: Vec<_> = (0..number)
+                .map(|at| envelope::seal(&key, Side::Server, &header, &[&vec![at; 4 << (4 * at)]], &mut rng))
+                .collect();
+            if let Some(first) = frames.first_mut().filter(|_| number == 3) {
+                first[30] ^= 1;
+            }
+            (Session::client(ClientParams::new(key, SESSION, [7; 32]), START), frames)
+        })
+        .collect();
+    let alone: Vec<_> = sessions.iter().map(|(session, frames)| session.open_ahead(frames.clone())).collect();
+    let openings: Vec<_> = sessions.iter().map(|(session, frames)| session.opening(frames.clone())).collect();
+    assert_eq!(openings.iter().map(Opening::len).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert!(openings[0].is_empty() && !openings[1].is_empty());
+    let together = Opening::open_all(openings);
+    assert_eq!(format!("{together:?}"), format!("{alone:?}"));
+    assert!(format!("{:?}", together[3]).contains("MsgKeyMismatch"));
 }

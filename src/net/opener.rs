@@ -1,0 +1,241 @@
+//! Where the connections of a client open their large messages together.
+//!
+//! Two messages that are decrypted side by side cost little more than one. A connection alone seldom has two: while a part of a file is
+//! there, the next is on its way. But another connection has one on its way too. So whoever has a large message while others are in the
+//! middle of theirs waits for them, a moment at most; whoever comes last opens all. Where that is in vain time after time, as on a line
+//! that is slower than the processor by far, nobody waits any more, but for an attempt now and then.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tdl_core::mtproto::session::{OpenedAhead, Opening};
+use tokio::sync::oneshot;
+
+/// How long one waits for others. At a megabyte a part that is a line of more than 300 MB/s: below it, the processor has time.
+pub(super) const PATIENCE: Duration = Duration::from_millis(3);
+/// Messages that are opened together: as many as cost little more than one.
+pub(super) const TOGETHER: usize = 3;
+/// So many waits in vain, one after the other, and nobody waits any more.
+const IN_VAIN: u32 = 8;
+/// One in so many tries again then.
+const RETRY: u32 = 32;
+
+/// The place. One for all connections of a client.
+#[derive(Debug, Default)]
+pub struct Opener {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<Waiting>,
+    /// Connections in the middle of a large message.
+    arriving: usize,
+    /// Waits in vain in a row, and those who did not wait since.
+    in_vain: u32,
+    passed: u32,
+    /// Messages that were opened with others.
+    together: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    opening: Opening,
+    give: oneshot::Sender<Vec<OpenedAhead>>,
+}
+
+/// What comes of frames that wait.
+pub(super) type Awaited = oneshot::Receiver<Vec<OpenedAhead>>;
+
+/// Says, as long as it lasts, that a connection is in the middle of a large message.
+#[derive(Debug)]
+pub struct Arriving(Arc<Opener>);
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.lock().arriving -= 1;
+    }
+}
+
+/// What became of frames that were brought.
+pub(super) enum Brought {
+    /// They wait for others: it comes out here, after [`PATIENCE`] if [`Opener::open_waiting`] is called then.
+    Waits(Awaited),
+    /// They are open.
+    Open(Vec<OpenedAhead>),
+}
+
+impl Opener {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic is done under it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection is in the middle of a large message: the others wait for it.
+    pub fn arriving(self: &Arc<Self>) -> Arriving {
+        self.lock().arriving += 1;
+        Arriving(Arc::clone(self))
+    }
+
+    /// Frames with a large message among them: opens them with those that wait, or has them wait for what arrives elsewhere.
+    pub(super) fn bring(&self, opening: Opening) -> Brought {
+        let mut state = self.lock();
+        if state.is_worth_waiting(opening.len()) {
+            let (give, awaited) = oneshot::channel();
+            state.waiting.push(Waiting { opening, give });
+            return Brought::Waits(awaited);
+        }
+        let waiting = state.take(opening.len());
+        drop(state);
+        Brought::Open(open(waiting, Some(opening)))
+    }
+
+    /// Opens what waits: it has waited long enough.
+    pub(super) fn open_waiting(&self) {
+        let mut state = self.lock();
+        if state.waiting.len() == 1 {
+            state.in_vain += 1;
+        }
+        let waiting = state.take(0);
+        drop(state);
+        open(waiting, None);
+    }
+
+    /// Messages that were opened with those of other connections so far: for measurements.
+    pub fn together(&self) -> u64 {
+        self.lock().together
+    }
+}
+
+impl State {
+    fn is_worth_waiting(&mut self, frames: usize) -> bool {
+        let there: usize = frames + self.waiting.iter().map(|waiting| waiting.opening.len()).sum::<usize>();
+        if there >= TOGETHER || self.arriving == 0 {
+            return false;
+        }
+        if self.in_vain < IN_VAIN {
+            return true;
+        }
+        self.passed += 1;
+        self.passed.is_multiple_of(RETRY)
+    }
+
+    /// All that waits, to be opened with so many frames more.
+    fn take(&mut self, more: usize) -> Vec<Waiting> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let frames: usize = waiting.iter().map(|waiting| waiting.opening.len()).sum();
+        if waiting.len() + usize::from(more > 0) > 1 {
+            (self.in_vain, self.passed) = (0, 0);
+            self.together += (frames + more) as u64;
+        }
+        waiting
+    }
+}
+
+/// Opens frames side by side, gives those who wait what is theirs, and returns what came of the last.
+fn open(waiting: Vec<Waiting>, last: Option<Opening>) -> Vec<OpenedAhead> {
+    let mut openings = Vec::with_capacity(waiting.len() + 1);
+    let mut takers = Vec::with_capacity(waiting.len());
+    for Waiting { opening, give } in waiting {
+        // Whoever has gone meanwhile needs nothing.
+        if !give.is_closed() {
+            openings.push(opening);
+            takers.push(give);
+        }
+    }
+    let is_last = last.is_some();
+    openings.extend(last);
+    let mut opened = Opening::open_all(openings);
+    let own = if is_last { opened.pop().unwrap_or_default() } else { Vec::new() };
+    for (give, opened) in takers.into_iter().zip(opened) {
+        // It has gone just now.
+        let _ = give.send(opened);
+    }
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use tdl_core::clock::Now;
+    use tdl_core::crypto::AuthKey;
+    use tdl_core::ids::{MsgId, Salt, SeqNo, SessionId};
+    use tdl_core::mtproto::envelope::{Header, Side, seal};
+    use tdl_core::mtproto::session::{ClientParams, Session};
+
+    use super::*;
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    /// So many frames for a session of its own.
+    fn opening(frames: usize) -> Opening {
+        let (key, id) = (AuthKey::from_bytes(&[frames as u8; 256]), SessionId(1));
+        let now = Now { mono: Duration::ZERO, wall: Duration::from_secs(1_700_000_000) };
+        let header = Header { salt: Salt(1), session_id: id, msg_id: MsgId(5), seq_no: SeqNo(1) };
+        let mut rng = StdRng::seed_from_u64(1);
+        let frames = (0..frames).map(|_| seal(&key, Side::Server, &header, &[&[7; 64]], &mut rng)).collect();
+        Session::client(ClientParams::new(key, id, [7; 32]), now).opening(frames)
+    }
+
+    fn waits(opener: &Opener, frames: usize) -> Option<Awaited> {
+        match opener.bring(opening(frames)) {
+            Brought::Waits(awaited) => Some(awaited),
+            Brought::Open(opened) => {
+                assert_eq!(opened.len(), frames);
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_comes_last_opens_for_all() {
+        let opener = Arc::new(Opener::default());
+        assert!(waits(&opener, 1).is_none(), "nothing arrives anywhere: nobody to wait for");
+        let (first, second) = (opener.arriving(), opener.arriving());
+        drop(first);
+        let mut one = waits(&opener, 1).expect("the second is still coming");
+        assert!(one.try_recv().is_err());
+        drop(second);
+        assert!(waits(&opener, 1).is_none(), "nobody comes any more");
+        assert_eq!(one.try_recv().unwrap().len(), 1);
+        assert_eq!(opener.together(), 2);
+    }
+
+    #[test]
+    fn as_many_as_are_worth_it_are_enough() {
+        let opener = Arc::new(Opener::default());
+        let _arriving = opener.arriving();
+        assert!(waits(&opener, TOGETHER).is_none());
+        let mut awaited: Vec<_> = (1..TOGETHER).map(|_| waits(&opener, 1).expect("more are coming")).collect();
+        assert!(waits(&opener, 1).is_none());
+        assert!(awaited.iter_mut().all(|awaited| awaited.try_recv().unwrap().len() == 1));
+        assert_eq!(opener.together(), TOGETHER as u64, "three of one alone were not with others");
+    }
+
+    #[test]
+    fn whoever_has_waited_long_enough_gets_its_own_and_whoever_has_gone_nothing() {
+        let opener = Arc::new(Opener::default());
+        let _arriving = opener.arriving();
+        drop(waits(&opener, 1).expect("waits, and goes"));
+        let mut one = waits(&opener, 1).expect("waits");
+        opener.open_waiting();
+        assert_eq!(one.try_recv().unwrap().len(), 1);
+        opener.open_waiting();
+    }
+
+    #[test]
+    fn nobody_waits_where_it_is_always_in_vain() {
+        let opener = Arc::new(Opener::default());
+        let _arriving = opener.arriving();
+        for _ in 0..IN_VAIN {
+            let _one = waits(&opener, 1).expect("not yet known to be in vain");
+            opener.open_waiting();
+        }
+        let mut tries = (1..=2 * RETRY).filter_map(|at| waits(&opener, 1).map(|_| (at, opener.open_waiting()).0));
+        assert!(tries.by_ref().eq([RETRY, 2 * RETRY]));
+        // Once it was not in vain, it is tried as before.
+        let again: Vec<_> = (0..RETRY).filter_map(|_| waits(&opener, 1)).collect();
+        assert_eq!(again.len(), 1);
+        assert!(waits(&opener, TOGETHER).is_none());
+        assert!(waits(&opener, 1).is_some());
+    }
+}
