@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 pub(super) const PATIENCE: Duration = Duration::from_millis(3);
 /// Messages that are opened together: as many as cost little more than one.
 pub(super) const TOGETHER: usize = 3;
-/// So many waits in vain, one after the other, and nobody waits any more.
+/// So many waits to the end, one after the other, and nobody waits any more.
 const IN_VAIN: u32 = 8;
 /// One in so many tries again then.
 const RETRY: u32 = 32;
@@ -29,9 +29,11 @@ pub struct Opener {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<Waiting>,
+    /// Numbers those who wait.
+    next: u64,
     /// Connections in the middle of a large message.
     arriving: usize,
-    /// Waits in vain in a row, and those who did not wait since.
+    /// How often in a row somebody waited to the end, and those who did not wait since.
     in_vain: u32,
     passed: u32,
     /// Messages that were opened with others.
@@ -40,12 +42,40 @@ struct State {
 
 #[derive(Debug)]
 struct Waiting {
+    number: u64,
     opening: Opening,
+    /// Large messages in it.
+    large: usize,
     give: oneshot::Sender<Vec<OpenedAhead>>,
 }
 
-/// What comes of frames that wait.
-pub(super) type Awaited = oneshot::Receiver<Vec<OpenedAhead>>;
+/// What comes of frames that wait. Dropped, they are not wanted any more.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    opener: Arc<Opener>,
+    number: u64,
+    pub(super) opened: oneshot::Receiver<Vec<OpenedAhead>>,
+}
+
+impl Awaited {
+    /// It has waited long enough: opens what waits, unless somebody is at it.
+    pub(super) fn hurry(&self) {
+        let mut state = self.opener.lock();
+        if state.waiting.iter().any(|waiting| waiting.number == self.number) {
+            state.in_vain = state.in_vain.saturating_add(1);
+            let waiting = state.take();
+            state.count(&waiting, 0);
+            drop(state);
+            open(waiting, None);
+        }
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.opener.lock().waiting.retain(|waiting| waiting.number != self.number);
+    }
+}
 
 /// Says, as long as it lasts, that a connection is in the middle of a large message.
 #[derive(Debug)]
@@ -59,7 +89,7 @@ impl Drop for Arriving {
 
 /// What became of frames that were brought.
 pub(super) enum Brought {
-    /// They wait for others: it comes out here, after [`PATIENCE`] if [`Opener::open_waiting`] is called then.
+    /// They wait for others: it comes out here, after [`PATIENCE`] if [`Awaited::hurry`] is called then.
     Waits(Awaited),
     /// They are open.
     Open(Vec<OpenedAhead>),
@@ -77,28 +107,23 @@ impl Opener {
         Arriving(Arc::clone(self))
     }
 
-    /// Frames with a large message among them: opens them with those that wait, or has them wait for what arrives elsewhere.
-    pub(super) fn bring(&self, opening: Opening) -> Brought {
+    /// Frames, so many of them large: opens them with those that wait, or has them wait for what arrives elsewhere.
+    pub(super) fn bring(self: &Arc<Self>, opening: Opening, large: usize) -> Brought {
         let mut state = self.lock();
-        if state.is_worth_waiting(opening.len()) {
-            let (give, awaited) = oneshot::channel();
-            state.waiting.push(Waiting { opening, give });
-            return Brought::Waits(awaited);
+        if state.is_worth_waiting(large) {
+            let (give, opened) = oneshot::channel();
+            let number = state.next;
+            state.next += 1;
+            state.waiting.push(Waiting { number, opening, large, give });
+            return Brought::Waits(Awaited { opener: Arc::clone(self), number, opened });
         }
-        let waiting = state.take(opening.len());
+        let waiting = state.take();
+        if !waiting.is_empty() {
+            (state.in_vain, state.passed) = (0, 0);
+        }
+        state.count(&waiting, large);
         drop(state);
         Brought::Open(open(waiting, Some(opening)))
-    }
-
-    /// Opens what waits: it has waited long enough.
-    pub(super) fn open_waiting(&self) {
-        let mut state = self.lock();
-        if state.waiting.len() == 1 {
-            state.in_vain += 1;
-        }
-        let waiting = state.take(0);
-        drop(state);
-        open(waiting, None);
     }
 
     /// Messages that were opened with those of other connections so far: for measurements.
@@ -108,27 +133,28 @@ impl Opener {
 }
 
 impl State {
-    fn is_worth_waiting(&mut self, frames: usize) -> bool {
-        let there: usize = frames + self.waiting.iter().map(|waiting| waiting.opening.len()).sum::<usize>();
+    fn is_worth_waiting(&mut self, large: usize) -> bool {
+        let there: usize = large + self.waiting.iter().map(|waiting| waiting.large).sum::<usize>();
         if there >= TOGETHER || self.arriving == 0 {
             return false;
         }
         if self.in_vain < IN_VAIN {
             return true;
         }
-        self.passed += 1;
+        self.passed = self.passed.wrapping_add(1);
         self.passed.is_multiple_of(RETRY)
     }
 
-    /// All that waits, to be opened with so many frames more.
-    fn take(&mut self, more: usize) -> Vec<Waiting> {
-        let waiting = std::mem::take(&mut self.waiting);
-        let frames: usize = waiting.iter().map(|waiting| waiting.opening.len()).sum();
+    fn take(&mut self) -> Vec<Waiting> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Counts what is opened with so many large messages more.
+    fn count(&mut self, waiting: &[Waiting], more: usize) {
         if waiting.len() + usize::from(more > 0) > 1 {
-            (self.in_vain, self.passed) = (0, 0);
-            self.together += (frames + more) as u64;
+            let large = more + waiting.iter().map(|waiting| waiting.large).sum::<usize>();
+            self.together = self.together.saturating_add(large as u64);
         }
-        waiting
     }
 }
 
@@ -136,12 +162,9 @@ impl State {
 fn open(waiting: Vec<Waiting>, last: Option<Opening>) -> Vec<OpenedAhead> {
     let mut openings = Vec::with_capacity(waiting.len() + 1);
     let mut takers = Vec::with_capacity(waiting.len());
-    for Waiting { opening, give } in waiting {
-        // Whoever has gone meanwhile needs nothing.
-        if !give.is_closed() {
-            openings.push(opening);
-            takers.push(give);
-        }
+    for Waiting { opening, give, .. } in waiting {
+        openings.push(opening);
+        takers.push(give);
     }
     let is_last = last.is_some();
     openings.extend(last);
@@ -166,24 +189,27 @@ mod tests {
     use rand::SeedableRng as _;
     use rand::rngs::StdRng;
 
-    /// So many frames for a session of its own.
-    fn opening(frames: usize) -> Opening {
-        let (key, id) = (AuthKey::from_bytes(&[frames as u8; 256]), SessionId(1));
+    /// A frame for a session of its own.
+    fn opening() -> Opening {
+        let (key, id) = (AuthKey::from_bytes(&[1; 256]), SessionId(1));
         let now = Now { mono: Duration::ZERO, wall: Duration::from_secs(1_700_000_000) };
         let header = Header { salt: Salt(1), session_id: id, msg_id: MsgId(5), seq_no: SeqNo(1) };
-        let mut rng = StdRng::seed_from_u64(1);
-        let frames = (0..frames).map(|_| seal(&key, Side::Server, &header, &[&[7; 64]], &mut rng)).collect();
-        Session::client(ClientParams::new(key, id, [7; 32]), now).opening(frames)
+        let frame = seal(&key, Side::Server, &header, &[&[7; 64]], &mut StdRng::seed_from_u64(1));
+        Session::client(ClientParams::new(key, id, [7; 32]), now).opening(vec![frame])
     }
 
-    fn waits(opener: &Opener, frames: usize) -> Option<Awaited> {
-        match opener.bring(opening(frames)) {
+    fn waits(opener: &Arc<Opener>, large: usize) -> Option<Awaited> {
+        match opener.bring(opening(), large) {
             Brought::Waits(awaited) => Some(awaited),
             Brought::Open(opened) => {
-                assert_eq!(opened.len(), frames);
+                assert_eq!(opened.len(), 1);
                 None
             }
         }
+    }
+
+    fn is_open(awaited: &mut Awaited) -> bool {
+        awaited.opened.try_recv().is_ok_and(|opened| opened.len() == 1)
     }
 
     #[test]
@@ -193,10 +219,10 @@ mod tests {
         let (first, second) = (opener.arriving(), opener.arriving());
         drop(first);
         let mut one = waits(&opener, 1).expect("the second is still coming");
-        assert!(one.try_recv().is_err());
+        assert!(!is_open(&mut one));
         drop(second);
         assert!(waits(&opener, 1).is_none(), "nobody comes any more");
-        assert_eq!(one.try_recv().unwrap().len(), 1);
+        assert!(is_open(&mut one));
         assert_eq!(opener.together(), 2);
     }
 
@@ -207,32 +233,38 @@ mod tests {
         assert!(waits(&opener, TOGETHER).is_none());
         let mut awaited: Vec<_> = (1..TOGETHER).map(|_| waits(&opener, 1).expect("more are coming")).collect();
         assert!(waits(&opener, 1).is_none());
-        assert!(awaited.iter_mut().all(|awaited| awaited.try_recv().unwrap().len() == 1));
-        assert_eq!(opener.together(), TOGETHER as u64, "three of one alone were not with others");
+        assert!(awaited.iter_mut().all(is_open));
+        assert_eq!(opener.together(), TOGETHER as u64, "those of one alone were not with others");
     }
 
     #[test]
-    fn whoever_has_waited_long_enough_gets_its_own_and_whoever_has_gone_nothing() {
+    fn whoever_has_waited_long_enough_opens_what_waits() {
         let opener = Arc::new(Opener::default());
         let _arriving = opener.arriving();
         drop(waits(&opener, 1).expect("waits, and goes"));
-        let mut one = waits(&opener, 1).expect("waits");
-        opener.open_waiting();
-        assert_eq!(one.try_recv().unwrap().len(), 1);
-        opener.open_waiting();
+        assert!(opener.lock().waiting.is_empty(), "nothing is left of it");
+        let (mut one, mut other) = (waits(&opener, 1).expect("waits"), waits(&opener, 1).expect("waits"));
+        one.hurry();
+        assert!(is_open(&mut one) && is_open(&mut other));
+        // Whoever is served already disturbs nobody.
+        let mut third = waits(&opener, 1).expect("waits");
+        other.hurry();
+        assert!(!is_open(&mut third));
     }
 
     #[test]
-    fn nobody_waits_where_it_is_always_in_vain() {
+    fn nobody_waits_where_it_is_always_to_the_end() {
         let opener = Arc::new(Opener::default());
-        let _arriving = opener.arriving();
+        let _stalled = opener.arriving();
         for _ in 0..IN_VAIN {
-            let _one = waits(&opener, 1).expect("not yet known to be in vain");
-            opener.open_waiting();
+            // Two wait for a third that does not come.
+            let (one, other) = (waits(&opener, 1).expect("not yet known"), waits(&opener, 1).expect("not yet known"));
+            other.hurry();
+            one.hurry();
         }
-        let mut tries = (1..=2 * RETRY).filter_map(|at| waits(&opener, 1).map(|_| (at, opener.open_waiting()).0));
+        let mut tries = (1..=2 * RETRY).filter_map(|at| waits(&opener, 1).map(|awaited| (at, awaited.hurry()).0));
         assert!(tries.by_ref().eq([RETRY, 2 * RETRY]));
-        // Once it was not in vain, it is tried as before.
+        // Once somebody came, it is as it was before.
         let again: Vec<_> = (0..RETRY).filter_map(|_| waits(&opener, 1)).collect();
         assert_eq!(again.len(), 1);
         assert!(waits(&opener, TOGETHER).is_none());

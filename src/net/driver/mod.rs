@@ -286,6 +286,8 @@ impl Driver {
         tokio::pin!(timer);
         loop {
             if let Err(end) = self.advance(io) {
+                // What has come in meanwhile is given to those who wait for it, if it can be.
+                let _ = self.settle(io).await;
                 return end;
             }
             if self.closed {
@@ -318,9 +320,12 @@ impl Driver {
                 opened = receive::opened(&mut self.held) => if let Err(end) = self.go_on(io, opened) {
                     return end;
                 },
-                () = &mut timer, if due.is_some() => if let Err(end) = self.expire() {
-                    return end;
-                },
+                () = &mut timer, if due.is_some() => {
+                    let settled = self.settle(io).await;
+                    if let Err(end) = settled.and_then(|()| self.expire()) {
+                        return end;
+                    }
+                }
                 command = self.commands.recv() => match command {
                     Some(command) => self.apply_some(command),
                     None => self.closed = true,

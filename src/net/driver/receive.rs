@@ -41,7 +41,7 @@ pub(super) struct Held {
     /// Those that wait, and the number of the session that they are for.
     places: Vec<usize>,
     serial: u64,
-    opened: Awaited,
+    awaited: Awaited,
     /// Then it has been long enough, on the monotonic clock.
     pub(super) until: Duration,
 }
@@ -49,7 +49,7 @@ pub(super) struct Held {
 /// What comes of frames that are held; nothing while there are none.
 pub(super) async fn opened(held: &mut Option<Held>) -> Option<Vec<OpenedAhead>> {
     match held {
-        Some(held) => (&mut held.opened).await.ok(),
+        Some(held) => (&mut held.awaited.opened).await.ok(),
         None => std::future::pending().await,
     }
 }
@@ -72,7 +72,8 @@ impl Driver {
             if !arrivals.is_empty() {
                 self.arriving = None;
             }
-            let may_wait = !matches!(rest, Rest::Broken(_)) && io.most_at_once() > 1;
+            // A session that ends when it has its last answers is not kept waiting.
+            let may_wait = !matches!(rest, Rest::Broken(_)) && io.most_at_once() > 1 && self.draining.is_empty();
             if let Some(taken) = self.open_ahead(arrivals, may_wait) {
                 self.handle_all(io, taken)?;
             }
@@ -99,10 +100,10 @@ impl Driver {
         self.receive(io)
     }
 
-    /// Deals with what is held now: nothing more comes.
+    /// Deals with what is held now, before anything else is decided: what has come in counts, whatever the time is.
     pub(super) async fn settle(&mut self, io: &mut Wire) -> Result<(), End> {
-        while self.held.is_some() {
-            self.config.opener.open_waiting();
+        while let Some(held) = &self.held {
+            held.awaited.hurry();
             let opened = opened(&mut self.held).await;
             self.go_on(io, opened)?;
             self.advance(io)?;
@@ -125,15 +126,16 @@ impl Driver {
         }
         if let Some(active) = &self.session {
             let (places, frames) = of_session(&mut taken, active.key_id);
-            if !(any_large && frames.iter().any(|frame| frame.len() >= LARGE)) {
+            let large = frames.iter().filter(|frame| frame.len() >= LARGE).count();
+            if !any_large || large == 0 {
                 put(&mut taken, places, active.serial, active.session.open_ahead(frames));
                 return Some(taken);
             }
-            match self.config.opener.bring(active.session.opening(frames)) {
+            match self.config.opener.bring(active.session.opening(frames), large) {
                 Brought::Open(opened) => put(&mut taken, places, active.serial, opened),
-                Brought::Waits(opened) => {
+                Brought::Waits(awaited) => {
                     let (serial, until) = (active.serial, self.config.clock.now().mono.saturating_add(PATIENCE));
-                    self.held = Some(Held { taken, places, serial, opened, until });
+                    self.held = Some(Held { taken, places, serial, awaited, until });
                     return None;
                 }
             }

@@ -213,9 +213,6 @@ impl Driver {
     /// Wakes the sessions, gives up requests whose time is over, and sees to the key.
     pub(super) fn expire(&mut self) -> Result<(), End> {
         let now = self.config.clock.now();
-        if self.held.as_ref().is_some_and(|held| held.until <= now.mono) {
-            self.config.opener.open_waiting();
-        }
         for active in self.session.iter_mut().chain(&mut self.draining) {
             active.session.handle_timeout(now);
         }

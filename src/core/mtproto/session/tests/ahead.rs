@@ -95,7 +95,11 @@ fn what_is_opened_with_others_is_each_ones_own() {
         .map(|number| {
             let key = AuthKey::from_bytes(&[number + 1; 256]);
             let mut frames: Vec<_> = (0..number)
-                .map(|at| envelope::seal(&key, Side::Server, &header, &[&vec![at; 4 << (4 * at)]], &mut rng))
+                .map(|at| {
+                    // Each says whose it is.
+                    let header = Header { msg_id: MsgId(i64::from(number) << 32 | i64::from(at) << 2 | 1), ..header };
+                    envelope::seal(&key, Side::Server, &header, &[&vec![at; 4 << (4 * at)]], &mut rng)
+                })
                 .collect();
             if let Some(first) = frames.first_mut().filter(|_| number == 3) {
                 first[30] ^= 1;
