@@ -195,10 +195,10 @@ fn stories_come_by_their_own_links() {
     scene.tdl("sandbox fault set --dir box 400:FILE_REFERENCE_EXPIRED --method upload.getFile --times 1").ok();
     scene.brings(&second, "", &[("film.mp4", whole)]);
     // The names say the number, and programs are told that it is a story's.
-    let run = scene.tdl(&format!("dl -u {first} -d named --json --template")).arg("{{ .DialogID }}-{{ .MessageID }}").ok();
+    let run = scene.tdl(&format!("dl -u {first} -d named --json --template")).arg("{{ .DialogID }}_{{ .MessageID }}").ok();
     let line = run.json();
     assert_eq!((&line["story"], &line["message"]), (&1.into(), &serde_json::Value::Null), "{run}");
-    assert!(line["path"].as_str().unwrap().ends_with("-1"), "{line}");
+    assert!(line["path"].as_str().unwrap().ends_with("_1"), "{line}");
 }
 
 /// Whoever was cut off and asks for more gets more; and a retry brings what is missing only.

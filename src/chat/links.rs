@@ -41,6 +41,13 @@ pub struct MessageLink {
     pub comment: Option<i32>,
 }
 
+impl MessageLink {
+    /// Whether a story is meant.
+    pub fn is_story(&self) -> bool {
+        super::stories::number_of(self.message).is_some()
+    }
+}
+
 /// Why a text is no link or chat name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LinkError {
@@ -94,9 +101,17 @@ pub fn message_link(text: &str) -> Result<MessageLink, LinkError> {
     }
     let bad_id = || LinkError::BadMessageId(text.to_owned());
     let (chat, message) = match segments.as_slice() {
-        ["c", chat, "s", story] | [chat, "s", story] => {
+        ["c", chat, "s", story] => {
+            let id = chat.parse().map_err(|_| LinkError::NotAMessageLink(text.to_owned()))?;
+            return story_link(text, ChatRef::Id(id), story);
+        }
+        [chat, "s", story] => {
             let chat = named(chat).ok_or_else(|| LinkError::NotAMessageLink(text.to_owned()))?;
             return story_link(text, chat, story);
+        }
+        // A story album, a topic that is none.
+        [_, topic, _] if message_id(topic).is_none() && segments.first() != Some(&"c") => {
+            return Err(LinkError::NotAMessageLink(text.to_owned()));
         }
         ["c", chat, message] | ["c", chat, _, message] => {
             let id = chat.parse().map_err(|_| LinkError::NotAMessageLink(text.to_owned()))?;
@@ -270,6 +285,8 @@ mod tests {
     fn what_is_no_message_link_says_what_it_is() {
         assert!(matches!(message_link("https://t.me/+abcdef"), Err(LinkError::Invite(_))));
         assert!(matches!(message_link("https://t.me/joinchat/abc"), Err(LinkError::Invite(_))));
+        assert!(matches!(message_link("https://t.me/telegram/a/5"), Err(LinkError::NotAMessageLink(_))));
+        assert!(matches!(message_link("https://t.me/c/telegram/s/5"), Err(LinkError::NotAMessageLink(_))));
         assert!(matches!(message_link("https://t.me/telegram/s/live"), Err(LinkError::BadStory(_))));
         assert!(matches!(message_link("https://t.me/telegram/s/-4"), Err(LinkError::BadStory(_))));
         assert!(matches!(message_link("tg://resolve?domain=telegram&story=0"), Err(LinkError::BadStory(_))));

@@ -1,7 +1,9 @@
 //! Stories by their own links. "Stories", "Deep links".
 //!
 //! A story is looked at as a message of whoever told it, so that all that goes for a message's files goes for a story's. Its identifier is
-//! its number, negated: those of messages are positive, and no record, name or list takes one for the other.
+//! its number, negated: those of messages are positive, and no record or list takes one for the other.
+
+use std::collections::HashMap;
 
 use super::ChatError;
 use super::peers::{Peer, Seen};
@@ -21,8 +23,8 @@ pub fn named(id: i32) -> (&'static str, i32) {
     number_of(id).map_or(("message", id), |number| ("story", number))
 }
 
-/// The stories of `peer` with these identifiers, as messages, in no order. Those that have gone, and those that are not shown to this
-/// account, are left out.
+/// The stories of `peer` with these identifiers, as messages, in the order asked for. Those that have gone, and those that are not shown to
+/// this account, are left out.
 ///
 /// # Errors
 ///
@@ -34,11 +36,12 @@ pub(super) async fn by_ids(client: &Client, peer: &Peer, ids: &[i32]) -> Result<
         let request = functions::stories::GetStoriesById { peer: peer.input.clone(), id: numbers.to_vec() };
         let enums::stories::Stories::Stories(answer) = client.invoke(&request).await?;
         Seen::collect(&answer.users, &answer.chats).remember(client)?;
-        let asked_for = |story: &enums::StoryItem| match story {
-            enums::StoryItem::Item(item) if numbers.contains(&item.id) => Some(as_message(peer, item).into()),
+        let items = answer.stories.iter().filter_map(|story| match story {
+            enums::StoryItem::Item(item) => Some((item.id, &**item)),
             _ => None,
-        };
-        found.extend(answer.stories.iter().filter_map(asked_for));
+        });
+        let items: HashMap<i32, &types::StoryItem> = items.collect();
+        found.extend(numbers.iter().filter_map(|number| items.get(number)).map(|item| as_message(peer, item).into()));
     }
     Ok(found)
 }

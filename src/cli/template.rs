@@ -54,7 +54,7 @@ impl NameFields {
     pub(crate) const HELP: &'static str = "\
 Variables, written as {{ .FileName }}:
 DialogID       int     chat identifier
-MessageID      int     message identifier
+MessageID      int     message identifier; of a story its number
 MessageDate    int     Unix time of the message
 FileName       string  name that the sender gave; made from the identifier where there is none
 FileStem       string  the same without its extension

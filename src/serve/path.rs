@@ -145,7 +145,7 @@ pub fn parse(path: &str, query: &Query) -> Result<Target, PathError> {
 }
 
 fn file(mut link: MessageLink, query: &Query, file: u32) -> Target {
-    link.comment = query.comment;
+    link.comment = query.comment.filter(|_| !link.is_story());
     Target::File(FilePath { link, file })
 }
 
@@ -224,6 +224,7 @@ mod tests {
             ("/telegram/s/12", found(name(), -12, None, 1)),
             ("/c/1697797156/s/12/2/a.mp4", found(ChatRef::Id(1_697_797_156), -12, None, 2)),
             ("/t.me/telegram/s/12", found(name(), -12, None, 1)),
+            ("/telegram/s/12?comment=9", found(name(), -12, None, 1)),
             ("/t.me/telegram/5/193", found(name(), 193, None, 1)),
             ("/https://t.me/c/1697797156/7/151", found(ChatRef::Id(1_697_797_156), 151, None, 1)),
         ] {

@@ -172,7 +172,8 @@ impl Messages {
         let links = &self.links[first..(first + PAGE).min(self.links.len())];
         let mut files: Vec<Arc<Files>> = Vec::new();
         // Neighbours of one chat are looked up together.
-        for run in links.chunk_by(|a, b| a.chat == b.chat && a.comment.is_none() && b.comment.is_none()) {
+        let alike = |a: &MessageLink, b: &MessageLink| a.chat == b.chat && a.is_story() == b.is_story();
+        for run in links.chunk_by(|a, b| alike(a, b) && a.comment.is_none() && b.comment.is_none()) {
             match self.run(run).await {
                 Ok(found) => files.extend(found),
                 // One chat that is gone does not take the others with it.

@@ -105,7 +105,7 @@ pub enum TransferError {
         /// Where the range begins.
         offset: u64,
     },
-    /// A CDN does not answer, or not in time.
+    /// A CDN does not answer, however often it is asked.
     #[error("the CDN {dc} does not answer")]
     CdnSilent {
         /// The DC that it is.

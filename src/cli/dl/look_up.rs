@@ -186,8 +186,8 @@ impl Run<'_> {
             }
         };
         Err(Failure::Item(match advice {
-            Some(advice) => format!("the message has no file of its own, {advice}"),
-            None => "the message has no file that can be downloaded".into(),
+            Some(advice) => format!("the {} has no file of its own, {advice}", stories::named(message.id).0),
+            None => format!("the {} has no file that can be downloaded", stories::named(message.id).0),
         }))
     }
 

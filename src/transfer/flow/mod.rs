@@ -11,7 +11,7 @@ mod queue;
 mod tests;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -128,6 +128,8 @@ struct Shared {
     max_wait: Duration,
     per_file: usize,
     disk: Disk,
+    /// DCs that do not answer: they are done without for the rest of the run.
+    shunned: Mutex<HashSet<DcId>>,
 }
 
 struct State {
@@ -177,6 +179,7 @@ impl Flow {
             max_wait: limits.max_wait,
             per_file: limits.per_file,
             disk: Disk::default(),
+            shunned: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -315,6 +318,16 @@ impl Drop for Turn {
 }
 
 impl Lane {
+    /// Nobody in this run is to ask a DC any more that has a substitute.
+    pub(super) fn shun(&self, dc: DcId) {
+        self.owner.shared.shunned.lock().unwrap_or_else(PoisonError::into_inner).insert(dc);
+    }
+
+    /// Whether nobody is to ask a DC.
+    pub(super) fn is_shunned(&self, dc: DcId) -> bool {
+        self.owner.shared.shunned.lock().unwrap_or_else(PoisonError::into_inner).contains(&dc)
+    }
+
     /// Does `work` for a part of `bytes` bytes when it is its turn, and again after waits that the server imposes and after stumbles, as
     /// far as patience goes. Work that is done twice has to do no harm. Returns what came of it, and what its memory is accounted by.
     ///

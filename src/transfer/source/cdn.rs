@@ -16,12 +16,13 @@ use crate::tl::api::{enums, functions, types};
 use crate::transfer::TransferError;
 use crate::transfer::flow::Direction;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// How often one range may make the file be brought to the CDN.
 const MAX_REUPLOADS: u32 = 3;
-/// How long a CDN may take for one answer: what it has is to be had elsewhere.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a CDN is asked for one range, if it has answered before and if it never has: what it has is to be had elsewhere.
+const MAX_TRIES: u32 = 3;
+const MAX_FIRST_TRIES: u32 = 2;
 /// Bytes that one step of the counter covers.
 const STEP: u64 = 16;
 
@@ -33,6 +34,8 @@ pub(super) struct CdnFile {
     iv: [u8; 16],
     size: u64,
     hashes: Mutex<Hashes>,
+    /// Whether it has answered at all.
+    answered: AtomicBool,
 }
 
 /// What came of asking a CDN.
@@ -53,7 +56,15 @@ impl CdnFile {
         let mut hashes = Hashes::default();
         hashes.add(&redirect.file_hashes, size);
         let dc = DcId(redirect.dc_id);
-        Ok(Self { dc, token: redirect.file_token.clone(), key, iv, size, hashes: Mutex::new(hashes) })
+        Ok(Self {
+            dc,
+            token: redirect.file_token.clone(),
+            key,
+            iv,
+            size,
+            hashes: Mutex::new(hashes),
+            answered: AtomicBool::new(false),
+        })
     }
 
     pub(super) fn dc(&self) -> DcId {
@@ -86,6 +97,9 @@ fn is_out_of_reach(error: &InvokeError) -> bool {
 impl Inner<'_> {
     /// A range from a CDN. `origin` is the DC that keeps the file.
     pub(super) async fn by_cdn(&self, file: &CdnFile, origin: &Media, asked: Ask) -> Result<FromCdn, TransferError> {
+        if self.lane.is_shunned(file.dc) {
+            return Ok(FromCdn::Back { allowed: false });
+        }
         let media = match self.client.cdn(file.dc).await {
             Ok(media) => media,
             // Nobody knows where it is, or who: what it has is to be had elsewhere.
@@ -103,19 +117,25 @@ impl Inner<'_> {
         };
         let mut reuploads = 0;
         let (encrypted, hold) = loop {
-            let (asked_of, question, dc) = (&media, &request, file.dc);
+            let (asked_of, question, tries) = (&media, &request, &AtomicU32::new(0));
             let work = move || async move {
-                match tokio::time::timeout(PATIENCE, asked_of.once(question)).await {
-                    Ok(Err(error)) if !is_out_of_reach(&error) => Err(error.into()),
-                    Ok(Ok(answer)) => Ok(answer),
-                    _ => Err(TransferError::CdnSilent { dc }),
+                let most = if file.answered.load(Ordering::Relaxed) { MAX_TRIES } else { MAX_FIRST_TRIES };
+                if tries.fetch_add(1, Ordering::Relaxed) >= most {
+                    return Err(TransferError::CdnSilent { dc: file.dc });
                 }
+                let answer = asked_of.once(question).await;
+                file.answered.fetch_or(matches!(answer, Ok(_) | Err(InvokeError::Rpc(_))), Ordering::Relaxed);
+                answer.map_err(TransferError::from)
             };
             let (answer, hold) = match self.lane.part(file.dc, Direction::Down, strict.len.into(), work).await {
                 Ok(answer) => answer,
                 Err(error) if is_stale(&error) => return Ok(FromCdn::Back { allowed: true }),
                 // It cannot be reached, or does not want to: that is no reason not to get the file.
-                Err(TransferError::Invoke(InvokeError::Rpc(_)) | TransferError::CdnSilent { .. }) => {
+                Err(TransferError::CdnSilent { dc }) => {
+                    self.lane.shun(dc);
+                    return Ok(FromCdn::Back { allowed: false });
+                }
+                Err(TransferError::Invoke(error)) if matches!(error, InvokeError::Rpc(_)) || is_out_of_reach(&error) => {
                     return Ok(FromCdn::Back { allowed: false });
                 }
                 Err(error) => return Err(error),

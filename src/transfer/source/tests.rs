@@ -350,6 +350,9 @@ struct Cdn {
     refuses: bool,
     /// It answers nothing.
     silent: bool,
+    /// It does not answer its calls from this one up to that.
+    silent_from: usize,
+    silent_to: usize,
     /// Its key is somebody else's.
     no_key: bool,
     /// Answers come short.
@@ -380,7 +383,7 @@ impl Cdn {
             );
             let mut bytes = cut(encrypted, asked.offset, asked.limit).to_vec();
             return match call.nth {
-                _ if self.silent => Reply::Silence,
+                nth if self.silent || (self.silent_from..self.silent_to).contains(&nth) => Reply::Silence,
                 _ if self.refuses => Reply::Error(400, "CDN_METHOD_INVALID"),
                 nth if nth < self.stale => Reply::Error(400, "FILE_TOKEN_INVALID"),
                 nth if nth < self.reuploads => Reply::of(&enums::upload::CdnFile::from(types::upload::CdnFileReuploadNeeded {
@@ -477,12 +480,40 @@ async fn a_cdn_that_cannot_be_used_is_done_without() {
     let useless = Cdn::default;
     for cdn in [Cdn { refuses: true, ..useless() }, Cdn { no_key: true, ..useless() }, Cdn { silent: true, ..useless() }] {
         let content = content(1_200_000);
-        let begun = tokio::time::Instant::now();
+        let (begun, silent) = (tokio::time::Instant::now(), cdn.silent);
         let server = Cdn { content: content.clone(), ..cdn }.server();
         let (source, _) = source(&server, content.len()).await;
         assert_eq!(all(&source).await.unwrap(), content);
-        assert!(cdn_calls(&server) <= 1, "it is not asked again");
-        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+        assert!(cdn_calls(&server) <= 1 + usize::from(silent), "it is not asked again");
+        assert!(begun.elapsed() < Duration::from_secs(100), "{:?}", begun.elapsed());
+    }
+}
+
+/// One that falls silent is asked three times, and then not for another file of the run either; one answer that is late is no silence.
+#[tokio::test(start_paused = true)]
+async fn a_cdn_that_falls_silent_is_done_without_for_the_rest_of_the_run() {
+    for (silent_from, silent_to, calls) in [(1, usize::MAX, 4), (1, 2, 4)] {
+        let content = content(3 << 20);
+        let server = Cdn { content: content.clone(), silent_from, silent_to, ..Cdn::default() }.server();
+        let client = server.client(config()).await;
+        let flow = Flow::new(Limits::new(4, 2));
+        let begun = tokio::time::Instant::now();
+        for _ in 0..2 {
+            let before = cdn_calls(&server);
+            let remote = Remote { dc: DcId(2), location: location(b"old"), size: content.len() as u64 };
+            let refresh = || -> Refreshed<'static> { Box::pin(async { Ok(location(b"fresh")) }) };
+            assert!(all(&Source::new(&client, &flow, &remote, Arc::new(refresh))).await.unwrap() == content);
+            let asked = cdn_calls(&server) - before;
+            let wanted = if before == 0 {
+                calls
+            } else if silent_to == usize::MAX {
+                0
+            } else {
+                3
+            };
+            assert_eq!(asked, wanted, "after {before}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 }
 
