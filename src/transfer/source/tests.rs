@@ -160,6 +160,23 @@ async fn a_part_that_waits_for_others_comes_to_its_owner() {
     assert_eq!(server.count::<GetFile>(), asked + 1, "it was there: nobody asked for it again");
 }
 
+/// What is there when its time is over was in time.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_waits_for_others_is_not_late() {
+    let content = unpackable(1 << 20);
+    let served = content.clone();
+    let server = TestServer::new(move |call| serve(call, &served));
+    let hasty = ClientConfig { request_timeout: Duration::from_millis(2), ..config() };
+    let (source, _) = source_with(&server, content.len(), hasty).await;
+    let source = source.without_hashes();
+    source.read(0, 16).await.unwrap();
+    let (asked, _never) = (server.count::<GetFile>(), source.inner.client.opener().arriving());
+    let begun = tokio::time::Instant::now();
+    assert!(source.read(0, 1 << 20).await.unwrap() == content);
+    assert_eq!(server.count::<GetFile>(), asked + 1);
+    assert!((2..20).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn any_range_comes_and_is_checked() {
     let content = content(2_500_000);
