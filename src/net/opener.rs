@@ -1,8 +1,8 @@
 //! Where the connections of a client open their large messages together.
 //!
 //! Two messages that are decrypted side by side cost little more than one. A connection alone seldom has two: while a part of a file is
-//! there, the next is on its way. But another connection has one on its way too. So whoever has a large message while others are in the
-//! middle of theirs waits for them, a moment at most; whoever comes last opens all. Where that is in vain time after time, as on a line
+//! there, the next is on its way. But another connection has one on its way too. So whoever has a large message while others expect theirs
+//! waits for them, a moment at most; whoever comes last opens all. Where that is in vain time after time, as on a line
 //! that is slower than the processor by far, nobody waits any more, but for an attempt now and then.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,8 @@ use std::time::Duration;
 use tdl_core::mtproto::session::{OpenedAhead, Opening};
 use tokio::sync::oneshot;
 
-/// How long one waits for others. At a megabyte a part that is a line of more than 300 MB/s: below it, the processor has time.
-pub(super) const PATIENCE: Duration = Duration::from_millis(3);
+/// How long one waits for others. At a megabyte a part that is a line of 100 MB/s and more: below it, the processor has time.
+pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 /// Messages that are opened together: as many as cost little more than one.
 pub(super) const TOGETHER: usize = 3;
 /// So many waits to the end, one after the other, and nobody waits any more.
@@ -31,7 +31,7 @@ struct State {
     waiting: Vec<Waiting>,
     /// Numbers those who wait.
     next: u64,
-    /// Connections in the middle of a large message.
+    /// Connections that expect a large message.
     arriving: usize,
     /// How often in a row somebody waited to the end, and those who did not wait since.
     in_vain: u32,
@@ -77,7 +77,7 @@ impl Drop for Awaited {
     }
 }
 
-/// Says, as long as it lasts, that a connection is in the middle of a large message.
+/// Says, as long as it lasts, that a connection expects a large message.
 #[derive(Debug)]
 pub struct Arriving(Arc<Opener>);
 
@@ -101,7 +101,7 @@ impl Opener {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection is in the middle of a large message: the others wait for it.
+    /// A connection expects a large message: the others wait for it.
     pub fn arriving(self: &Arc<Self>) -> Arriving {
         self.lock().arriving += 1;
         Arriving(Arc::clone(self))

@@ -159,7 +159,7 @@ pub(super) struct Driver {
     closed: bool,
     /// Frames that wait to be opened with those of other connections.
     held: Option<Held>,
-    /// Says to those that a large frame is on its way here.
+    /// Says to those that a large frame is expected here.
     arriving: Option<Arriving>,
 }
 
@@ -371,6 +371,7 @@ impl Driver {
             self.retire_drained(io)?;
             // An event may have led to a request that is sent again.
             if !moved || self.waiting.is_empty() {
+                self.note_arriving(io);
                 return Ok(());
             }
         }

@@ -83,12 +83,18 @@ impl Driver {
                 Rest::Broken(end) => return Err(end),
             }
         }
-        // Others need not wait for what is not taken off yet.
-        let arrives = self.held.is_none() && io.awaits(LARGE);
+        self.note_arriving(io);
+        Ok(())
+    }
+
+    /// Tells the other connections whether a large frame is to be expected here: one that is coming in, or that was asked for. What is held
+    /// comes first, and they need not wait for what is behind it.
+    pub(super) fn note_arriving(&mut self, io: &Wire) {
+        let asked_for = || self.pending.values().any(|pending| pending.has_long_answer && pending.id.is_some());
+        let arrives = self.held.is_none() && (io.awaits(LARGE) || asked_for());
         if arrives != self.arriving.is_some() {
             self.arriving = arrives.then(|| self.config.opener.arriving());
         }
-        Ok(())
     }
 
     /// Goes on with frames that were held, and with those behind them.

@@ -29,6 +29,8 @@ pub(super) struct Pending {
     pub(super) compress: bool,
     /// The method that the trace names; 0 for what the body begins with.
     method: u32,
+    /// Whether it is answered with a part of a file.
+    pub(super) has_long_answer: bool,
     /// Requests that the server has to have done first, by token.
     after: Vec<u64>,
     /// The session it was handed to, and its name there.
@@ -44,6 +46,7 @@ impl Pending {
     pub(super) fn new(outgoing: Outgoing, reply: oneshot::Sender<Result<Bytes, RequestError>>) -> Self {
         let Outgoing { body, compress, method, after } = outgoing;
         Self {
+            has_long_answer: has_long_answer(method_of(&body)),
             wrapped: body,
             method,
             after,

@@ -148,7 +148,7 @@ async fn a_part_that_waits_for_others_comes_to_its_owner() {
     let begun = tokio::time::Instant::now();
     assert!(source.read(0, 1 << 20).await.unwrap() == content);
     let waited = begun.elapsed();
-    assert!(waited >= Duration::from_millis(3) && waited < Duration::from_millis(20), "{waited:?}");
+    assert!(waited >= Duration::from_millis(10) && waited < Duration::from_millis(30), "{waited:?}");
 
     let asked = server.count::<GetFile>();
     let cut = async {
