@@ -35,6 +35,8 @@ impl Line {
             wire_dc: relay.to.wire_id(DcId(dc)),
             addrs: relay.to.addresses(DcId(dc), false, true),
             dialer: Arc::new(ForClient(TcpDialer, conn)),
+            // What comes for one client waits for nothing of another's.
+            opener: Arc::default(),
             seed: rand::random(),
             ..relay.link.clone()
         };

@@ -173,11 +173,6 @@ impl Io {
         }
     }
 
-    /// Whether a frame of so many bytes and more is coming in.
-    pub(super) fn awaits(&self, len: usize) -> bool {
-        !self.inbuf.is_empty() && self.codec.awaited() >= len
-    }
-
     /// Reads what is there already, without waiting. Returns whether that was anything: the end of the stream and errors are for
     /// [`ready`](Self::ready) to report.
     pub(super) fn read_more(&mut self) -> bool {

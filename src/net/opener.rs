@@ -58,11 +58,11 @@ pub(super) struct Awaited {
 }
 
 impl Awaited {
-    /// It has waited long enough: opens what waits, unless somebody is at it.
-    pub(super) fn hurry(&self) {
+    /// Opens what waits, unless somebody is at it. `to_the_end`: it has waited as long as one waits.
+    pub(super) fn hurry(&self, to_the_end: bool) {
         let mut state = self.opener.lock();
         if state.waiting.iter().any(|waiting| waiting.number == self.number) {
-            state.in_vain = state.in_vain.saturating_add(1);
+            state.in_vain = state.in_vain.saturating_add(to_the_end.into());
             let waiting = state.take();
             state.count(&waiting, 0);
             drop(state);
@@ -118,7 +118,9 @@ impl Opener {
             return Brought::Waits(Awaited { opener: Arc::clone(self), number, opened });
         }
         let waiting = state.take();
-        if !waiting.is_empty() {
+        // Whoever only passes by proves nothing.
+        let all = large + waiting.iter().map(|waiting| waiting.large).sum::<usize>();
+        if !waiting.is_empty() && (all >= TOGETHER || state.arriving == 0) {
             (state.in_vain, state.passed) = (0, 0);
         }
         state.count(&waiting, large);
@@ -244,30 +246,39 @@ mod tests {
         drop(waits(&opener, 1).expect("waits, and goes"));
         assert!(opener.lock().waiting.is_empty(), "nothing is left of it");
         let (mut one, mut other) = (waits(&opener, 1).expect("waits"), waits(&opener, 1).expect("waits"));
-        one.hurry();
+        one.hurry(true);
         assert!(is_open(&mut one) && is_open(&mut other));
         // Whoever is served already disturbs nobody.
         let mut third = waits(&opener, 1).expect("waits");
-        other.hurry();
+        other.hurry(true);
         assert!(!is_open(&mut third));
     }
 
     #[test]
     fn nobody_waits_where_it_is_always_to_the_end() {
         let opener = Arc::new(Opener::default());
-        let _stalled = opener.arriving();
+        let stalled = opener.arriving();
+        for _ in 0..2 * IN_VAIN {
+            waits(&opener, 1).expect("cut short is not in vain").hurry(false);
+        }
         for _ in 0..IN_VAIN {
             // Two wait for a third that does not come.
             let (one, other) = (waits(&opener, 1).expect("not yet known"), waits(&opener, 1).expect("not yet known"));
-            other.hurry();
-            one.hurry();
+            other.hurry(true);
+            one.hurry(true);
         }
-        let mut tries = (1..=2 * RETRY).filter_map(|at| waits(&opener, 1).map(|awaited| (at, awaited.hurry()).0));
+        let mut tries = (1..=2 * RETRY).filter_map(|at| waits(&opener, 1).map(|awaited| (at, awaited.hurry(true)).0));
         assert!(tries.by_ref().eq([RETRY, 2 * RETRY]));
-        // Once somebody came, it is as it was before.
-        let again: Vec<_> = (0..RETRY).filter_map(|_| waits(&opener, 1)).collect();
-        assert_eq!(again.len(), 1);
-        assert!(waits(&opener, TOGETHER).is_none());
+        // Whoever finds one that tries, and does not wait itself, changes nothing.
+        let next = || (0..RETRY).find_map(|_| waits(&opener, 1)).expect("one in so many tries");
+        let mut found = next();
+        assert!(waits(&opener, 1).is_none() && is_open(&mut found));
+        assert!(waits(&opener, 1).is_none());
+        // Once the last has come, it is as it was before.
+        let mut found = next();
+        drop(stalled);
+        assert!(waits(&opener, 1).is_none() && is_open(&mut found));
+        let _arriving = opener.arriving();
         assert!(waits(&opener, 1).is_some());
     }
 }

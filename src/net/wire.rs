@@ -165,14 +165,6 @@ impl Wire {
         }
     }
 
-    /// Whether a frame of so many bytes and more is coming in. Over HTTP nobody asks.
-    pub(super) fn awaits(&self, len: usize) -> bool {
-        match self {
-            Self::Stream(io) => io.awaits(len),
-            Self::Http(_) => false,
-        }
-    }
-
     /// Reads what is there already, without waiting, and says whether there was anything.
     pub(super) fn read_more(&mut self) -> bool {
         match self {

@@ -321,7 +321,8 @@ impl Driver {
                     return end;
                 },
                 () = &mut timer, if due.is_some() => {
-                    let settled = self.settle(io).await;
+                    // What has come in counts before anybody is told that it has not.
+                    let settled = if self.is_decisive() { self.settle(io).await } else { Ok(()) };
                     if let Err(end) = settled.and_then(|()| self.expire()) {
                         return end;
                     }
@@ -345,6 +346,14 @@ impl Driver {
                 Err(_) => break,
             }
         }
+    }
+
+    /// Whether it is time to open what is held: it has waited long enough, or somebody's time is over.
+    fn is_decisive(&self) -> bool {
+        let now = self.config.clock.now().mono;
+        let held = self.held.as_ref().map(|held| held.until);
+        let request = self.deadlines.first().map(|(deadline, _)| *deadline);
+        held.into_iter().chain(request).chain(self.key_deadline()).any(|due| due <= now)
     }
 
     fn next_deadline(&self) -> Option<Duration> {

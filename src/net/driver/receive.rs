@@ -72,8 +72,7 @@ impl Driver {
             if !arrivals.is_empty() {
                 self.arriving = None;
             }
-            // A session that ends when it has its last answers is not kept waiting.
-            let may_wait = !matches!(rest, Rest::Broken(_)) && io.most_at_once() > 1 && self.draining.is_empty();
+            let may_wait = !matches!(rest, Rest::Broken(_)) && self.may_hold(io) && self.awaits_parts();
             if let Some(taken) = self.open_ahead(arrivals, may_wait) {
                 self.handle_all(io, taken)?;
             }
@@ -87,11 +86,21 @@ impl Driver {
         Ok(())
     }
 
-    /// Tells the other connections whether a large frame is to be expected here: one that is coming in, or that was asked for. What is held
-    /// comes first, and they need not wait for what is behind it.
+    /// Whether frames may be held here. Over HTTP each is an answer of its own, and a session that ends when it has its last answers is not
+    /// kept waiting.
+    fn may_hold(&self, io: &Wire) -> bool {
+        io.most_at_once() > 1 && self.draining.is_empty()
+    }
+
+    /// Whether parts of files were asked for here: nothing else is held, and nothing else is worth waiting for.
+    fn awaits_parts(&self) -> bool {
+        self.pending.values().any(|pending| pending.has_long_answer && pending.id.is_some())
+    }
+
+    /// Tells the other connections whether a large frame is to be expected here. What is held comes first, and they need not wait for what
+    /// is behind it.
     pub(super) fn note_arriving(&mut self, io: &Wire) {
-        let asked_for = || self.pending.values().any(|pending| pending.has_long_answer && pending.id.is_some());
-        let arrives = self.held.is_none() && (io.awaits(LARGE) || asked_for());
+        let arrives = self.held.is_none() && self.may_hold(io) && self.awaits_parts();
         if arrives != self.arriving.is_some() {
             self.arriving = arrives.then(|| self.config.opener.arriving());
         }
@@ -109,10 +118,10 @@ impl Driver {
     /// Deals with what is held now, before anything else is decided: what has come in counts, whatever the time is.
     pub(super) async fn settle(&mut self, io: &mut Wire) -> Result<(), End> {
         while let Some(held) = &self.held {
-            held.awaited.hurry();
+            held.awaited.hurry(held.until <= self.config.clock.now().mono);
             let opened = opened(&mut self.held).await;
             self.go_on(io, opened)?;
-            self.advance(io)?;
+            self.handle_events()?;
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ impl Pending {
     pub(super) fn new(outgoing: Outgoing, reply: oneshot::Sender<Result<Bytes, RequestError>>) -> Self {
         let Outgoing { body, compress, method, after } = outgoing;
         Self {
-            has_long_answer: has_long_answer(method_of(&body)),
+            has_long_answer: has_long_answer(if method == 0 { method_of(&body) } else { method }),
             wrapped: body,
             method,
             after,
