@@ -95,7 +95,7 @@ fn transfers_outlive_their_keys_and_a_kill_in_the_middle_loses_nothing() {
         sent.insert(bytes(n, 2_000_000));
         dir.write(&format!("files/{n}.bin"), bytes(n, 2_000_000));
     }
-    let short = "--pfs-lifetime 8s --trace=mtproto --delay 2s -l 1";
+    let short = "--pfs-lifetime 6s --trace=mtproto --delay 2s -l 1";
 
     let up = tdl(&sandbox, &dir, &format!("up -p files {short}"));
     assert_only_temporary(&killed_after(up.command(), "done: files/3.bin"));
@@ -108,7 +108,7 @@ fn transfers_outlive_their_keys_and_a_kill_in_the_middle_loses_nothing() {
     let rest = dl.ok().stderr();
     assert_only_temporary(&first);
     assert_only_temporary(&rest);
-    // Five files with a pause of two seconds before each but the first; a key of eight seconds is renewed after five or six.
+    // Five files with a pause of two seconds before each but the first; a key of six seconds is renewed after three or four.
     assert!(count(&rest, "temporary key bound") >= 2, "{rest}");
     assert_eq!(contents(&dir.join("down")), sent);
 }

@@ -20,7 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// How often one range may make the file be brought to the CDN.
 const MAX_REUPLOADS: u32 = 3;
-/// How often a CDN is asked for one range, if it has answered before and if it never has: what it has is to be had elsewhere.
+/// How often in a row a CDN is asked in vain for one range, if it has answered before and if it never has: what it has is to be had
+/// elsewhere.
 const MAX_TRIES: u32 = 3;
 const MAX_FIRST_TRIES: u32 = 2;
 /// Bytes that one step of the counter covers.
@@ -124,7 +125,11 @@ impl Inner<'_> {
                     return Err(TransferError::CdnSilent { dc: file.dc });
                 }
                 let answer = asked_of.once(question).await;
-                file.answered.fetch_or(matches!(answer, Ok(_) | Err(InvokeError::Rpc(_))), Ordering::Relaxed);
+                if !answer.as_ref().is_err_and(is_out_of_reach) {
+                    // Whatever it says, it is not silent.
+                    file.answered.store(true, Ordering::Relaxed);
+                    tries.store(0, Ordering::Relaxed);
+                }
                 answer.map_err(TransferError::from)
             };
             let (answer, hold) = match self.lane.part(file.dc, Direction::Down, strict.len.into(), work).await {

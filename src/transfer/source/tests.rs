@@ -365,6 +365,8 @@ struct Cdn {
     stale: usize,
     /// It refuses everything.
     refuses: bool,
+    /// It wants a pause before each of so many of its first calls.
+    floods: usize,
     /// It answers nothing.
     silent: bool,
     /// It does not answer its calls from this one up to that.
@@ -402,6 +404,7 @@ impl Cdn {
             return match call.nth {
                 nth if self.silent || (self.silent_from..self.silent_to).contains(&nth) => Reply::Silence,
                 _ if self.refuses => Reply::Error(400, "CDN_METHOD_INVALID"),
+                nth if nth < self.floods => Reply::Error(420, "FLOOD_WAIT_1"),
                 nth if nth < self.stale => Reply::Error(400, "FILE_TOKEN_INVALID"),
                 nth if nth < self.reuploads => Reply::of(&enums::upload::CdnFile::from(types::upload::CdnFileReuploadNeeded {
                     request_token: Bytes::from_static(b"please"),
@@ -470,6 +473,8 @@ async fn a_cdn_serves_what_only_we_can_read() {
         (Cdn { reuploads: 2, ..Cdn::default() }, 5),
         (Cdn { stale: 1, ..Cdn::default() }, 4),
         (Cdn { spoilt: 2, ..Cdn::default() }, 5),
+        // That is no silence.
+        (Cdn { floods: 4, ..Cdn::default() }, 7),
     ] {
         let content = content(2_300_000);
         let server = Cdn { content: content.clone(), ..cdn }.server();
