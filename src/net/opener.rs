@@ -119,13 +119,17 @@ impl Opener {
         }
         let waiting = state.take();
         // Whoever only passes by proves nothing.
-        let all = large + waiting.iter().map(|waiting| waiting.large).sum::<usize>();
-        if !waiting.is_empty() && (all >= TOGETHER || state.arriving == 0) {
+        if !waiting.is_empty() && (large + large_in(&waiting) >= TOGETHER || state.arriving == 0) {
             (state.in_vain, state.passed) = (0, 0);
         }
         state.count(&waiting, large);
         drop(state);
         Brought::Open(open(waiting, Some(opening)))
+    }
+
+    /// Connections that wait for others just now.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
     }
 
     /// Messages that were opened with those of other connections so far: for measurements.
@@ -136,8 +140,7 @@ impl Opener {
 
 impl State {
     fn is_worth_waiting(&mut self, large: usize) -> bool {
-        let there: usize = large + self.waiting.iter().map(|waiting| waiting.large).sum::<usize>();
-        if there >= TOGETHER || self.arriving == 0 {
+        if large + large_in(&self.waiting) >= TOGETHER || self.arriving == 0 {
             return false;
         }
         if self.in_vain < IN_VAIN {
@@ -154,10 +157,14 @@ impl State {
     /// Counts what is opened with so many large messages more.
     fn count(&mut self, waiting: &[Waiting], more: usize) {
         if waiting.len() + usize::from(more > 0) > 1 {
-            let large = more + waiting.iter().map(|waiting| waiting.large).sum::<usize>();
-            self.together = self.together.saturating_add(large as u64);
+            self.together = self.together.saturating_add((more + large_in(waiting)) as u64);
         }
     }
+}
+
+/// Large messages among those that wait.
+fn large_in(waiting: &[Waiting]) -> usize {
+    waiting.iter().map(|waiting| waiting.large).sum()
 }
 
 /// Opens frames side by side, gives those who wait what is theirs, and returns what came of the last.

@@ -117,14 +117,21 @@ async fn all(source: &Source<'_>) -> Result<Vec<u8>, TransferError> {
     Ok(out)
 }
 
+/// A server of content that gets no shorter by being packed, and a source that has been read from and asks for no hashes.
+async fn parts(len: usize, config: ClientConfig) -> (Arc<TestServer>, Source<'static>, Vec<u8>) {
+    let content = unpackable(len);
+    let served = content.clone();
+    let server = TestServer::new(move |call| serve(call, &served));
+    let (source, _) = source_with(&server, len, config).await;
+    let source = source.without_hashes();
+    source.read(0, 16).await.unwrap();
+    (server, source, content)
+}
+
 /// A part comes in while another connection is in the middle of its own: they are opened side by side.
 #[tokio::test(start_paused = true)]
 async fn parts_of_two_connections_are_opened_together() {
-    let content = unpackable(2 << 20);
-    let served = content.clone();
-    let server = TestServer::new(move |call| serve(call, &served));
-    let (source, _) = source(&server, content.len()).await;
-    let source = source.without_hashes();
+    let (_server, source, content) = parts(2 << 20, config()).await;
     // Both connections are made, and the way is known.
     let (one, other) = tokio::join!(source.read(0, 16), source.read(1 << 20, 16));
     assert!(one.is_ok() && other.is_ok());
@@ -138,38 +145,31 @@ async fn parts_of_two_connections_are_opened_together() {
 /// What is there is not lost if the others do not come, nor if the connection ends while they are waited for.
 #[tokio::test(start_paused = true)]
 async fn a_part_that_waits_for_others_comes_to_its_owner() {
-    let content = unpackable(1 << 20);
-    let served = content.clone();
-    let server = TestServer::new(move |call| serve(call, &served));
-    let (source, _) = source(&server, content.len()).await;
-    let source = source.without_hashes();
-    source.read(0, 16).await.unwrap();
-    let _never = source.inner.client.opener().arriving();
+    let (server, source, content) = parts(1 << 20, config()).await;
+    let opener = source.inner.client.opener();
+    let _never = opener.arriving();
     let begun = tokio::time::Instant::now();
     assert!(source.read(0, 1 << 20).await.unwrap() == content);
     let waited = begun.elapsed();
     assert!(waited >= Duration::from_millis(10) && waited < Duration::from_millis(30), "{waited:?}");
 
-    let asked = server.count::<GetFile>();
+    let (asked, dials) = (server.count::<GetFile>(), server.dials());
     let cut = async {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        while opener.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
         server.cut();
     };
     let (read, ()) = tokio::join!(source.read(0, 1 << 20), cut);
     assert!(read.unwrap() == content);
-    assert_eq!(server.count::<GetFile>(), asked + 1, "it was there: nobody asked for it again");
+    assert_eq!((server.count::<GetFile>(), server.dials()), (asked + 1, dials), "it was there: nobody asked for it again");
 }
 
 /// What is there when its time is over was in time.
 #[tokio::test(start_paused = true)]
 async fn a_part_that_waits_for_others_is_not_late() {
-    let content = unpackable(1 << 20);
-    let served = content.clone();
-    let server = TestServer::new(move |call| serve(call, &served));
     let hasty = ClientConfig { request_timeout: Duration::from_millis(2), ..config() };
-    let (source, _) = source_with(&server, content.len(), hasty).await;
-    let source = source.without_hashes();
-    source.read(0, 16).await.unwrap();
+    let (server, source, content) = parts(1 << 20, hasty).await;
     let (asked, _never) = (server.count::<GetFile>(), source.inner.client.opener().arriving());
     let begun = tokio::time::Instant::now();
     assert!(source.read(0, 1 << 20).await.unwrap() == content);
