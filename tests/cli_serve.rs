@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use support::{Sandbox, TestDir, bytes};
 
@@ -32,14 +33,14 @@ fn with_files(dir: &TestDir, files: &[(&str, &[u8])]) -> Sandbox {
 }
 
 /// `tdl dl --serve` in the background. Killed when dropped.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     url: String,
     log: mpsc::Receiver<String>,
 }
 
 impl Server {
-    fn start(sandbox: &Sandbox, dir: &TestDir, args: &str) -> Self {
+    pub(crate) fn start(sandbox: &Sandbox, dir: &TestDir, args: &str) -> Self {
         let mut command = sandbox.tdl(dir);
         command.args("-v --json dl --serve --port 0").args(args);
         let mut child = command.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -56,7 +57,7 @@ impl Server {
         Self { child, url, log }
     }
 
-    fn at(&self, path: &str) -> String {
+    pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
@@ -73,9 +74,11 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// Waits for a line of its log.
-    fn logged(&self, what: &str) -> String {
-        self.log.iter().find(|line| line.contains(what)).unwrap_or_else(|| panic!("it ended before it logged {what:?}"))
+    /// Waits for a line of its log, for two minutes of silence at most.
+    pub(crate) fn logged(&self, what: &str) -> String {
+        let next = || self.log.recv_timeout(Duration::from_secs(120));
+        let mut lines = std::iter::from_fn(|| next().ok());
+        lines.find(|line| line.contains(what)).unwrap_or_else(|| panic!("it never logged {what:?}"))
     }
 
     fn interrupt(mut self) -> Option<i32> {
@@ -92,7 +95,7 @@ impl Drop for Server {
     }
 }
 
-fn curl(args: &[&str]) -> Vec<u8> {
+pub(crate) fn curl(args: &[&str]) -> Vec<u8> {
     let output =
         Command::new("curl").args(["-sS", "--fail", "--max-time", "120"]).args(args).output().expect("curl is installed");
     assert!(output.status.success(), "curl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
