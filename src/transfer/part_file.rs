@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 
+use super::direct::{Direct, LARGE};
 use crate::transfer::{TransferError, positional};
 
 /// What an unfinished download is called.
@@ -19,6 +20,8 @@ const OPENINGS: u32 = 5;
 /// A part file, which nobody else writes while this is open.
 pub(super) struct PartFile {
     file: Arc<File>,
+    /// The way past the cache, where there is one.
+    direct: Option<Direct>,
     path: PathBuf,
     target: PathBuf,
     size: u64,
@@ -67,7 +70,8 @@ impl PartFile {
             }
         };
         let resumed = keep && file.metadata().map_err(io)?.len() == size;
-        let file = Self { file: Arc::new(file), path, target: target.to_owned(), size };
+        let direct = if size >= LARGE { Direct::open(&file, &path) } else { None };
+        let file = Self { file: Arc::new(file), direct, path, target: target.to_owned(), size };
         if !resumed {
             file.take_room()?;
         }
@@ -99,7 +103,11 @@ impl PartFile {
 
     /// Writes at an offset. Blocks.
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), TransferError> {
-        positional::write_all_at(&self.file, bytes, offset).map_err(|e| self.error(e))
+        let write = || {
+            let done = self.direct.as_ref().map_or(Ok(0), |direct| direct.write(offset, bytes))?;
+            positional::write_all_at(&self.file, bytes.get(done..).unwrap_or_default(), offset + done as u64)
+        };
+        write().map_err(|e| self.error(e))
     }
 
     /// Reads at an offset. Blocks.
@@ -228,6 +236,31 @@ mod tests {
         std::fs::write(&path, b"hello").unwrap();
         assert!(!open(&target, 6, true).resumed, "another length");
         assert_eq!(std::fs::read(&path).unwrap(), [0; 6]);
+    }
+
+    #[test]
+    fn a_large_file_is_the_same_whichever_way_its_parts_went() {
+        const PART: usize = 1 << 20;
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a.bin");
+        let size = LARGE + 5000;
+        let Opened { file, .. } = open(&target, size, false);
+        let part = |seed: usize, len: usize| (0..len).map(|i| (i * 31 + i / 1000 + seed) as u8).collect::<Vec<_>>();
+        // Neighbours, and the rest of a block at the end.
+        let parts = [(7, PART), (6, PART), (LARGE as usize / PART, 5000), (7, PART), (5, PART / 2 + 100)];
+        for (index, len) in parts {
+            let (bytes, offset) = (part(index, len), (index * PART) as u64);
+            file.write(offset, &bytes).unwrap();
+            assert!(file.read(offset, len as u32).unwrap() == bytes, "read while it is open");
+        }
+        file.sync().unwrap();
+        file.finish(0).unwrap();
+        let there = std::fs::read(&target).unwrap();
+        let mut wanted = vec![0; size as usize];
+        for (index, len) in parts {
+            wanted.get_mut(index * PART..index * PART + len).unwrap().copy_from_slice(&part(index, len));
+        }
+        assert!(there == wanted);
     }
 
     #[test]
