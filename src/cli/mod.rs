@@ -141,10 +141,7 @@ fn start() -> Result<ExitCode, CliError> {
         return completion::run(args);
     }
     let settings = Settings::resolve(cli.global, &matches)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| CliError::failed(format!("cannot start threads: {e}")))?;
+    let runtime = runtime(&cli.command).map_err(|e| CliError::failed(format!("cannot start threads: {e}")))?;
     let result = runtime.block_on(async {
         let interrupt = Interrupt::listen().map_err(|e| CliError::failed(format!("cannot listen for signals: {e}")))?;
         let output = Output::new(&settings);
@@ -156,6 +153,19 @@ fn start() -> Result<ExitCode, CliError> {
     // A prompt may still hold a thread: it must not hold the process.
     runtime.shutdown_background();
     result
+}
+
+/// What a command runs on: all cores if it serves others, otherwise one thread (and those that wait for the disk). What a client computes
+/// for a connection is over in a millisecond; to hand it from core to core takes a tenth of a download's time again, and memory for each.
+fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    let serves = match command {
+        Command::Sandbox(_) | Command::Demo(_) | Command::Bridge(_) => true,
+        Command::Dl(args) => args.serves(),
+        _ => false,
+    };
+    let mut builder =
+        if serves { tokio::runtime::Builder::new_multi_thread() } else { tokio::runtime::Builder::new_current_thread() };
+    builder.enable_all().build()
 }
 
 /// Runs a command until it has ended or is interrupted.

@@ -25,13 +25,15 @@ mod linux {
     use rustix::fs::{OFlags, fstatfs};
     use rustix::io::Errno;
 
+    use super::super::parts::DOWNLOAD_PART;
     use super::super::positional::write_at;
     use super::{File, Path, Result};
 
     /// What an offset, a length and an address in memory must be multiples of. Few devices want so much, and hardly any wants more.
     pub(super) const BLOCK: usize = 4096;
-    /// How much is written at once. Small enough to be still in the processor's cache when the device fetches it.
-    pub(super) const CHUNK: usize = 256 << 10;
+    /// How much is written at once, in bytes: what comes at once. Every write is a round to the device and back, and costs a good deal more
+    /// than what it copies.
+    pub(super) const CHUNK: usize = DOWNLOAD_PART as usize;
     /// File systems, by their magic numbers, whose direct writes go to a disk of this machine, with nothing to be done to them on the way:
     /// ext2 to ext4, XFS, F2FS.
     const FIT: [u64; 3] = [0xEF53, 0x5846_5342, 0xF2F5_2010];
@@ -74,7 +76,7 @@ mod linux {
 
         /// Writes as much of `bytes` as can go this way, from its beginning, at `offset`. How much that was, in bytes.
         pub(in super::super) fn write(&self, offset: u64, bytes: &[u8]) -> Result<usize> {
-            if offset % BLOCK as u64 != 0 || bytes.len() < BLOCK || self.refused.load(Ordering::Relaxed) {
+            if !offset.is_multiple_of(BLOCK as u64) || bytes.len() < BLOCK || self.refused.load(Ordering::Relaxed) {
                 return Ok(0);
             }
             let Some(mut buffer) = self.buffer() else { return Ok(0) };
@@ -163,8 +165,8 @@ mod tests {
 
     /// A file with a direct way into it; nothing where the directory of temporary files is on a file system that has none.
     fn file(size: u64) -> Option<(tempfile::NamedTempFile, Direct)> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        file.as_file().set_len(size).unwrap();
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.as_file().set_len(size).expect("room");
         let direct = Direct::open(file.as_file(), file.path());
         if direct.is_none() {
             eprintln!("no direct writes in {}: nothing is tested", file.path().display());
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn whole_blocks_are_written_and_what_is_none_is_left() {
-        let Some((file, direct)) = file(1 << 20) else { return };
+        let Some((file, direct)) = file(4 << 20) else { return };
         for (offset, len, written) in [
             (0, CHUNK * 2 + 2 * BLOCK + 17, CHUNK * 2 + 2 * BLOCK),
             (BLOCK as u64 * 3, BLOCK, BLOCK),
@@ -188,7 +190,7 @@ mod tests {
             (512, BLOCK * 2, 0),
             (0, 0, 0),
         ] {
-            file.as_file().write_all_at(&vec![0; 1 << 20], 0).unwrap();
+            file.as_file().write_all_at(&vec![0; 4 << 20], 0).unwrap();
             // Not where a block may begin, wherever the vector is.
             let bytes = content(len + 1);
             let bytes = bytes.get(1..).unwrap();
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_is_not_tried_again_and_what_fails_is_an_error() {
-        let Some((file, direct)) = file(1 << 20) else { return };
+        let Some((file, direct)) = file(4 << 20) else { return };
         direct.misalign();
         assert_eq!(direct.write(0, &content(CHUNK * 2)).unwrap(), 0);
         assert_eq!(direct.write(0, &content(CHUNK * 2)).unwrap(), 0, "with a buffer that would do");

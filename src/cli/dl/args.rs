@@ -105,6 +105,13 @@ pub(crate) struct DlArgs {
     pub(super) serve: ServeArgs,
 }
 
+impl DlArgs {
+    /// Whether the files go to others over HTTP.
+    pub(crate) fn serves(&self) -> bool {
+        self.serve.serve
+    }
+}
+
 /// What happens to a file that is here already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Dedupe {

@@ -44,7 +44,7 @@ use run::Run;
 const TAKEOUT_END: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(context: &Context, args: DlArgs) -> Result<ExitCode, CliError> {
-    if args.serve.serve {
+    if args.serves() {
         return serve::run(context, &args).await;
     }
     if args.template == "-" {
