@@ -1,19 +1,18 @@
-//! What both roles share: identifiers, salts, time, acknowledgements, and putting frames together.
+//! What both roles share: identifiers, salts, time, acknowledgements, and what the driver has yet to hear.
 
 use std::{collections::VecDeque, time::Duration};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use rand::rngs::StdRng;
 
 use super::{
-    acks::{Acks, MAX_IDS},
-    client::RequestId,
+    acks::Acks,
     error::PeerMisbehaved,
     event::Event,
+    frame::{Body, Ready},
+    ledger::Ledger,
     params::{HttpWait, Limits},
     salts::{FutureSalt, Salts},
-    service,
-    sorted::Sorted,
     timer::{Timer, TimerTable},
 };
 use crate::{
@@ -22,26 +21,13 @@ use crate::{
     crypto::AuthKey,
     ids::{MsgId, Salt, SeqNo, SessionId},
     mtproto::{
-        container,
-        envelope::{self, Header, Side},
+        envelope::Side,
         gzip,
         msg_id::{Generator, Origin, SeenIds},
         time::{MAX_LEAD_SECS, ServerClock},
     },
     trace::{self, Layer, Tracer},
 };
-
-/// The most messages that we put into a container. The protocol allows 1024.
-pub(super) const MAX_CONTAINER_MESSAGES: usize = 1000;
-
-/// The most bytes that we put into a container of several messages. A longer message travels alone.
-pub(super) const MAX_CONTAINER_BYTES: usize = 32 << 10;
-
-/// Service messages and containers of ours that are remembered, in case the peer speaks of them.
-const LEDGER_LEN: usize = 4096;
-
-/// Identifiers that they list, all together.
-const LEDGER_LISTED: usize = 64 << 10;
 
 /// The part of a session that does not depend on its role.
 pub(super) struct Core {
@@ -161,133 +147,6 @@ impl Core {
         Ok(unpacked)
     }
 
-    /// Puts the waiting messages about messages into a frame.
-    pub(super) fn fill_drafts(&mut self, now: Now, frame: &mut Frame) {
-        let origin = self.answering();
-        while let Some(body) = self.drafts.front() {
-            if !frame.has_room(body.len()) {
-                return;
-            }
-            let Some(body) = self.drafts.pop_front() else { return };
-            self.add_service(now, frame, origin, false, body, Service::Note);
-        }
-    }
-
-    /// Puts the acknowledgements that we owe into a frame, if it has something in it or they are due.
-    pub(super) fn fill_acks(&mut self, now: Now, frame: &mut Frame) {
-        if self.acks.is_empty() {
-            self.acks_due = false;
-            self.timers.stop(Timer::Acks);
-            return;
-        }
-        if frame.is_empty() && !self.acks_due {
-            return;
-        }
-        let most = if frame.is_empty() { MAX_IDS } else { frame.room().saturating_sub(12) / 8 };
-        let (ledger, seen) = (&mut self.ledger, &mut self.seen);
-        let ids = self.acks.take(most);
-        if ids.len() == 0 {
-            return;
-        }
-        let ids = ledger.list(ids.inspect(|id| seen.mark_acknowledged(*id)));
-        self.tracer.emit(now, || trace::Event::AcksSent { ids: self.ledger.ids(ids).collect() });
-        let origin = self.answering();
-        self.add_service(now, frame, origin, false, Body::acks(ids), Service::Acks(ids));
-        self.acks_due = !self.acks.is_empty();
-        if !self.acks_due {
-            self.timers.stop(Timer::Acks);
-        }
-    }
-
-    /// Puts a service message into a frame and remembers it. Returns its identifier.
-    pub(super) fn add_service(
-        &mut self,
-        now: Now,
-        frame: &mut Frame,
-        origin: Origin,
-        content_related: bool,
-        body: impl Into<Body>,
-        service: Service,
-    ) -> MsgId {
-        let (msg_id, seq_no) = self.allocate(now, origin, content_related);
-        self.ledger.insert(msg_id, service);
-        frame.push(Ready { msg_id, seq_no, body: body.into() });
-        msg_id
-    }
-
-    /// Encrypts a frame. One message travels bare, several in a container; so does one that is sent again: "the message must not be
-    /// re-sent on its own with the same msg_id".
-    ///
-    /// Returned with it is the token of a quick acknowledgement.
-    pub(super) fn seal(&mut self, now: Now, frame: Frame) -> (BytesMut, u32) {
-        let unix = self.server_unix(now);
-        let salt = self.salts.current(unix).map_or(Salt(0), |salt| salt.salt);
-        let Frame { mut messages, wrap, .. } = frame;
-        let ((sealed, token), header, body_len) = match &messages[..] {
-            [only] if !wrap => {
-                self.trace_sent(now, only, None);
-                let header = Header { salt, session_id: self.session_id, msg_id: only.msg_id, seq_no: only.seq_no };
-                let (body, ledger) = (&only.body, &self.ledger);
-                let write = |out: &mut BytesMut| body.write(ledger, out);
-                let len = body.len();
-                (envelope::seal_with_token(&self.auth_key, self.side, &header, len, write, &mut self.rng), header, len)
-            }
-            _ => {
-                let origin = self.answering();
-                let (msg_id, seq_no) = self.allocate(now, origin, false);
-                let each = |message: &Ready| container::MESSAGE_HEADER_LEN + message.body.len();
-                let len = container::HEADER_LEN + messages.iter().map(each).sum::<usize>();
-                let constructor = container::ID;
-                self.tracer.emit(now, || trace::Event::MessageSent { msg_id, seq_no, constructor, len, container: None });
-                for message in &messages {
-                    self.trace_sent(now, message, Some(msg_id));
-                }
-                let inside = self.ledger.list(messages.iter().map(|message| message.msg_id));
-                self.ledger.insert(msg_id, Service::Container(inside));
-                let ledger = &self.ledger;
-                let write = |out: &mut BytesMut| {
-                    out.put_slice(&container::header(messages.len()));
-                    for Ready { msg_id, seq_no, body } in &messages {
-                        out.put_slice(&container::message_header(*msg_id, *seq_no, body.len()));
-                        body.write(ledger, out);
-                    }
-                };
-                let header = Header { salt, session_id: self.session_id, msg_id, seq_no };
-                (envelope::seal_with_token(&self.auth_key, self.side, &header, len, write, &mut self.rng), header, len)
-            }
-        };
-        self.tracer.emit(now, || trace::Event::Envelope {
-            sent: true,
-            auth_key_id: self.auth_key.id(),
-            len: sealed.len(),
-            msg_key: trace::Verdict::Ok,
-            inner: Some(header.inner(body_len, sealed.len())),
-            token: Some(token).filter(|_| self.side == Side::Client),
-        });
-        messages.clear();
-        self.spare = messages;
-        (sealed, token)
-    }
-
-    fn trace_sent(&self, now: Now, message: &Ready, container: Option<MsgId>) {
-        self.tracer.emit(now, || trace::Event::MessageSent {
-            msg_id: message.msg_id,
-            seq_no: message.seq_no,
-            constructor: message.body.constructor(),
-            len: message.body.len(),
-            container,
-        });
-        if self.tracer.wants(Layer::Tl) {
-            self.tracer.emit(now, || trace::Event::Body {
-                sent: true,
-                msg_id: message.msg_id,
-                method: message.body.method,
-                len: message.body.len(),
-                bytes: message.body.to_bytes(&self.ledger),
-            });
-        }
-    }
-
     /// Tells the trace of an update and of what is in it.
     pub(super) fn trace_update(&self, now: Now, body: &Bytes) {
         if self.tracer.wants(Layer::Updates) {
@@ -348,176 +207,6 @@ impl Core {
     }
 }
 
-/// The longest head of a body, in bytes: a pong, which is nothing else.
-const HEAD: usize = 20;
-
-/// A message's body: what precedes it, and the object itself, which is not copied until the frame is sealed.
-#[derive(Clone)]
-pub(super) struct Body {
-    head: [u8; HEAD],
-    head_len: usize,
-    tail: Tail,
-    /// The method that an `rpc_result` answers, for the trace; 0 if it is none, or not known.
-    method: u32,
-}
-
-#[derive(Clone)]
-enum Tail {
-    Object(Bytes),
-    /// Identifiers, which the ledger keeps.
-    Ids(Listed),
-}
-
-impl From<Bytes> for Body {
-    fn from(tail: Bytes) -> Self {
-        Self { head: [0; HEAD], head_len: 0, tail: Tail::Object(tail), method: 0 }
-    }
-}
-
-impl Body {
-    /// `invokeAfterMsg#cb9f372d {X:Type} msg_id:long query:!X = X` or
-    /// `invokeAfterMsgs#3dc4b4f0 {X:Type} msg_ids:Vector<long> query:!X = X`; with nothing before it the request itself.
-    pub(super) fn after(before: &[MsgId], query: Bytes) -> Self {
-        match before {
-            [] => query.into(),
-            [only] => Self::headed(service::invoke_after_msg_header(*only), Tail::Object(query)),
-            several => Self::from(Bytes::from([&service::invoke_after_msgs_header(several)[..], &query].concat())),
-        }
-    }
-
-    /// `rpc_result`, with the method that it answers.
-    pub(super) fn answer(req: MsgId, result: Bytes, method: u32) -> Self {
-        Self { method, ..Self::headed(service::rpc_result_header(req), Tail::Object(result)) }
-    }
-
-    /// `msgs_ack`.
-    fn acks(ids: Listed) -> Self {
-        Self::headed(service::msgs_ack_header(ids.len), Tail::Ids(ids))
-    }
-
-    /// A short message: a ping, a pong.
-    pub(super) fn short<const N: usize>(message: [u8; N]) -> Self {
-        Self::headed(message, Tail::Object(Bytes::new()))
-    }
-
-    fn headed<const N: usize>(head: [u8; N], tail: Tail) -> Self {
-        const { assert!(N <= HEAD, "a head that long has no room") };
-        let mut padded = [0; HEAD];
-        padded[..N].copy_from_slice(&head);
-        Self { head: padded, head_len: N, tail, method: 0 }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        let tail = match &self.tail {
-            Tail::Object(object) => object.len(),
-            Tail::Ids(ids) => 8 * ids.len,
-        };
-        self.head_len + tail
-    }
-
-    fn head(&self) -> &[u8] {
-        self.head.get(..self.head_len).unwrap_or_default()
-    }
-
-    fn write(&self, ledger: &Ledger, out: &mut BytesMut) {
-        out.put_slice(self.head());
-        match &self.tail {
-            Tail::Object(object) => out.put_slice(object),
-            Tail::Ids(ids) => ledger.ids(*ids).for_each(|id| out.put_i64_le(id.0)),
-        }
-    }
-
-    fn to_bytes(&self, ledger: &Ledger) -> Bytes {
-        let mut out = BytesMut::with_capacity(self.len());
-        self.write(ledger, &mut out);
-        out.freeze()
-    }
-
-    fn constructor(&self) -> u32 {
-        match (&self.tail, self.head()) {
-            (Tail::Object(object), []) => container::constructor(object),
-            (_, head) => container::constructor(head),
-        }
-    }
-}
-
-/// A message on its way into a frame.
-pub(super) struct Ready {
-    pub(super) msg_id: MsgId,
-    pub(super) seq_no: SeqNo,
-    pub(super) body: Body,
-}
-
-/// A frame being put together.
-#[derive(Default)]
-pub(super) struct Frame {
-    messages: Vec<Ready>,
-    bytes: usize,
-    wrap: bool,
-    /// The requests in it that want a quick acknowledgement.
-    pub(super) quick: Vec<RequestId>,
-    /// There is a request in it.
-    request: bool,
-    /// No request joins what is in it.
-    alone: bool,
-    /// Nothing joins what is in it.
-    full: bool,
-}
-
-impl Frame {
-    /// An empty frame that has the room of an earlier one.
-    pub(super) fn reusing(spare: Vec<Ready>) -> Self {
-        Self { messages: spare, ..Self::default() }
-    }
-
-    /// Gives the room of a frame back of which nothing has become.
-    pub(super) fn into_spare(self) -> Vec<Ready> {
-        self.messages
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
-
-    /// Whether a message of `len` bytes fits. A long one fits only an empty frame.
-    pub(super) fn has_room(&self, len: usize) -> bool {
-        self.messages.is_empty() || len <= self.room()
-    }
-
-    /// The longest message that may join those that are in it, in bytes.
-    pub(super) fn room(&self) -> usize {
-        if self.full || self.messages.len() >= MAX_CONTAINER_MESSAGES {
-            return 0;
-        }
-        MAX_CONTAINER_BYTES.saturating_sub(self.bytes + container::MESSAGE_HEADER_LEN)
-    }
-
-    /// Whether a request of `len` bytes fits.
-    pub(super) fn has_room_for_request(&self, len: usize, alone: bool, bare: bool) -> bool {
-        self.has_room(len) && !self.alone && !(alone && self.request) && (!bare || self.messages.is_empty())
-    }
-
-    pub(super) fn push(&mut self, message: Ready) {
-        let len = message.body.len() + container::MESSAGE_HEADER_LEN;
-        self.bytes += len;
-        self.full |= len > MAX_CONTAINER_BYTES;
-        self.messages.push(message);
-    }
-
-    /// Adds a request. `alone`: no other request joins it. `bare`: nothing does.
-    pub(super) fn push_request(&mut self, message: Ready, alone: bool, bare: bool) {
-        self.request = true;
-        self.alone |= alone;
-        self.full |= bare;
-        self.push(message);
-    }
-
-    /// The frame needs a container even for one message.
-    pub(super) fn wrap(&mut self) {
-        self.wrap = true;
-    }
-}
-
 /// What the driver has yet to hear, and how many bytes that is.
 #[derive(Debug, Default)]
 pub(super) struct Events {
@@ -543,116 +232,5 @@ impl Events {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
-    }
-}
-
-/// What a message of ours was about, other than a request or an answer: what is to be done again if the peer did not take it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Service {
-    Container(Listed),
-    Acks(Listed),
-    Ping(i64),
-    StateReq(Vec<MsgId>),
-    /// Answers asked for, and the messages that they answer.
-    ResendReq(Vec<(MsgId, Option<MsgId>)>),
-    ResendAnswersReq(Vec<MsgId>),
-    FutureSalts,
-    DropAnswer(MsgId),
-    DestroySession(SessionId),
-    DestroyAuthKey,
-    /// Nothing that would be missed.
-    Note,
-}
-
-/// A list of identifiers that the ledger keeps: those of a container's messages, or those acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Listed {
-    /// Counted from the first identifier that the ledger ever kept.
-    start: u64,
-    len: usize,
-}
-
-/// The service messages and containers that we sent lately, in the order of their identifiers.
-///
-/// Most come with lists, one or two in every frame. The lists stand one behind the other in one ring, so that none is an allocation.
-#[derive(Debug, Default)]
-pub(super) struct Ledger {
-    sent: Sorted<MsgId, Service>,
-    /// Identifiers that the entries list in vectors of their own.
-    listed: usize,
-    ring: VecDeque<MsgId>,
-    /// Identifiers that have left the ring.
-    gone: u64,
-}
-
-impl Service {
-    fn listed(&self) -> usize {
-        match self {
-            Self::StateReq(ids) | Self::ResendAnswersReq(ids) => ids.len(),
-            Self::ResendReq(ids) => ids.len(),
-            _ => 0,
-        }
-    }
-}
-
-impl Ledger {
-    /// Keeps a list, for an entry that comes with it. The oldest are forgotten when there is no room.
-    pub(super) fn list(&mut self, ids: impl ExactSizeIterator<Item = MsgId>) -> Listed {
-        let len = ids.len();
-        while !self.ring.is_empty() && self.ring.len() + len > LEDGER_LISTED {
-            self.ring.pop_front();
-            self.gone += 1;
-        }
-        let start = self.gone + self.ring.len() as u64;
-        self.ring.extend(ids);
-        Listed { start, len }
-    }
-
-    /// What a list holds; nothing if it is forgotten.
-    pub(super) fn ids(&self, list: Listed) -> impl Iterator<Item = MsgId> + '_ {
-        let start = list.start.checked_sub(self.gone).and_then(|start| usize::try_from(start).ok());
-        let end = start.and_then(|start| start.checked_add(list.len)).filter(|end| *end <= self.ring.len());
-        let range = start.zip(end).map_or(0..0, |(start, end)| start..end);
-        self.ring.range(range).copied()
-    }
-
-    pub(super) fn insert(&mut self, msg_id: MsgId, service: Service) {
-        self.listed += service.listed();
-        if let Some(before) = self.sent.insert(msg_id, service) {
-            self.listed = self.listed.saturating_sub(before.listed());
-        }
-        while self.sent.len() > LEDGER_LEN || (self.listed > LEDGER_LISTED && self.sent.len() > 1) {
-            let Some((_, oldest)) = self.sent.pop_first() else { break };
-            self.listed = self.listed.saturating_sub(oldest.listed());
-        }
-    }
-
-    pub(super) fn get(&self, msg_id: MsgId) -> Option<&Service> {
-        self.sent.get(&msg_id).filter(|service| match service {
-            Service::Container(list) | Service::Acks(list) => list.start >= self.gone,
-            _ => true,
-        })
-    }
-
-    pub(super) fn remove(&mut self, msg_id: MsgId) -> Option<Service> {
-        let service = self.sent.remove(&msg_id)?;
-        self.listed = self.listed.saturating_sub(service.listed());
-        Some(service)
-    }
-
-    /// The latest container that a message travelled in.
-    pub(super) fn container_of(&self, msg_id: MsgId) -> Option<MsgId> {
-        self.sent
-            .iter()
-            .rev()
-            .find(|(_, service)| matches!(service, Service::Container(list) if self.ids(*list).any(|id| id == msg_id)))
-            .map(|(id, _)| *id)
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.sent.clear();
-        self.listed = 0;
-        self.gone += self.ring.len() as u64;
-        self.ring.clear();
     }
 }

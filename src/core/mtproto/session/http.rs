@@ -7,7 +7,7 @@ use bytes::BytesMut;
 
 use super::{
     HttpWait, Role, Session,
-    core::Service,
+    ledger::Service,
     recording::{self, outcome},
     service,
     timer::Timer,

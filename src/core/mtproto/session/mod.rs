@@ -6,8 +6,9 @@
 //! * [`salts`]: the server salts of a key.
 //! * `client`, `server`: the two roles.
 //! * `commands`: what the driver asks for. `http`: what HTTP needs, where a server speaks only when it was asked.
-//! * `ahead`: frames that are opened before their turn. `inbound`: checks of received messages. `core`: frames to be sent. `service`: service messages on the wire. `acks`, `timer`: what
-//!   their names say. `sorted`: a map for keys that rise.
+//! * `ahead`: frames that are opened before their turn. `inbound`: checks of received messages. `frame`: frames to be sent. `ledger`: what was
+//!   sent in them beside requests and answers. `core`: what both roles share. `service`: service messages on the wire. `acks`, `timer`:
+//!   what their names say. `sorted`: a map for keys that rise.
 //! * [`recording`]: calls written down, and played again.
 //!
 //! See "Mobile Protocol: Detailed Description", "Service Messages", "Service Messages about Messages", "Security Guidelines for Client
@@ -39,8 +40,10 @@ mod core;
 pub mod error;
 pub mod event;
 mod footprint;
+mod frame;
 mod http;
 mod inbound;
+mod ledger;
 pub mod params;
 pub mod recording;
 pub mod salts;
@@ -64,7 +67,9 @@ pub use self::{
 use self::{
     acks::Acks,
     client::Client,
-    core::{Body, Core, Events, Frame, Ledger},
+    core::{Core, Events},
+    frame::{Body, Frame},
+    ledger::Ledger,
     recording::{Recorder, outcome},
     server::Server,
     timer::{Timer, TimerTable},

@@ -11,7 +11,9 @@ use crate::{
         msg_id::Origin,
         session::{
             acks::MAX_IDS,
-            core::{Body, Core, Frame, Ready, Service},
+            core::Core,
+            frame::{Body, Frame, Ready},
+            ledger::Service,
             service,
             timer::Timer,
         },

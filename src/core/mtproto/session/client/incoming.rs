@@ -12,10 +12,12 @@ use crate::{
         gzip,
         rpc_error::RpcError,
         session::{
-            core::{Body, Core, Service as Sent},
+            core::Core,
             error::PeerMisbehaved,
             event::{Event, KeyDestruction},
+            frame::Body,
             inbound::{Message, malformed},
+            ledger::Service as Sent,
             service::{self, Service, ids},
         },
     },

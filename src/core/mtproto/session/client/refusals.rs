@@ -9,9 +9,10 @@ use crate::{
     ids::{MsgId, Salt, SessionId},
     mtproto::{
         session::{
-            core::{Core, Service as Sent},
+            core::Core,
             error::PeerMisbehaved,
             event::{DeathCause, Event},
+            ledger::Service as Sent,
         },
         time::MAX_LEAD_SECS,
     },

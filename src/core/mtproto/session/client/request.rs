@@ -14,9 +14,10 @@ use crate::{
         msg_id::Origin,
         rpc_error::RpcError,
         session::{
-            core::{Core, MAX_CONTAINER_BYTES, MAX_CONTAINER_MESSAGES},
+            core::Core,
             error::ApiMisuse,
             event::Event,
+            frame::{MAX_CONTAINER_BYTES, MAX_CONTAINER_MESSAGES},
             params::RequestOptions,
         },
         time::MAX_LEAD_SECS,

@@ -15,13 +15,7 @@ use crate::{
     ids::MsgId,
     mtproto::{
         msg_id::Novelty,
-        session::{
-            core::{Core, Service as Sent},
-            error::PeerMisbehaved,
-            event::Event,
-            service,
-            timer::Timer,
-        },
+        session::{core::Core, error::PeerMisbehaved, event::Event, ledger::Service as Sent, service, timer::Timer},
     },
 };
 

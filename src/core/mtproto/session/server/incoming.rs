@@ -10,9 +10,10 @@ use crate::{
     mtproto::{
         container::constructor,
         session::{
-            core::{Body, Core},
+            core::Core,
             error::PeerMisbehaved,
             event::Event,
+            frame::Body,
             inbound::Message,
             service::{self, Service},
             timer::Timer,

@@ -14,9 +14,10 @@ use rand::Rng;
 
 use super::{
     client::check_body,
-    core::{Body, Core, Frame, Ready},
+    core::Core,
     error::ApiMisuse,
     event::{DeathCause, Event, KeyDestruction},
+    frame::{Body, Frame, Ready},
     salts::Salts,
     service,
     sorted::Sorted,
