@@ -12,21 +12,15 @@ use std::time::Duration;
 use crate::tl::api::enums::{self, Update, Updates};
 use crate::tl::api::types;
 
+use super::counter::{Counter, Fit, GAP_PATIENCE, MAX_HELD, Phase, fit};
 use super::long::{long_chat_form, long_form};
-use super::place::{Place, place};
-use super::state::{MAX_CHANNELS, UpdateState};
+use super::place::place;
+use super::state::UpdateState;
 
-/// How long a gap is given to close by itself: updates may overtake each other on their way.
-pub(super) const GAP_PATIENCE: Duration = Duration::from_millis(500);
 /// Silence after which the server is asked whether there is really nothing.
 pub(super) const SILENCE: Duration = Duration::from_secs(15 * 60);
-/// Updates or envelopes that wait for one gap to close. Beyond, they are dropped: the difference will bring them.
-pub(super) const MAX_HELD: usize = 1024;
 /// Messages of one channel difference.
 pub(super) const CHANNEL_LIMIT: i32 = 100;
-/// The first pause after a question that failed, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 
 /// A question that the engine wants asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,105 +70,6 @@ pub enum UpdateEvent {
     },
 }
 
-/// Whether a counter follows what comes, or has fallen behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// What comes next is applied.
-    Following,
-    /// The server is to be asked, not before this moment.
-    Wanted { not_before: Duration },
-    /// The server has been asked. `again`: something happened since that calls for another question.
-    Asked { again: bool },
-}
-
-/// One counter's troubles.
-#[derive(Clone, Debug)]
-pub(super) struct Counter {
-    pub(super) phase: Phase,
-    /// Updates beyond a gap.
-    pub(super) held: Vec<Update>,
-    /// When the gap has been given time enough.
-    pub(super) gap: Option<Duration>,
-    /// Questions in a row that failed.
-    failures: u32,
-}
-
-impl Counter {
-    fn new(phase: Phase) -> Self {
-        Self { phase, held: Vec::new(), gap: None, failures: 0 }
-    }
-
-    pub(super) fn want(&mut self, now: Duration) {
-        self.gap = None;
-        match &mut self.phase {
-            Phase::Following => self.phase = Phase::Wanted { not_before: now },
-            Phase::Wanted { .. } => {}
-            Phase::Asked { again } => *again = true,
-        }
-    }
-
-    /// A question was answered; `more`: the answer was not all.
-    pub(super) fn answered(&mut self, now: Duration, more: bool) {
-        let again = more || self.phase == Phase::Asked { again: true };
-        self.phase = if again { Phase::Wanted { not_before: now } } else { Phase::Following };
-        self.failures = 0;
-    }
-
-    fn failed(&mut self, now: Duration) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(6)).min(LONGEST_PAUSE);
-        self.failures = self.failures.saturating_add(1);
-        self.phase = Phase::Wanted { not_before: now.saturating_add(pause) };
-    }
-
-    fn hold(&mut self, now: Duration, update: Update) {
-        if self.held.len() >= MAX_HELD {
-            self.held.clear();
-            self.want(now);
-        }
-        self.held.push(update);
-        if self.phase == Phase::Following {
-            self.gap.get_or_insert(now.saturating_add(GAP_PATIENCE));
-        }
-    }
-
-    /// When something is to be done about it, if anything is.
-    fn due(&self) -> Option<Duration> {
-        match self.phase {
-            Phase::Following => self.gap,
-            Phase::Wanted { not_before } => Some(not_before),
-            Phase::Asked { .. } => None,
-        }
-    }
-
-    /// Whether it may be asked about now.
-    fn take(&mut self, now: Duration) -> bool {
-        let wanted = matches!(self.phase, Phase::Wanted { not_before } if not_before <= now);
-        if wanted {
-            self.phase = Phase::Asked { again: false };
-        }
-        wanted
-    }
-}
-
-/// What becomes of an update when it meets its counter.
-enum Fit {
-    /// It is the next one, or takes nothing of the counter.
-    Next,
-    /// It has been here before.
-    Known,
-    /// Something is missing in front of it.
-    Beyond,
-}
-
-fn fit(local: i32, end: i32, count: i32) -> Fit {
-    // Widened: a hostile counter must not overflow.
-    match (i64::from(local) + i64::from(count)).cmp(&i64::from(end)) {
-        std::cmp::Ordering::Equal => Fit::Next,
-        std::cmp::Ordering::Greater => Fit::Known,
-        std::cmp::Ordering::Less => Fit::Beyond,
-    }
-}
-
 /// The stretch of `seq` that an envelope takes; 0 stands for none.
 fn envelope_numbers(updates: &Updates) -> Option<(i32, i32)> {
     match updates {
@@ -197,7 +92,7 @@ pub struct Engine {
     pub(super) account: Counter,
     pub(super) channels: BTreeMap<i64, Counter>,
     /// Envelopes beyond a gap in `seq`.
-    ahead: Vec<Updates>,
+    pub(super) ahead: Vec<Updates>,
     /// Envelopes that came while the server was being asked.
     parked: VecDeque<Updates>,
     pub(super) events: VecDeque<UpdateEvent>,
@@ -453,7 +348,7 @@ impl Engine {
         self.events.push_back(UpdateEvent::Update(update));
     }
 
-    fn set_pts(&mut self, pts: i32) {
+    pub(super) fn set_pts(&mut self, pts: i32) {
         self.state.pts = pts;
         self.changes += 1;
     }
@@ -462,140 +357,6 @@ impl Engine {
         if date > self.state.date {
             self.state.date = date;
             self.changes += 1;
-        }
-    }
-
-    /// Applies an update, or holds it, or drops it.
-    pub(super) fn apply(&mut self, now: Duration, update: Update) {
-        if self.apply_one(now, update) {
-            self.retry_held(now);
-        }
-    }
-
-    /// Whether it advanced one of the account's counters.
-    fn apply_one(&mut self, now: Duration, update: Update) -> bool {
-        match place(&update) {
-            Place::None => {
-                self.tell(update);
-                false
-            }
-            Place::Account { pts, count } => match fit(self.state.pts, pts, count) {
-                Fit::Next => {
-                    self.tell(update);
-                    self.set_pts(pts);
-                    true
-                }
-                Fit::Known => false,
-                Fit::Beyond => {
-                    self.account.hold(now, update);
-                    false
-                }
-            },
-            Place::Secret { qts } => match fit(self.state.qts, qts, 1) {
-                Fit::Next => {
-                    self.tell(update);
-                    self.state.qts = qts;
-                    self.changes += 1;
-                    true
-                }
-                Fit::Known => false,
-                Fit::Beyond => {
-                    self.account.hold(now, update);
-                    false
-                }
-            },
-            Place::Channel { id, pts, count } => {
-                self.apply_in_channel(now, id, (pts, count), update);
-                false
-            }
-            Place::ChannelTooLong { id, pts } => {
-                self.channel_too_long(now, id, pts);
-                false
-            }
-        }
-    }
-
-    /// Applies what the account held, in the order of its counters. What is still beyond a gap gets its time anew: something has moved.
-    pub(super) fn retry_held(&mut self, now: Duration) {
-        self.account.gap = None;
-        let mut held = std::mem::take(&mut self.account.held);
-        held.sort_by_key(|update| place(update).order());
-        for update in held {
-            self.apply_one(now, update);
-        }
-        if !self.ahead.is_empty() && self.account.phase == Phase::Following {
-            self.account.gap.get_or_insert(now.saturating_add(GAP_PATIENCE));
-        }
-    }
-
-    fn apply_in_channel(&mut self, now: Duration, id: i64, (pts, count): (i32, i32), update: Update) {
-        let Some(local) = self.state.channels.get(&id).copied() else {
-            // The first that we hear of it: we follow it from here. A server that invents channels is not followed into them.
-            if self.state.channels.len() < MAX_CHANNELS {
-                self.state.channels.insert(id, pts);
-                self.changes += 1;
-            }
-            return self.tell(update);
-        };
-        let counter = self.channels.entry(id).or_insert_with(|| Counter::new(Phase::Following));
-        if counter.phase != Phase::Following {
-            return counter.hold(now, update);
-        }
-        match fit(local, pts, count) {
-            Fit::Next => {
-                self.tell(update);
-                self.state.channels.insert(id, pts);
-                self.changes += 1;
-                self.retry_channel(now, id);
-            }
-            Fit::Known => {}
-            Fit::Beyond => counter.hold(now, update),
-        }
-    }
-
-    /// Applies what a channel held.
-    pub(super) fn retry_channel(&mut self, now: Duration, id: i64) {
-        let Some(counter) = self.channels.get_mut(&id).filter(|counter| counter.phase == Phase::Following) else { return };
-        let mut held = std::mem::take(&mut counter.held);
-        counter.gap = None;
-        held.sort_by_key(|update| place(update).order());
-        for update in held {
-            let (Place::Channel { pts, count, .. }, Some(local)) = (place(&update), self.state.channels.get(&id).copied())
-            else {
-                continue;
-            };
-            match fit(local, pts, count) {
-                Fit::Next => {
-                    self.tell(update);
-                    self.state.channels.insert(id, pts);
-                    self.changes += 1;
-                }
-                Fit::Known => {}
-                Fit::Beyond => {
-                    if let Some(counter) = self.channels.get_mut(&id) {
-                        counter.hold(now, update);
-                    }
-                }
-            }
-        }
-        // Only channels with something to wait for need an entry.
-        if self.channels.get(&id).is_some_and(|c| c.held.is_empty() && c.phase == Phase::Following) {
-            self.channels.remove(&id);
-        }
-    }
-
-    fn channel_too_long(&mut self, now: Duration, id: i64, pts: Option<i32>) {
-        match (self.state.channels.get(&id).copied(), pts) {
-            (Some(local), Some(pts)) if pts <= local => {}
-            (Some(_), _) => self.channels.entry(id).or_insert_with(|| Counter::new(Phase::Following)).want(now),
-            // Never followed: from here on it is.
-            (None, pts) => {
-                if let Some(pts) = pts.filter(|_| self.state.channels.len() < MAX_CHANNELS) {
-                    self.state.channels.insert(id, pts);
-                    self.changes += 1;
-                }
-                self.events.push_back(UpdateEvent::Missed { channel: Some(id), from: None, to: pts });
-            }
         }
     }
 }

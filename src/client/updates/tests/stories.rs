@@ -1,7 +1,8 @@
 //! One rule each.
 
+use super::super::counter::{GAP_PATIENCE, MAX_HELD};
 use super::super::difference::NoProgress;
-use super::super::engine::{GAP_PATIENCE, MAX_HELD, SILENCE};
+use super::super::engine::SILENCE;
 use super::super::long::{long_chat_form, long_form};
 use super::*;
 
