@@ -21,6 +21,32 @@ fn help_and_version_are_data() {
     assert!(!dir.join("home").exists(), "help makes no files");
 }
 
+/// A command that waits for what nobody sends sees nothing else; what listens to signals is not on its thread.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_command_that_waits_for_its_input_ends_when_it_is_told_twice() {
+    let dir = TestDir::new();
+    let mut tdl = dir.tdl();
+    let mut command = tdl.args("tl decode -").command();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let listens = |id: u32| {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).map(str::trim);
+        caught.is_some_and(|caught| u64::from_str_radix(caught, 16).unwrap() & (1 << 1) != 0)
+    };
+    while !listens(child.id()) {
+        assert_eq!(child.try_wait().unwrap(), None);
+    }
+    // Two that come at the same time are one to it.
+    let ended = (0..5000).find_map(|_| {
+        let id = child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        child.try_wait().unwrap()
+    });
+    let _ = child.kill();
+    assert_eq!(ended.and_then(|ended| ended.code()), Some(130));
+}
+
 #[test]
 fn wrong_usage_is_code_2_on_stderr() {
     let dir = TestDir::new();

@@ -129,7 +129,8 @@ fn a_connection_renews_its_keys_again_and_again_and_serves_all_the_while() {
     dir.write("one.bin", &content);
     tdl(&sandbox, &dir, "up -p one.bin").ok();
     let server = serve::Server::start(&sandbox, &dir, "--trace=mtproto");
-    // For as long as it takes: the beginnings of keys are waited for, and there is a download under each.
+    // For as long as it takes: the beginnings of keys are waited for, and there is a download under each. Two of them may be the first ones,
+    // for requests and for files.
     for _ in 0..4 {
         assert!(serve::curl(&[&server.at("me/1")]) == content);
         server.logged("temporary key bound");

@@ -155,16 +155,20 @@ fn start() -> Result<ExitCode, CliError> {
     result
 }
 
-/// What a command runs on: all cores if it serves others, otherwise one thread (and those that wait for the disk). What a client computes
-/// for a connection is over in a millisecond; to hand it from core to core takes a tenth of a download's time again, and memory for each.
+/// What a command runs on: all cores if it serves others, otherwise one thread for the connections, beside the one that the command itself is
+/// on and those that wait for the disk. What a client computes for a connection is over in a millisecond; to hand it from core to core takes
+/// a tenth of a download's time again, and memory for each.
 fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
     let serves = match command {
         Command::Sandbox(_) | Command::Demo(_) | Command::Bridge(_) => true,
         Command::Dl(args) => args.serves(),
         _ => false,
     };
-    let mut builder =
-        if serves { tokio::runtime::Builder::new_multi_thread() } else { tokio::runtime::Builder::new_current_thread() };
+    if !serves {
+        // Not the command's own: that may wait for a pipe, and connections and signals do not wait with it.
+        builder.worker_threads(1);
+    }
     builder.enable_all().build()
 }
 

@@ -9,9 +9,9 @@ use std::io::Result;
 use std::path::Path;
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use elsewhere::Direct;
+pub(super) use elsewhere::{Buffers, Direct};
 #[cfg(target_os = "linux")]
-pub(super) use linux::Direct;
+pub(super) use linux::{Buffers, Direct};
 
 /// Files of at least this size are written directly, in bytes. Smaller ones are likely to be opened next, and then the cache has them.
 pub(super) const LARGE: u64 = 64 << 20;
@@ -43,8 +43,6 @@ mod linux {
         file: File,
         /// The file system has said no: it is not asked again.
         refused: AtomicBool,
-        /// Those that nobody writes from just now.
-        buffers: Mutex<Vec<Buffer>>,
     }
 
     impl Direct {
@@ -64,22 +62,15 @@ mod linux {
 
         /// The way that `file` is, which was opened for it.
         pub(super) fn into(file: File) -> Self {
-            Self { file, refused: AtomicBool::new(false), buffers: Mutex::default() }
-        }
-
-        /// Has the next write come from where no device takes a block from.
-        #[cfg(test)]
-        pub(super) fn misalign(&self) {
-            let buffer = Buffer::new().map(|buffer| Buffer { start: buffer.start + 1, ..buffer });
-            self.buffers.lock().unwrap_or_else(PoisonError::into_inner).extend(buffer);
+            Self { file, refused: AtomicBool::new(false) }
         }
 
         /// Writes as much of `bytes` as can go this way, from its beginning, at `offset`. How much that was, in bytes.
-        pub(in super::super) fn write(&self, offset: u64, bytes: &[u8]) -> Result<usize> {
+        pub(in super::super) fn write(&self, buffers: &Buffers, offset: u64, bytes: &[u8]) -> Result<usize> {
             if !offset.is_multiple_of(BLOCK as u64) || bytes.len() < BLOCK || self.refused.load(Ordering::Relaxed) {
                 return Ok(0);
             }
-            let Some(mut buffer) = self.buffer() else { return Ok(0) };
+            let Some(mut buffer) = buffers.take() else { return Ok(0) };
             let mut written = 0;
             let outcome = loop {
                 let rest = bytes.get(written..).unwrap_or_default();
@@ -102,13 +93,8 @@ mod linux {
                     Err(error) => break Err(error),
                 }
             };
-            self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+            buffers.give(buffer);
             outcome.map(|()| written)
-        }
-
-        fn buffer(&self) -> Option<Buffer> {
-            let kept = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            kept.or_else(Buffer::new)
         }
     }
 
@@ -116,6 +102,31 @@ mod linux {
     fn refuses(error: &std::io::Error) -> bool {
         let code = error.raw_os_error().map(Errno::from_raw_os_error);
         matches!(code, Some(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS))
+    }
+
+    /// Buffers to write from: as many as there ever were writers at once.
+    #[derive(Default)]
+    pub(in super::super) struct Buffers {
+        idle: Mutex<Vec<Buffer>>,
+    }
+
+    impl Buffers {
+        fn take(&self) -> Option<Buffer> {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            idle.or_else(Buffer::new)
+        }
+
+        fn give(&self, buffer: Buffer) {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        }
+
+        /// The next write comes from where no device takes a block from.
+        #[cfg(test)]
+        pub(super) fn misaligned() -> Self {
+            let buffers = Self::default();
+            buffers.idle.lock().unwrap().extend(Buffer::new().map(|buffer| Buffer { start: buffer.start + 1, ..buffer }));
+            buffers
+        }
     }
 
     /// Memory that begins where a block may.
@@ -142,6 +153,9 @@ mod linux {
 mod elsewhere {
     use super::{File, Path, Result};
 
+    #[derive(Default)]
+    pub(in super::super) struct Buffers;
+
     /// There is no such way that all file systems here know.
     pub(in super::super) enum Direct {}
 
@@ -150,7 +164,7 @@ mod elsewhere {
             None
         }
 
-        pub(in super::super) fn write(&self, _: u64, _: &[u8]) -> Result<usize> {
+        pub(in super::super) fn write(&self, _: &Buffers, _: u64, _: &[u8]) -> Result<usize> {
             match *self {}
         }
     }
@@ -181,6 +195,7 @@ mod tests {
     #[test]
     fn whole_blocks_are_written_and_what_is_none_is_left() {
         let Some((file, direct)) = file(4 << 20) else { return };
+        let buffers = Buffers::default();
         for (offset, len, written) in [
             (0, CHUNK * 2 + 2 * BLOCK + 17, CHUNK * 2 + 2 * BLOCK),
             (BLOCK as u64 * 3, BLOCK, BLOCK),
@@ -194,7 +209,7 @@ mod tests {
             // Not where a block may begin, wherever the vector is.
             let bytes = content(len + 1);
             let bytes = bytes.get(1..).unwrap();
-            assert_eq!(direct.write(offset, bytes).unwrap(), written, "{len} at {offset}");
+            assert_eq!(direct.write(&buffers, offset, bytes).unwrap(), written, "{len} at {offset}");
             let mut there = vec![0; len];
             file.as_file().read_exact_at(&mut there, offset).unwrap();
             assert!(there.get(..written) == bytes.get(..written), "{len} at {offset}");
@@ -205,14 +220,14 @@ mod tests {
     #[test]
     fn what_is_refused_is_not_tried_again_and_what_fails_is_an_error() {
         let Some((file, direct)) = file(4 << 20) else { return };
-        direct.misalign();
-        assert_eq!(direct.write(0, &content(CHUNK * 2)).unwrap(), 0);
-        assert_eq!(direct.write(0, &content(CHUNK * 2)).unwrap(), 0, "with a buffer that would do");
+        let buffers = Buffers::default();
+        assert_eq!(direct.write(&Buffers::misaligned(), 0, &content(CHUNK * 2)).unwrap(), 0);
+        assert_eq!(direct.write(&buffers, 0, &content(CHUNK * 2)).unwrap(), 0, "from where it would do");
         let again = Direct::open(file.as_file(), file.path()).unwrap();
-        assert_eq!(again.write(0, &content(CHUNK * 2)).unwrap(), CHUNK * 2);
+        assert_eq!(again.write(&buffers, 0, &content(CHUNK * 2)).unwrap(), CHUNK * 2);
 
         let full = Direct::into(File::options().write(true).open("/dev/full").unwrap());
-        assert_eq!(full.write(0, &content(BLOCK)).unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+        assert_eq!(full.write(&buffers, 0, &content(BLOCK)).unwrap_err().kind(), std::io::ErrorKind::StorageFull);
     }
 
     #[test]
