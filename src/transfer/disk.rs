@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::TransferError;
-use super::direct::Buffers;
 use super::group::Group;
 use super::part_file::sync_dir;
 
@@ -26,13 +25,12 @@ struct Inner {
     writers: Semaphore,
     syncers: Semaphore,
     dirs: Mutex<HashMap<PathBuf, Arc<Group>>>,
-    buffers: Arc<Buffers>,
 }
 
 impl Default for Disk {
     fn default() -> Self {
         let (writers, syncers) = (Semaphore::new(WRITERS), Semaphore::new(SYNCERS));
-        Self { inner: Arc::new(Inner { writers, syncers, dirs: Mutex::default(), buffers: Arc::default() }) }
+        Self { inner: Arc::new(Inner { writers, syncers, dirs: Mutex::default() }) }
     }
 }
 
@@ -43,11 +41,6 @@ impl Disk {
         work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
     ) -> Result<T, TransferError> {
         blocking(&self.inner.writers, work).await
-    }
-
-    /// What its writers share.
-    pub(super) fn buffers(&self) -> &Arc<Buffers> {
-        &self.inner.buffers
     }
 
     /// Waits for the disk to have something.

@@ -132,7 +132,7 @@ pub async fn prepare<'a>(source: Source<'a>, flow: &Flow, target: &Target<'_>) -
     if parts.count() <= 1 {
         return Ok(prepared);
     }
-    let (namespace, path, buffers) = (Arc::clone(namespace), path.to_owned(), Arc::clone(flow.disk().buffers()));
+    let (namespace, path) = (Arc::clone(namespace), path.to_owned());
     let open = move || {
         let found = if restart { None } else { JobRecord::find_download(&namespace, &identity, parts.count())? };
         // The record says that all of it was there, the part file is gone, and a file of this length has its name.
@@ -145,7 +145,7 @@ pub async fn prepare<'a>(source: Source<'a>, flow: &Flow, target: &Target<'_>) -
         {
             return Ok((None, found, false));
         }
-        let Opened { file, resumed } = PartFile::open(&path, size, found.is_some(), &buffers)?;
+        let Opened { file, resumed } = PartFile::open(&path, size, found.is_some())?;
         let job = match found.filter(|_| resumed) {
             Some(job) => job,
             None => JobRecord::download(&namespace, &identity, parts.count())?,
@@ -237,9 +237,9 @@ impl<'a> Prepared<'a> {
             },
             None => bytes::Bytes::new(),
         };
-        let (path, buffers) = (self.path.clone(), Arc::clone(self.flow.disk().buffers()));
+        let path = self.path.clone();
         let write = move || {
-            let file = PartFile::open(&path, size, false, &buffers)?.file;
+            let file = PartFile::open(&path, size, false)?.file;
             file.write(0, &bytes).inspect_err(|_| file.discard())?;
             Ok(Arc::new(file))
         };

@@ -8,7 +8,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::direct::{Buffers, Direct, LARGE};
 use crate::transfer::{TransferError, positional};
 
 /// What an unfinished download is called.
@@ -20,9 +19,6 @@ const OPENINGS: u32 = 5;
 /// A part file, which nobody else writes while this is open.
 pub(super) struct PartFile {
     file: Arc<File>,
-    /// The way past the cache, where there is one.
-    direct: Option<Direct>,
-    buffers: Arc<Buffers>,
     path: PathBuf,
     target: PathBuf,
     size: u64,
@@ -42,7 +38,7 @@ impl PartFile {
     /// # Errors
     ///
     /// [`TransferError::PartFileInUse`], [`TransferError::NoSpace`], [`TransferError::Io`].
-    pub(super) fn open(target: &Path, size: u64, keep: bool, buffers: &Arc<Buffers>) -> Result<Opened, TransferError> {
+    pub(super) fn open(target: &Path, size: u64, keep: bool) -> Result<Opened, TransferError> {
         if let Some(parent) = target.parent().filter(|p| !p.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent).map_err(TransferError::io("cannot create", parent))?;
         }
@@ -71,8 +67,7 @@ impl PartFile {
             }
         };
         let resumed = keep && file.metadata().map_err(io)?.len() == size;
-        let direct = if size >= LARGE { Direct::open(&file, &path) } else { None };
-        let file = Self { file: Arc::new(file), direct, buffers: Arc::clone(buffers), path, target: target.to_owned(), size };
+        let file = Self { file: Arc::new(file), path, target: target.to_owned(), size };
         if !resumed {
             file.take_room()?;
         }
@@ -104,11 +99,7 @@ impl PartFile {
 
     /// Writes at an offset. Blocks.
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), TransferError> {
-        let write = || {
-            let done = self.direct.as_ref().map_or(Ok(0), |direct| direct.write(&self.buffers, offset, bytes))?;
-            positional::write_all_at(&self.file, bytes.get(done..).unwrap_or_default(), offset + done as u64)
-        };
-        write().map_err(|e| self.error(e))
+        positional::write_all_at(&self.file, bytes, offset).map_err(|e| self.error(e))
     }
 
     /// Reads at an offset. Blocks.
@@ -204,7 +195,7 @@ mod tests {
     use super::*;
 
     fn open(target: &Path, size: u64, keep: bool) -> Opened {
-        PartFile::open(target, size, keep, &Arc::default()).unwrap()
+        PartFile::open(target, size, keep).unwrap()
     }
 
     #[test]
@@ -240,40 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn a_large_file_is_the_same_whichever_way_its_parts_went() {
-        const PART: usize = 1 << 20;
-        let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("a.bin");
-        let size = LARGE + 5000;
-        let Opened { file, .. } = open(&target, size, false);
-        let small = dir.path().join("small.bin");
-        assert!(open(&small, LARGE - 1, false).file.direct.is_none());
-        assert_eq!(file.direct.is_some(), Direct::open(&file.file, &file.path).is_some(), "it is opened where it can be");
-        let part = |seed: usize, len: usize| (0..len).map(|i| (i * 31 + i / 1000 + seed) as u8).collect::<Vec<_>>();
-        // Neighbours, and the rest of a block at the end.
-        let parts = [(7, PART), (6, PART), (LARGE as usize / PART, 5000), (7, PART), (5, PART / 2 + 100)];
-        for (index, len) in parts {
-            let (bytes, offset) = (part(index, len), (index * PART) as u64);
-            file.write(offset, &bytes).unwrap();
-            assert!(file.read(offset, len as u32).unwrap() == bytes, "read while it is open");
-        }
-        file.sync().unwrap();
-        file.finish(0).unwrap();
-        let there = std::fs::read(&target).unwrap();
-        let mut wanted = vec![0; size as usize];
-        for (index, len) in parts {
-            wanted.get_mut(index * PART..index * PART + len).unwrap().copy_from_slice(&part(index, len));
-        }
-        assert!(there == wanted);
-    }
-
-    #[test]
     fn two_do_not_write_the_same_file() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("a.bin");
         let first = open(&target, 5, false);
         first.file.write(0, b"first").unwrap();
-        assert!(matches!(PartFile::open(&target, 5, true, &Arc::default()), Err(TransferError::PartFileInUse { .. })));
+        assert!(matches!(PartFile::open(&target, 5, true), Err(TransferError::PartFileInUse { .. })));
         first.file.finish(0).unwrap();
         // The finished file is still open, and locked: that is no obstacle to another download of the same name.
         let second = open(&target, 6, false);
@@ -311,7 +274,7 @@ mod tests {
     fn a_disk_that_is_too_small_is_known_before_anything_is_written() {
         let dir = tempfile::tempdir().unwrap();
         // No disk has so much: the system refuses the room, or the length.
-        let error = PartFile::open(&dir.path().join("a.bin"), 1 << 62, false, &Arc::default()).err().unwrap();
+        let error = PartFile::open(&dir.path().join("a.bin"), 1 << 62, false).err().unwrap();
         assert!(matches!(error, TransferError::NoSpace { size, .. } if size == 1 << 62), "{error:?}");
         assert_eq!(std::fs::metadata(dir.path().join("a.bin.part")).unwrap().len(), 0);
     }
@@ -320,7 +283,7 @@ mod tests {
     fn a_directory_that_cannot_be_made_is_an_error_of_this_file() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("file"), b"").unwrap();
-        let error = PartFile::open(&dir.path().join("file/a.bin"), 1, false, &Arc::default()).err().unwrap();
+        let error = PartFile::open(&dir.path().join("file/a.bin"), 1, false).err().unwrap();
         assert!(matches!(error, TransferError::Io { action: "cannot create", .. }), "{error:?}");
     }
 }

@@ -18,15 +18,13 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize> {
     file.seek_read(buffer, offset)
 }
 
-/// Writes some of `buffer` at `offset`, and says how much.
 #[cfg(unix)]
-pub(super) fn write_at(file: &File, buffer: &[u8], offset: u64) -> Result<usize> {
+fn write_at(file: &File, buffer: &[u8], offset: u64) -> Result<usize> {
     file.write_at(buffer, offset)
 }
 
-/// Writes some of `buffer` at `offset`, and says how much.
 #[cfg(windows)]
-pub(super) fn write_at(file: &File, buffer: &[u8], offset: u64) -> Result<usize> {
+fn write_at(file: &File, buffer: &[u8], offset: u64) -> Result<usize> {
     file.seek_write(buffer, offset)
 }
 
