@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Sandbox, TestCommand, TestDir};
+use crate::support::{self, SIGN_UP, Sandbox, TestCommand, TestDir};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 use tdl::sandbox::tally::CallCount;
@@ -86,6 +86,11 @@ struct Control {
 }
 
 impl Control {
+    fn of(dir: &TestDir) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { runtime, dir: dir.join("box") }
+    }
+
     fn send(&self, command: &Command) -> Reply {
         self.runtime.block_on(control::send(&self.dir, command)).unwrap()
     }
@@ -138,12 +143,8 @@ fn every_file_comes_whole_through_every_fault_and_through_being_killed() {
     let mut rng = StdRng::seed_from_u64(SEED);
     let dir = TestDir::new();
     let sandbox = Sandbox::start_with(&dir, "--cdn --media-addresses");
-    let tdl = |args: &str| {
-        let mut command = sandbox.tdl(&dir);
-        command.args(args);
-        command
-    };
-    tdl("login --phone 9996621234 --code 22222 --first-name Ada --last-name Lovelace").ok();
+    let tdl = |args: &str| support::tdl(&sandbox, &dir, args);
+    tdl(SIGN_UP).ok();
     let mut sent = BTreeMap::new();
     let mut needed = 0;
     for n in 0..files {
@@ -163,8 +164,7 @@ fn every_file_comes_whole_through_every_fault_and_through_being_killed() {
     tdl("up -l 4 -p files").ok();
     tdl("chat export -o export.json").ok();
 
-    let control =
-        Control { runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(), dir: dir.join("box") };
+    let control = Control::of(&dir);
     for (seed, (effect, method, every, chance)) in (SEED..).zip(FAULTS) {
         let chance = chance.map(|chance| chance.parse().unwrap());
         let rule = FaultRule::new(effect.parse().unwrap());
@@ -249,18 +249,13 @@ fn every_file_comes_whole_through_every_fault_and_through_being_killed() {
 fn a_large_file_is_gone_on_with_after_each_kill() {
     let dir = TestDir::new();
     let sandbox = Sandbox::start(&dir);
-    let tdl = |args: &str| {
-        let mut command = sandbox.tdl(&dir);
-        command.args(args);
-        command
-    };
-    tdl("login --phone 9996621234 --code 22222 --first-name Ada --last-name Lovelace").ok();
+    let tdl = |args: &str| support::tdl(&sandbox, &dir, args);
+    tdl(SIGN_UP).ok();
     let content = bytes(&mut StdRng::seed_from_u64(SEED), (64 << 20) + 4321);
     dir.write("files/large.bin", &content);
     tdl("up -p files").ok();
     tdl("chat export -o export.json").ok();
-    let control =
-        Control { runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(), dir: dir.join("box") };
+    let control = Control::of(&dir);
     let dl = tdl("dl -f export.json -d down");
     let log = dir.join("dl.log");
     for asked in [10, 35, 50] {
@@ -298,12 +293,8 @@ fn bounded(command: &TestCommand, blocks: u32) -> std::process::Command {
 fn a_file_for_which_there_is_no_room_fails_before_it_is_fetched_and_the_others_come() {
     let dir = TestDir::new();
     let sandbox = Sandbox::start(&dir);
-    let tdl = |args: &str| {
-        let mut command = sandbox.tdl(&dir);
-        command.args(args);
-        command
-    };
-    tdl("login --phone 9996621234 --code 22222 --first-name Ada --last-name Lovelace").ok();
+    let tdl = |args: &str| support::tdl(&sandbox, &dir, args);
+    tdl(SIGN_UP).ok();
     dir.write("files/large.bin", vec![5; 3 << 20]);
     dir.write("files/small.bin", vec![6; 5000]);
     tdl("up -p files").ok();
