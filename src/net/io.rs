@@ -184,34 +184,42 @@ impl Io {
         self.inbuf.len() > before
     }
 
-    /// Waits until the stream gave or took something. Can be dropped at any time without loss.
+    /// Waits until the stream gave or took something: of a frame whose length is known, all, as whoever waits can do nothing with less.
+    /// Can be dropped at any time without loss.
     pub(super) async fn ready(&mut self) -> io::Result<Readiness> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        self.make_room();
-        let (write, outbuf, flush) = (&mut self.write, &self.outbuf, self.outbuf.is_empty());
-        let pass_on = async {
-            match flush {
-                // A stream that packs what it is given may hold back the rest of it.
-                true => write.flush().await.map(|()| None),
-                false => write.write(outbuf).await.map(Some),
+        loop {
+            self.make_room();
+            let (write, outbuf, flush) = (&mut self.write, &self.outbuf, self.outbuf.is_empty());
+            let pass_on = async {
+                match flush {
+                    // A stream that packs what it is given may hold back the rest of it.
+                    true => write.flush().await.map(|()| None),
+                    false => write.write(outbuf).await.map(Some),
+                }
+            };
+            tokio::select! {
+                read = self.read.read_buf(&mut self.inbuf) => {
+                    let count = read?;
+                    if count == 0 || self.inbuf.len() >= self.codec.awaited() {
+                        return Ok(Readiness::Read(count));
+                    }
+                }
+                passed = pass_on, if !flush || self.unflushed => return match passed? {
+                    Some(0) => Err(io::ErrorKind::WriteZero.into()),
+                    Some(count) => {
+                        self.outbuf.advance(count);
+                        self.unflushed = true;
+                        Ok(Readiness::Written)
+                    }
+                    None => {
+                        self.unflushed = false;
+                        Ok(Readiness::Written)
+                    }
+                },
             }
-        };
-        tokio::select! {
-            read = self.read.read_buf(&mut self.inbuf) => Ok(Readiness::Read(read?)),
-            passed = pass_on, if !flush || self.unflushed => match passed? {
-                Some(0) => Err(io::ErrorKind::WriteZero.into()),
-                Some(count) => {
-                    self.outbuf.advance(count);
-                    self.unflushed = true;
-                    Ok(Readiness::Written)
-                }
-                None => {
-                    self.unflushed = false;
-                    Ok(Readiness::Written)
-                }
-            },
         }
     }
 
@@ -290,9 +298,10 @@ mod tests {
         assert!(matches!(io.ready().await, Ok(Readiness::Read(0))), "but there");
     }
 
-    /// A part of a file comes into a buffer that was made for it: what has come of it does not move as more comes.
+    /// A part of a file comes into a buffer that was made for it: what has come of it does not move as more comes, and nobody is woken
+    /// for less than all of it.
     #[tokio::test]
-    async fn a_long_frame_is_in_one_place_once_its_length_is_known() {
+    async fn a_long_frame_is_in_one_place_and_told_once_when_its_length_is_known() {
         let (ours, mut theirs) = tokio::io::duplex(64 << 10);
         let (mut io, _) = io(ours);
         let len = 1_000_000_u32;
@@ -302,17 +311,32 @@ mod tests {
         });
         io.ready().await.unwrap();
         assert!(io.next_frame().unwrap().is_none());
-        let mut places = std::collections::BTreeSet::new();
-        let payload = loop {
-            io.ready().await.unwrap();
+        let (mut places, mut waits) = (std::collections::BTreeSet::new(), 0);
+        // Waiting is given up and begun anew each time that nothing is there.
+        while io.ready().now_or_never().is_none() {
             places.insert(io.inbuf.as_ptr() as usize);
-            if let Some(Frame::Payload(payload)) = io.next_frame().unwrap() {
-                break payload;
-            }
-        };
+            waits += 1;
+            tokio::task::yield_now().await;
+        }
+        places.insert(io.inbuf.as_ptr() as usize);
+        let Some(Frame::Payload(payload)) = io.next_frame().unwrap() else { panic!("told before it was all there") };
         assert_eq!(payload.len(), len as usize);
+        assert!(waits > 2 && payload.iter().all(|byte| *byte == 7), "{waits} waits");
         assert_eq!(places.len(), 1, "it moved");
         sender.await.unwrap();
+    }
+
+    /// Of a frame that never becomes whole, the end is told all the same.
+    #[tokio::test]
+    async fn a_stream_that_ends_within_a_frame_is_told() {
+        let (ours, mut theirs) = tokio::io::duplex(64 << 10);
+        let (mut io, _) = io(ours);
+        theirs.write_all(&[&1000_u32.to_le_bytes()[..], &[7; 10]].concat()).await.unwrap();
+        io.ready().await.unwrap();
+        assert!(io.next_frame().unwrap().is_none());
+        theirs.write_all(&[7; 20]).await.unwrap();
+        drop(theirs);
+        assert!(matches!(io.ready().await, Ok(Readiness::Read(0))));
     }
 
     #[tokio::test]

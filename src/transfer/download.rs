@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::disk::Disk;
@@ -252,10 +253,13 @@ impl<'a> Prepared<'a> {
         let disk = self.flow.disk();
         let missing: VecDeque<u32> = self.done.missing().collect();
         let mut queue = missing.into_iter().filter_map(|index| self.parts.part(index));
+        // The system writes to a file by one at a time. Others would wait for their turn on a processor.
+        let writing = Mutex::new(());
         let bring = |part: Part| {
-            let (file, disk) = (Arc::clone(file), disk.clone());
+            let (file, disk, writing) = (Arc::clone(file), disk.clone(), &writing);
             async move {
                 let bytes = self.source.read(part.offset, part.len).await?;
+                let _turn = writing.lock().await;
                 disk.write(move || file.write(part.offset, &bytes)).await?;
                 Ok::<_, TransferError>(part)
             }

@@ -8,10 +8,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::transfer::{TransferError, positional};
+use crate::transfer::TransferError;
+use crate::transfer::positional::{self, Passing};
 
 /// What an unfinished download is called.
 pub const PART_SUFFIX: &str = ".part";
+
+/// A file from this size on, in bytes, does not stay in the page cache: it would push out what is in use.
+const PASSES_FROM: u64 = 64 << 20;
 
 /// How often a part file is opened anew because another process has given it its name in this moment.
 const OPENINGS: u32 = 5;
@@ -22,6 +26,7 @@ pub(super) struct PartFile {
     path: PathBuf,
     target: PathBuf,
     size: u64,
+    passing: Passing,
 }
 
 /// What came of opening a part file.
@@ -67,7 +72,8 @@ impl PartFile {
             }
         };
         let resumed = keep && file.metadata().map_err(io)?.len() == size;
-        let file = Self { file: Arc::new(file), path, target: target.to_owned(), size };
+        let file =
+            Self { file: Arc::new(file), path, target: target.to_owned(), size, passing: Passing::new(size >= PASSES_FROM) };
         if !resumed {
             file.take_room()?;
         }
@@ -99,7 +105,7 @@ impl PartFile {
 
     /// Writes at an offset. Blocks.
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), TransferError> {
-        positional::write_all_at(&self.file, bytes, offset).map_err(|e| self.error(e))
+        self.passing.write_all_at(&self.file, bytes, offset).map_err(|e| self.error(e))
     }
 
     /// Reads at an offset. Blocks.
@@ -213,6 +219,17 @@ mod tests {
         assert_eq!(std::fs::read(&target).unwrap(), b"hello");
         assert_eq!(std::fs::metadata(&target).unwrap().modified().unwrap(), UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         assert!(!dir.path().join("sub/a.bin.part").exists());
+    }
+
+    #[test]
+    fn only_a_large_file_passes_the_page_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        for (size, passes) in [(PASSES_FROM - 1, false), (PASSES_FROM, cfg!(target_os = "linux"))] {
+            let file = open(&dir.path().join("a.bin"), size, false).file;
+            assert_eq!(file.passing.is_tried(), passes, "{size}");
+            file.write(size - 5, b"hello").unwrap();
+            assert_eq!(file.read(size - 5, 5).unwrap(), "hello");
+        }
     }
 
     #[test]
