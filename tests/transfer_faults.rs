@@ -251,14 +251,15 @@ fn a_large_file_is_gone_on_with_after_each_kill() {
     let sandbox = Sandbox::start(&dir);
     let tdl = |args: &str| support::tdl(&sandbox, &dir, args);
     tdl(SIGN_UP).ok();
+    let (parts, threads, kills) = (65, 4, [10, 35, 50]);
     let content = bytes(&mut StdRng::seed_from_u64(SEED), (64 << 20) + 4321);
     dir.write("files/large.bin", &content);
     tdl("up -p files").ok();
     tdl("chat export -o export.json").ok();
     let control = Control::of(&dir);
-    let dl = tdl("dl -f export.json -d down");
+    let dl = tdl(&format!("dl -f export.json -d down -t {threads}"));
     let log = dir.join("dl.log");
-    for asked in [10, 35, 50] {
+    for asked in kills {
         let mut child = start(&dl, &log);
         while control.asked().0 < asked {
             assert_eq!(child.try_wait().unwrap(), None, "{}", fs::read_to_string(&log).unwrap());
@@ -270,6 +271,9 @@ fn a_large_file_is_gone_on_with_after_each_kill() {
     let mut found = BTreeMap::new();
     contents(&dir.join("down"), &mut found);
     assert!(found.into_values().eq([content]), "it is not what was sent");
+    // With a kill, what was in flight then, and two that were being written. Whoever began anew each time would have had 115 brought.
+    let (brought, most) = (control.asked().1, parts + kills.len() as u64 * (threads + 2));
+    assert!((parts..=most).contains(&brought), "{brought} parts were brought, at most {most} are explained");
 }
 
 /// The command under a bound on the length of files, which it takes as an error and not as a signal.
