@@ -1,8 +1,9 @@
-//! The command tree as a table: what each command and flag owes to whoever reads its help.
+//! The command tree as a table: what each command and flag owes to whoever reads its help; and what a command runs on.
 
 use std::collections::BTreeMap;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, FromArgMatches as _};
+use tokio::runtime::RuntimeFlavor;
 
 fn leaves<'a>(command: &'a Command, path: &str, out: &mut Vec<(String, &'a Command)>) {
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
@@ -154,5 +155,25 @@ fn secrets_are_not_shown_in_help() {
         {
             assert!(arg.is_hide_env_values_set(), "{path}: {}", arg.get_id());
         }
+    }
+}
+
+#[test]
+fn who_serves_nobody_has_one_thread_for_connections_and_it_is_not_the_commands_own() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    for (line, workers) in [
+        ("tdl whoami", 1),
+        ("tdl dl -u https://t.me/a/1", 1),
+        ("tdl up -p a", 1),
+        ("tdl watch", 1),
+        ("tdl dl -u https://t.me/a/1 --serve", cores),
+        ("tdl sandbox up --dir box", cores),
+        ("tdl demo", cores),
+    ] {
+        let matches = super::command().try_get_matches_from(line.split(' ')).unwrap();
+        let command = super::Cli::from_arg_matches(&matches).unwrap().command;
+        let runtime = super::runtime(&command).unwrap();
+        assert_eq!(runtime.metrics().num_workers(), workers, "{line}");
+        assert_eq!(runtime.handle().runtime_flavor(), RuntimeFlavor::MultiThread, "{line}");
     }
 }
