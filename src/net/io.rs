@@ -60,7 +60,7 @@ pub(super) enum Note {
 
 /// What came of waiting for the stream.
 pub(super) enum Readiness {
-    /// So many bytes came in; 0 means that the peer has closed.
+    /// Something came in, so many bytes at last; 0 means that the peer has closed.
     Read(usize),
     /// Some of what waited was written.
     Written,
@@ -326,17 +326,30 @@ mod tests {
         sender.await.unwrap();
     }
 
-    /// Of a frame that never becomes whole, the end is told all the same.
-    #[tokio::test]
-    async fn a_stream_that_ends_within_a_frame_is_told() {
+    /// While a frame is on its way, others go out; and of one that never becomes whole, the end is told.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_the_rest_of_a_frame_writes_meanwhile_and_hears_the_end() {
         let (ours, mut theirs) = tokio::io::duplex(64 << 10);
-        let (mut io, _) = io(ours);
+        let (mut io, mut rng) = io(ours);
         theirs.write_all(&[&1000_u32.to_le_bytes()[..], &[7; 10]].concat()).await.unwrap();
         io.ready().await.unwrap();
         assert!(io.next_frame().unwrap().is_none());
         theirs.write_all(&[7; 20]).await.unwrap();
+        let soon = |io: &mut Io| io.ready().now_or_never();
+        assert!(soon(&mut io).is_none(), "that was not all of it");
+        io.queue(&[9; 8], &mut rng).unwrap();
+        assert!(matches!(soon(&mut io), Some(Ok(Readiness::Written))));
+        let mut sent = [0; 16];
+        assert_eq!(theirs.read(&mut sent).await.unwrap(), 4 + 4 + 8, "the transport's first word, and the frame");
         drop(theirs);
-        assert!(matches!(io.ready().await, Ok(Readiness::Read(0))));
+        let end = tokio::time::timeout(Duration::from_secs(1), async {
+            loop {
+                if let Readiness::Read(count) = io.ready().await.unwrap() {
+                    break count;
+                }
+            }
+        });
+        assert_eq!(end.await, Ok(0));
     }
 
     #[tokio::test]

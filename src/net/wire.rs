@@ -173,7 +173,7 @@ impl Wire {
         }
     }
 
-    /// Waits until something was read or written. Can be dropped at any time without loss.
+    /// Waits until something was read or written: of a frame whose length is known, all of it. Can be dropped at any time without loss.
     pub(super) async fn ready(&mut self) -> io::Result<Readiness> {
         match self {
             Self::Stream(io) => io.ready().await,

@@ -253,7 +253,7 @@ impl<'a> Prepared<'a> {
         let disk = self.flow.disk();
         let missing: VecDeque<u32> = self.done.missing().collect();
         let mut queue = missing.into_iter().filter_map(|index| self.parts.part(index));
-        // The system writes to a file by one at a time. Others would wait for their turn on a processor.
+        // The system takes writes to one file one after the other, for most of the way: those behind would wait on a processor.
         let writing = Mutex::new(());
         let bring = |part: Part| {
             let (file, disk, writing) = (Arc::clone(file), disk.clone(), &writing);

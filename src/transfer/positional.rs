@@ -64,8 +64,8 @@ fn write_all_by(mut buffer: &[u8], mut offset: u64, write: impl Fn(&[u8], u64) -
 /// Whether what is written to a file may leave the page cache as soon as the disk has it.
 ///
 /// A file that is larger than what anybody reads again at once would otherwise push out of the memory what is in use, and each of its pages
-/// is a new one that has to be found and charged: that cost more than to decrypt it. Linux has that since 6.14, on some file systems;
-/// where there is no such thing, and once one call was refused, writes are ordinary ones.
+/// is a new one that has to be found and charged: that cost more than to decrypt it. Recent systems have that (Linux: `RWF_DONTCACHE`), on
+/// some file systems. Where one call fails, ordinary ones follow: they say what is wrong, if anything is.
 pub(super) struct Passing(AtomicBool);
 
 impl Passing {
@@ -81,21 +81,27 @@ impl Passing {
 
     /// Writes all of `buffer` at `offset`.
     pub(super) fn write_all_at(&self, file: &File, buffer: &[u8], offset: u64) -> Result<()> {
+        let passing = |buffer: &[u8], offset| write_passing(file, buffer, offset);
+        self.write_all_by(buffer, offset, passing, |buffer, offset| write_at(file, buffer, offset))
+    }
+
+    fn write_all_by(
+        &self,
+        buffer: &[u8],
+        offset: u64,
+        passing: impl Fn(&[u8], u64) -> Result<usize>,
+        ordinary: impl Fn(&[u8], u64) -> Result<usize>,
+    ) -> Result<()> {
         write_all_by(buffer, offset, |buffer, offset| {
             if self.is_tried() {
-                match write_passing(file, buffer, offset) {
-                    Err(error) if is_refusal(&error) => self.0.store(false, Ordering::Relaxed),
+                match passing(buffer, offset) {
+                    Err(error) if error.kind() != ErrorKind::Interrupted => self.0.store(false, Ordering::Relaxed),
                     written => return written,
                 }
             }
-            write_at(file, buffer, offset)
+            ordinary(buffer, offset)
         })
     }
-}
-
-/// Whether an error may mean that the system or the file system has no such thing. Where it means something else, an ordinary write fails too.
-fn is_refusal(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput)
 }
 
 #[cfg(target_os = "linux")]
@@ -113,16 +119,29 @@ fn write_passing(_: &File, _: &[u8], _: u64) -> Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
-    /// Whatever the file system makes of it, the bytes are where they belong; one that refuses is not asked again.
+    /// Whether the file system is one that is known to let things pass, on a system that is known for it.
+    #[cfg(target_os = "linux")]
+    fn can_pass(file: &File) -> bool {
+        const EXT4: u64 = 0xef53;
+        const XFS: u64 = 0x5846_5342;
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
+        let system = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        let kind = u64::try_from(rustix::fs::fstatfs(file).unwrap().f_type).unwrap();
+        system >= (6, 18) && [EXT4, XFS].contains(&kind)
+    }
+
+    /// The bytes are where they belong, whatever the file system makes of it; and it is done where it is known that it can be.
+    #[cfg(target_os = "linux")]
     #[test]
-    fn what_passes_the_cache_is_all_there_on_every_file_system() {
+    fn what_passes_the_cache_is_all_there() {
         let content: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
-        let memory = std::path::Path::new("/dev/shm");
-        let places = [Some(std::env::temp_dir()), memory.is_dir().then(|| memory.to_owned())];
-        for place in places.into_iter().flatten() {
-            let file = tempfile::tempfile_in(&place).unwrap();
+        for place in [std::env::temp_dir(), "/dev/shm".into()] {
+            let Ok(file) = tempfile::tempfile_in(&place) else { continue };
             let passing = Passing::new(true);
             for (at, piece) in [(3, &content[..100_000]), (100_003, &content[100_000..])] {
                 passing.write_all_at(&file, piece, at).unwrap();
@@ -130,27 +149,37 @@ mod tests {
             let mut read = vec![0; content.len()];
             read_exact_at(&file, &mut read, 3).unwrap();
             assert!(read == content, "{}", place.display());
-            if cfg!(target_os = "linux") && place == memory {
-                assert!(!passing.is_tried(), "a file system in memory has nowhere to pass things on to");
-            }
+            assert!(passing.is_tried() || !can_pass(&file), "{}", place.display());
         }
     }
 
+    /// A call that fails is made in the ordinary way, from there on; its failure is the one that counts. What is only interrupted is
+    /// made again.
     #[test]
-    fn a_refusal_is_one_of_the_way_and_not_of_the_disk() {
-        for (kind, refusal) in [
-            (ErrorKind::Unsupported, true),
-            (ErrorKind::InvalidInput, true),
-            (ErrorKind::StorageFull, false),
-            (ErrorKind::PermissionDenied, false),
-        ] {
-            assert_eq!(is_refusal(&Error::from(kind)), refusal, "{kind}");
-        }
-        // A full disk is told as one, whichever way it is written.
-        if let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") {
-            let passing = Passing::new(true);
-            let error = passing.write_all_at(&full, &[1], 0).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::StorageFull);
-        }
+    fn whoever_is_refused_once_does_not_ask_again() {
+        let (asked, written) = (Cell::new(0), Cell::new(0));
+        let ordinary = |buffer: &[u8], offset: u64| {
+            assert_eq!(offset, 10 + written.get());
+            let some = buffer.len().min(3);
+            written.set(written.get() + some as u64);
+            Ok(some)
+        };
+        let passing = |buffer: &[u8], offset: u64| {
+            asked.set(asked.get() + 1);
+            match asked.get() {
+                1 => Err(Error::from(ErrorKind::Interrupted)),
+                2 => ordinary(buffer, offset),
+                _ => Err(Error::from(ErrorKind::PermissionDenied)),
+            }
+        };
+        let tried = Passing(AtomicBool::new(true));
+        tried.write_all_by(&[1; 8], 10, passing, ordinary).unwrap();
+        assert_eq!((asked.get(), written.get()), (3, 8));
+        assert!(!tried.is_tried());
+        tried.write_all_by(&[1; 2], 18, passing, ordinary).unwrap();
+        assert_eq!((asked.get(), written.get()), (3, 10));
+        let full = |_: &[u8], _: u64| Err(Error::from(ErrorKind::StorageFull));
+        let tried = Passing(AtomicBool::new(true));
+        assert_eq!(tried.write_all_by(&[1], 0, full, full).unwrap_err().kind(), ErrorKind::StorageFull);
     }
 }
