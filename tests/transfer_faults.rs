@@ -244,7 +244,8 @@ fn every_file_comes_whole_through_every_fault_and_through_being_killed() {
     }
 }
 
-/// Large enough to be on record several times on its way, and no whole number of parts or blocks.
+/// Large enough to pass the page cache, and no whole number of parts or blocks. Most of what a killed run leaves is not on record: the next
+/// one believes it by its hashes.
 #[test]
 fn a_large_file_is_gone_on_with_after_each_kill() {
     let dir = TestDir::new();

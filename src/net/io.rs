@@ -60,7 +60,7 @@ pub(super) enum Note {
 
 /// What came of waiting for the stream.
 pub(super) enum Readiness {
-    /// Something came in, so many bytes at last; 0 means that the peer has closed.
+    /// Something came in: so many bytes with the last read, of which 0 mean that the peer has closed.
     Read(usize),
     /// Some of what waited was written.
     Written,

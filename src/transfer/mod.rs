@@ -9,6 +9,7 @@
 //! * [`flow`]: how many parts are in flight, over all files of a run, and whose turn it is.
 //! * [`source`]: a remote file that can be read by ranges, wherever it is kept, checked against its hashes.
 //! * [`download`]: a remote file to a part file (`part_file`), which gets its name when it is whole and on the disk (`disk`).
+//! * `positional`: reads and writes at an offset, and writes that do not stay in memory.
 //! * `group`: one commit, or one sync, for many who want it at the same time.
 //! * `pipeline`: what both have in common: parts in flight, and the record of those that are done.
 //! * [`takeout`]: a time in which the server lets an account fetch more.

@@ -1,4 +1,5 @@
-//! Reads and writes at an offset, on every platform: several parts of one file at once, without a shared cursor.
+//! Reads and writes at an offset, on every platform: several parts of one file at once, without a shared cursor. [`Passing`]: what is
+//! written does not stay in memory, where the system has that.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
