@@ -9,7 +9,8 @@
 //!
 //! Each takes several messages. One message is bound by latency: in IGE every block waits for the one before it, and in SHA-256 every
 //! round. So up to [`LANES`] messages are worked on side by side, each in a lane of its own; they may differ in length, and a lane that
-//! is done takes the next message. A few more than there are lanes take turns: four in three lanes cost as much each as three.
+//! is done takes the next message. A few more than there are lanes take turns: four in three lanes cost as much each as three. Where
+//! the processor hashes faster without its instructions for SHA, eight are hashed at once.
 //!
 //! # Ways
 //!

@@ -24,23 +24,16 @@ fn digest<D: Digest>(parts: &[&[u8]]) -> sha2::digest::Output<D> {
     state.finalize()
 }
 
-/// SHA-256 of each message. Those whose length is a multiple of 16 are hashed side by side, in the time that it takes for one or two: one
-/// alone is bound by the latency of the hash.
+/// SHA-256 of each message. Those whose length is a multiple of 16, and at least 32, are hashed side by side, as many as the processor is good
+/// for: one alone is bound by the latency of the hash.
 pub fn sha256_each(messages: &[&[u8]]) -> Vec<[u8; 32]> {
-    let mut digests: Vec<[u8; 32]> = Vec::with_capacity(messages.len());
-    for several in messages.chunks(tdl_kernel::LANES) {
-        let parts: Option<Vec<_>> = several.iter().map(|message| in_blocks(message)).collect();
-        match parts {
-            Some(parts) => {
-                let mut lanes: Vec<_> =
-                    parts.into_iter().map(|(prefix, data)| tdl_kernel::Digest { prefix, data, digest: [0; 32] }).collect();
-                tdl_kernel::hash(&mut lanes);
-                digests.extend(lanes.iter().map(|lane| lane.digest));
-            }
-            None => digests.extend(several.iter().map(|message| sha256(&[message]))),
-        }
-    }
-    digests
+    let in_blocks = messages.iter().map(|message| in_blocks(message));
+    let mut lanes: Vec<_> =
+        in_blocks.clone().flatten().map(|(prefix, data)| tdl_kernel::Digest { prefix, data, digest: [0; 32] }).collect();
+    tdl_kernel::hash(&mut lanes);
+    let mut hashed = lanes.into_iter().map(|lane| lane.digest);
+    let each = messages.iter().zip(in_blocks);
+    each.map(|(message, blocks)| blocks.and_then(|_| hashed.next()).unwrap_or_else(|| sha256(&[message]))).collect()
 }
 
 /// A message as the kernel hashes it: with a prefix of its own, which here is how the message begins, and then in whole blocks.

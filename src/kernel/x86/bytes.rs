@@ -1,6 +1,6 @@
 //! Blocks into registers and back.
 
-use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_storeu_si128};
+use std::arch::x86_64::{__m128i, __m256i, _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm256_storeu_si256};
 
 use crate::Block;
 
@@ -18,4 +18,39 @@ pub(super) fn store(block: &mut Block, value: __m128i) {
     // SAFETY: the reference is good for writing sixteen bytes and nobody else holds it, and the instruction wants no alignment. It is of
     // SSE2, which every x86-64 processor has.
     unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), value) }
+}
+
+/// Four numbers, the lowest first.
+#[inline(always)]
+pub(super) fn numbers(value: __m128i) -> [u32; 4] {
+    let mut block = [0; 16];
+    store(&mut block, value);
+    let (numbers, []) = block.as_chunks() else { unreachable!("16 bytes are four numbers") };
+    [0, 1, 2, 3].map(|at| u32::from_le_bytes(numbers[at]))
+}
+
+/// The other way.
+#[inline(always)]
+pub(super) fn of_numbers(numbers: [u32; 4]) -> __m128i {
+    let mut block = [0; 16];
+    block.as_chunks_mut().0.iter_mut().zip(numbers).for_each(|(bytes, number)| *bytes = number.to_le_bytes());
+    load(&block)
+}
+
+/// Eight numbers into one register, the lowest first.
+#[inline]
+#[target_feature(enable = "avx")]
+pub(super) fn gathered(numbers: [u32; 8]) -> __m256i {
+    // SAFETY: the array is good for 32 bytes, and the instruction wants no alignment.
+    unsafe { _mm256_loadu_si256(numbers.as_ptr().cast()) }
+}
+
+/// The other way.
+#[inline]
+#[target_feature(enable = "avx")]
+pub(super) fn scattered(value: __m256i) -> [u32; 8] {
+    let mut numbers = [0; 8];
+    // SAFETY: as above, for writing; nobody else has it.
+    unsafe { _mm256_storeu_si256(numbers.as_mut_ptr().cast(), value) };
+    numbers
 }

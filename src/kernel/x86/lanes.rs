@@ -16,12 +16,12 @@
 use std::arch::asm;
 use std::arch::x86_64::{
     __m128i, _mm_add_epi32, _mm_aesdec_si128, _mm_aesdeclast_si128, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_setzero_si128,
-    _mm_xor_si128,
+    _mm_xor_si128, _mm256_zeroupper,
 };
 
 use super::bytes::{load, store};
 use super::keys::RoundKeys;
-use super::sha::{Group, State, Words, rounds, words_of};
+use super::sha::{Group, State, Words, rounds, rounds_vector, words_of};
 use crate::Block;
 
 /// The cipher's side of a lane.
@@ -34,6 +34,7 @@ pub(super) struct Chain {
 }
 
 /// The hash's side of a lane.
+#[derive(Clone, Copy)]
 pub(super) struct Hash {
     pub(super) state: State,
     /// A block that is not compressed yet.
@@ -100,26 +101,26 @@ macro_rules! cipher_rounds {
 
 /// One block of the cipher in each lane, with sixteen rounds of the hash or none.
 macro_rules! woven_block {
-    ($decrypt:ident, $lanes:ident, $at:literal, $cipher:ident, $chains:ident, $groups:ident
+    ($rounds:ident, $decrypt:ident, $lanes:ident, $at:literal, $cipher:ident, $chains:ident, $groups:ident
         $(, $states:ident, $words:ident, [$q0:literal, $q1:literal, $q2:literal, $q3:literal])?) => {
         for lane in 0..$lanes {
             cipher_rounds!($decrypt, $cipher, $chains, lane, [1, 2, 3, 4]);
             $(
-                rounds::<$q0>(&mut $states[lane], &mut $words[lane]);
+                $rounds::<$q0>(&mut $states[lane], &mut $words[lane]);
                 fence!($cipher[lane], $states[lane].abef);
             )?
         }
         for lane in 0..$lanes {
             cipher_rounds!($decrypt, $cipher, $chains, lane, [5, 6, 7]);
             $(
-                rounds::<$q1>(&mut $states[lane], &mut $words[lane]);
+                $rounds::<$q1>(&mut $states[lane], &mut $words[lane]);
                 fence!($cipher[lane], $states[lane].abef);
             )?
         }
         for lane in 0..$lanes {
             cipher_rounds!($decrypt, $cipher, $chains, lane, [8, 9, 10, 11]);
             $(
-                rounds::<$q2>(&mut $states[lane], &mut $words[lane]);
+                $rounds::<$q2>(&mut $states[lane], &mut $words[lane]);
                 fence!($cipher[lane], $states[lane].abef);
             )?
         }
@@ -137,16 +138,17 @@ macro_rules! woven_block {
             store(&mut $groups[lane][$at], _mm_xor_si128($cipher[lane], next));
             $chains[lane].input = input;
             $(
-                rounds::<$q3>(&mut $states[lane], &mut $words[lane]);
+                $rounds::<$q3>(&mut $states[lane], &mut $words[lane]);
                 fence!($cipher[lane], $states[lane].abef);
             )?
         }
     };
 }
 
-/// The kernels with a set of processor features. `$clear` is what has to be done first, if anything.
+/// The kernels with a set of processor features. `$rounds` is how four rounds of the hash are done, and `$clear` what has to be done first,
+/// if anything.
 macro_rules! kernels {
-    ($name:ident, $features:literal $(, $clear:expr)?) => {
+    ($name:ident, $features:literal, $rounds:ident $(, $clear:expr)?) => {
         pub(super) mod $name {
             use super::*;
 
@@ -168,10 +170,10 @@ macro_rules! kernels {
                         let first = _mm_xor_si128(load(&groups[lane][0]), chains[lane].keys.0[0]);
                         cipher[lane] = _mm_xor_si128(cipher[lane], first);
                     }
-                    woven_block!(DECRYPT, N, 0, cipher, chains, groups);
-                    woven_block!(DECRYPT, N, 1, cipher, chains, groups);
-                    woven_block!(DECRYPT, N, 2, cipher, chains, groups);
-                    woven_block!(DECRYPT, N, 3, cipher, chains, groups);
+                    woven_block!($rounds, DECRYPT, N, 0, cipher, chains, groups);
+                    woven_block!($rounds, DECRYPT, N, 1, cipher, chains, groups);
+                    woven_block!($rounds, DECRYPT, N, 2, cipher, chains, groups);
+                    woven_block!($rounds, DECRYPT, N, 3, cipher, chains, groups);
                 }
                 for lane in 0..N {
                     chains[lane].output = cipher[lane];
@@ -189,7 +191,7 @@ macro_rules! kernels {
                     macro_rules! weave {
                         ($q:literal) => {
                             for lane in 0..N {
-                                rounds::<$q>(&mut states[lane], &mut words[lane]);
+                                $rounds::<$q>(&mut states[lane], &mut words[lane]);
                                 fence!(states[lane].cdgh, states[lane].abef);
                             }
                         };
@@ -245,10 +247,10 @@ macro_rules! kernels {
                         let first = _mm_xor_si128(load(&groups[lane][0]), chains[lane].keys.0[0]);
                         cipher[lane] = _mm_xor_si128(cipher[lane], first);
                     }
-                    woven_block!(DECRYPT, N, 0, cipher, chains, groups, states, words, [0, 1, 2, 3]);
-                    woven_block!(DECRYPT, N, 1, cipher, chains, groups, states, words, [4, 5, 6, 7]);
-                    woven_block!(DECRYPT, N, 2, cipher, chains, groups, states, words, [8, 9, 10, 11]);
-                    woven_block!(DECRYPT, N, 3, cipher, chains, groups, states, words, [12, 13, 14, 15]);
+                    woven_block!($rounds, DECRYPT, N, 0, cipher, chains, groups, states, words, [0, 1, 2, 3]);
+                    woven_block!($rounds, DECRYPT, N, 1, cipher, chains, groups, states, words, [4, 5, 6, 7]);
+                    woven_block!($rounds, DECRYPT, N, 2, cipher, chains, groups, states, words, [8, 9, 10, 11]);
+                    woven_block!($rounds, DECRYPT, N, 3, cipher, chains, groups, states, words, [12, 13, 14, 15]);
                     for lane in 0..N {
                         states[lane].abef = _mm_add_epi32(states[lane].abef, before[lane].abef);
                         states[lane].cdgh = _mm_add_epi32(states[lane].cdgh, before[lane].cdgh);
@@ -268,7 +270,9 @@ macro_rules! kernels {
 
 // Without AVX no register has an upper half that could be in the way. With it, whatever an earlier function left there halves the speed
 // of instructions that have the old encoding only, as those of the hash do.
-kernels!(plain, "aes,sha,sse4.1,ssse3");
-kernels!(avx, "aes,sha,sse4.1,ssse3,avx", std::arch::x86_64::_mm256_zeroupper());
+kernels!(plain, "aes,sha,sse4.1,ssse3", rounds);
+kernels!(avx, "aes,sha,sse4.1,ssse3,avx", rounds, _mm256_zeroupper());
 // Twice as many registers, which three lanes and more can use.
-kernels!(avx512, "aes,sha,sse4.1,ssse3,avx,avx2,avx512f,avx512vl", std::arch::x86_64::_mm256_zeroupper());
+kernels!(avx512, "aes,sha,sse4.1,ssse3,avx,avx2,avx512f,avx512vl", rounds, _mm256_zeroupper());
+// The same registers, and the schedule by them: no upper half of any is written here, as that alone makes the rounds a third slower.
+kernels!(avx512_vector, "aes,sha,sse4.1,ssse3,avx,avx2,avx512f,avx512vl", rounds_vector, _mm256_zeroupper());

@@ -1,7 +1,7 @@
 //! By the instructions of x86-64 for AES and for SHA.
 //!
 //! * [`keys`]: round keys; [`sha`]: the hash; [`bytes`]: memory and registers.
-//! * [`lanes`]: the kernels.
+//! * [`lanes`]: the kernels; [`eight`]: that of the hash where the instructions for SHA are slow.
 //! * here: which processor it is, and which message is in which lane.
 
 #![expect(
@@ -10,12 +10,16 @@
 )]
 
 mod bytes;
+mod eight;
 mod keys;
 mod lanes;
 mod sha;
 
+use std::sync::LazyLock;
+
 use self::bytes::load;
-use self::lanes::{Chain, Hash, avx, avx512, plain};
+use self::eight::EIGHT;
+use self::lanes::{Chain, Hash, avx, avx512, avx512_vector, plain};
 use self::sha::{Group, State, compress, words};
 use crate::{Block, Cipher, Digest, LANES, Received};
 
@@ -31,7 +35,17 @@ enum Encoding {
     Avx,
     /// With three operands and 32 registers.
     Avx512,
+    /// The same, and as little as can be by the instructions for SHA.
+    Avx512Vector,
 }
+
+/// Whether the instructions for SHA are slow beside others. Intel's processors (Ice Lake, measured) take three cycles for two rounds, whoever they
+/// are for, and five to six for each instruction of the message schedule; AMD's (Zen 3 and 4, measured) do all of that in half of the time
+/// and less.
+static SLOW_SHA: LazyLock<bool> = LazyLock::new(|| {
+    let vendor = std::arch::x86_64::__cpuid(0);
+    [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"GenuineIntel"
+});
 
 impl Way {
     /// The fastest one.
@@ -48,19 +62,22 @@ impl Way {
         }
         let wide =
             is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("avx2");
-        Some(Self(if wide { Encoding::Avx512 } else { Encoding::Avx }))
+        Some(Self(match wide {
+            false => Encoding::Avx,
+            true if *SLOW_SHA => Encoding::Avx512Vector,
+            true => Encoding::Avx512,
+        }))
     }
 
     /// All that this processor has.
     #[cfg(test)]
     pub(super) fn all() -> Vec<Self> {
+        let all = [Encoding::Plain, Encoding::Avx, Encoding::Avx512, Encoding::Avx512Vector].map(Self);
         match Self::best() {
             None => vec![],
-            Some(Self(Encoding::Plain)) => vec![Self(Encoding::Plain)],
-            Some(Self(Encoding::Avx)) => vec![Self(Encoding::Plain), Self(Encoding::Avx)],
-            Some(Self(Encoding::Avx512)) => {
-                vec![Self(Encoding::Plain), Self(Encoding::Avx), Self(Encoding::Avx512)]
-            }
+            Some(Self(Encoding::Plain)) => all[..1].to_vec(),
+            Some(Self(Encoding::Avx)) => all[..2].to_vec(),
+            Some(Self(Encoding::Avx512 | Encoding::Avx512Vector)) => all.to_vec(),
         }
     }
 
@@ -69,6 +86,7 @@ impl Way {
             Encoding::Plain => "x86-64, SSE encoding",
             Encoding::Avx => "x86-64, AVX encoding",
             Encoding::Avx512 => "x86-64, AVX-512VL encoding",
+            Encoding::Avx512Vector => "x86-64, AVX-512VL encoding, SHA mostly by vectors",
         }
     }
 
@@ -111,6 +129,13 @@ trait Lane<'a, Message>: Sized {
     /// # Safety
     /// The processor has what `way` is named for besides.
     unsafe fn advance<const N: usize>(way: Way, lanes: [&mut Self; N], count: usize);
+    /// The same for more than [`LANES`], of which those in use come first. Only where [`Self::most`] says so.
+    ///
+    /// # Safety
+    /// As for `advance`.
+    unsafe fn advance_many(_way: Way, _lanes: [Option<&mut Self>; EIGHT], _count: usize) {
+        unreachable!("so many are never worked on side by side")
+    }
     /// What comes after the last whole group.
     ///
     /// # Safety
@@ -119,7 +144,7 @@ trait Lane<'a, Message>: Sized {
 }
 
 /// Messages that are taken up at the same time, at most.
-const SLOTS: usize = LANES + 2;
+const SLOTS: usize = EIGHT + 2;
 
 /// Groups after which it is looked at anew whose turn it is, when there are more messages than lanes: 4 KiB.
 const SLICE: usize = 64;
@@ -155,7 +180,7 @@ unsafe fn run<'a, L: Lane<'a, M>, M>(way: Way, messages: &'a mut [M]) {
         order.sort_by_key(|lane| {
             lane.as_ref().map_or((true, 0), |lane| (false, if taking_turns { usize::MAX - lane.groups() } else { 0 }))
         });
-        let mut lanes: [Option<&mut L>; LANES] = [const { None }; LANES];
+        let mut lanes: [Option<&mut L>; EIGHT] = [const { None }; EIGHT];
         for (lane, next) in lanes.iter_mut().zip(order).take(width) {
             *lane = next;
         }
@@ -164,11 +189,11 @@ unsafe fn run<'a, L: Lane<'a, M>, M>(way: Way, messages: &'a mut [M]) {
         // SAFETY: the caller says that the processor has the features of `way`; none has less than `count` left.
         unsafe {
             match lanes {
-                [Some(a), Some(b), Some(c), Some(d)] => L::advance(way, [a, b, c, d], count),
-                [Some(a), Some(b), Some(c), None] => L::advance(way, [a, b, c], count),
-                [Some(a), Some(b), None, None] => L::advance(way, [a, b], count),
-                [Some(a), None, None, None] => L::advance(way, [a], count),
-                _ => unreachable!("lanes in use are in front"),
+                [Some(a), None, ..] => L::advance(way, [a], count),
+                [Some(a), Some(b), None, ..] => L::advance(way, [a, b], count),
+                [Some(a), Some(b), Some(c), None, ..] => L::advance(way, [a, b, c], count),
+                [Some(a), Some(b), Some(c), Some(d), None, ..] => L::advance(way, [a, b, c, d], count),
+                many => L::advance_many(way, many, count),
             }
         }
         for slot in &mut slots {
@@ -209,6 +234,7 @@ impl<'a, const DECRYPT: bool> Lane<'a, Cipher<'_>> for Ciphering<'a, DECRYPT> {
                 Encoding::Plain => plain::cipher::<DECRYPT, N>(chains, data, count),
                 Encoding::Avx => avx::cipher::<DECRYPT, N>(chains, data, count),
                 Encoding::Avx512 => avx512::cipher::<DECRYPT, N>(chains, data, count),
+                Encoding::Avx512Vector => avx512_vector::cipher::<DECRYPT, N>(chains, data, count),
             }
         }
     }
@@ -265,6 +291,10 @@ unsafe fn digest(hash: Option<Hash>, prefix: &[u8; 32], tail: &[Block], total: u
 }
 
 impl<'a> Lane<'a, Digest<'_>> for Hashing<'a> {
+    fn most(way: Way) -> usize {
+        if way.0 == Encoding::Avx512Vector { EIGHT } else { LANES }
+    }
+
     unsafe fn start(message: &'a mut Digest<'_>) -> Self {
         let Digest { prefix, data, digest } = message;
         let total = prefix.len() + data.as_flattened().len();
@@ -293,8 +323,31 @@ impl<'a> Lane<'a, Digest<'_>> for Hashing<'a> {
                 Encoding::Plain => plain::hash::<N>(hashes, data, count),
                 Encoding::Avx => avx::hash::<N>(hashes, data, count),
                 Encoding::Avx512 => avx512::hash::<N>(hashes, data, count),
+                Encoding::Avx512Vector => avx512_vector::hash::<N>(hashes, data, count),
             }
         }
+    }
+
+    unsafe fn advance_many(_: Way, lanes: [Option<&mut Self>; EIGHT], count: usize) {
+        // Places without a message do what the first one does, for nobody.
+        let (first, idle) = match &lanes[0] {
+            Some(lane) => (&lane.groups[..count], lane.hash.expect("there are groups only after a first one")),
+            None => return,
+        };
+        let mut idle = [idle; EIGHT];
+        let mut data = [first; EIGHT];
+        let mut places = lanes.into_iter().zip(&mut idle).zip(&mut data);
+        let hashes = std::array::from_fn(|_| match places.next() {
+            Some(((Some(lane), _), data)) => {
+                (*data, lane.groups) = lane.groups.split_at(count);
+                lane.hash.as_mut().expect("there are groups only after a first one")
+            }
+            Some(((None, idle), _)) => idle,
+            None => unreachable!("there are as many as places"),
+        });
+        drop(places);
+        // SAFETY: the caller says that the processor has AVX-512VL: no other way has as many lanes.
+        unsafe { eight::hash(hashes, data, count) }
     }
 
     unsafe fn finish(self) {
@@ -316,7 +369,8 @@ struct Receiving<'a> {
 }
 
 impl<'a> Lane<'a, Received<'_>> for Receiving<'a> {
-    /// A lane wants seven registers. Of four lanes, sixteen hold so little that they are slower than three.
+    /// A lane wants seven registers, and a few more where the message schedule has no instructions of its own. Where they do not suffice,
+    /// four lanes are slower than three.
     fn most(way: Way) -> usize {
         if way.0 == Encoding::Avx512 { LANES } else { LANES - 1 }
     }
@@ -358,6 +412,7 @@ impl<'a> Lane<'a, Received<'_>> for Receiving<'a> {
                 Encoding::Plain => plain::receive::<N>(chains, hashes, data, count),
                 Encoding::Avx => avx::receive::<N>(chains, hashes, data, count),
                 Encoding::Avx512 => avx512::receive::<N>(chains, hashes, data, count),
+                Encoding::Avx512Vector => avx512_vector::receive::<N>(chains, hashes, data, count),
             }
         }
     }

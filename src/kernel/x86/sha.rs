@@ -1,11 +1,12 @@
 //! SHA-256 (FIPS 180-4) by the instructions for it: the rounds, and the ends of a message.
 
 use std::arch::x86_64::{
-    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_blend_epi16, _mm_set_epi64x, _mm_sha256msg1_epu32, _mm_sha256msg2_epu32,
-    _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
+    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_blend_epi16, _mm_ror_epi32, _mm_set_epi64x, _mm_sha256msg1_epu32,
+    _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32, _mm_slli_si128, _mm_srli_epi32,
+    _mm_srli_si128, _mm_ternarylogic_epi32,
 };
 
-use super::bytes::{load, store};
+use super::bytes::{load, numbers, of_numbers, store};
 use crate::{BLOCK, Block};
 
 /// What one compression takes: four blocks of the cipher.
@@ -13,9 +14,9 @@ pub(super) type Group = [Block; 4];
 
 /// The constants of the rounds, four at a time.
 #[repr(align(16))]
-struct Constants([[u32; 4]; 16]);
+pub(super) struct Constants(pub(super) [[u32; 4]; 16]);
 
-static K: Constants = Constants([
+pub(super) static K: Constants = Constants([
     [0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5],
     [0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5],
     [0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3],
@@ -34,6 +35,9 @@ static K: Constants = Constants([
     [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
 ]);
 
+/// The exclusive or of three, as a table of its eight cases.
+pub(super) const XOR: i32 = 0x96;
+
 /// A running hash, in the order in which the instructions want its eight words.
 #[derive(Clone, Copy)]
 pub(super) struct State {
@@ -48,7 +52,14 @@ pub(super) type Words = [__m128i; 4];
 #[inline]
 #[target_feature(enable = "ssse3")]
 pub(super) fn words(bytes: __m128i) -> __m128i {
-    _mm_shuffle_epi8(bytes, _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203))
+    _mm_shuffle_epi8(bytes, swap())
+}
+
+/// Where the bytes of a block go in its words.
+#[inline]
+#[target_feature(enable = "sse2")]
+pub(super) fn swap() -> __m128i {
+    _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203)
 }
 
 /// All words of a group.
@@ -68,10 +79,41 @@ pub(super) fn rounds<const Q: usize>(state: &mut State, words: &mut Words) {
         let sum = _mm_add_epi32(_mm_sha256msg1_epu32(oldest, older), _mm_alignr_epi8::<4>(last, before));
         words[Q % 4] = _mm_sha256msg2_epu32(sum, last);
     }
+    compress_four::<Q>(state, words[Q % 4]);
+}
+
+/// The same, for processors whose two instructions for the message schedule are slow: twenty ordinary ones, which any of three ports
+/// takes, are faster than two for five to six cycles each on one port (Ice Lake).
+#[inline]
+#[target_feature(enable = "sha,sse4.1,ssse3,avx512f,avx512vl")]
+pub(super) fn rounds_vector<const Q: usize>(state: &mut State, words: &mut Words) {
+    if Q >= 4 {
+        let [oldest, older, before, last] = [words[Q % 4], words[(Q + 1) % 4], words[(Q + 2) % 4], words[(Q + 3) % 4]];
+        let w15 = _mm_alignr_epi8::<4>(older, oldest);
+        let small = _mm_ternarylogic_epi32::<XOR>(_mm_ror_epi32::<7>(w15), _mm_ror_epi32::<18>(w15), _mm_srli_epi32::<3>(w15));
+        let sum = _mm_add_epi32(_mm_add_epi32(oldest, _mm_alignr_epi8::<4>(last, before)), small);
+        // Two words at a time: the later two are made of the earlier two. What makes nothing adds zero.
+        let sum = _mm_add_epi32(sum, large(_mm_srli_si128::<8>(last)));
+        words[Q % 4] = _mm_add_epi32(sum, large(_mm_slli_si128::<8>(sum)));
+    }
+    compress_four::<Q>(state, words[Q % 4]);
+}
+
+/// The larger of the schedule's two functions: zero of zero.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn large(words: __m128i) -> __m128i {
+    _mm_ternarylogic_epi32::<XOR>(_mm_ror_epi32::<17>(words), _mm_ror_epi32::<19>(words), _mm_srli_epi32::<10>(words))
+}
+
+/// Rounds `4 * Q` to `4 * Q + 3` with the words for them.
+#[inline]
+#[target_feature(enable = "sha,sse4.1,ssse3")]
+fn compress_four<const Q: usize>(state: &mut State, words: __m128i) {
     // Their bytes are the numbers' as the processor has them in memory.
     let [a, b, c, d] = K.0[Q];
     let constants = _mm_set_epi64x(pair(c, d), pair(a, b));
-    let input = _mm_add_epi32(words[Q % 4], constants);
+    let input = _mm_add_epi32(words, constants);
     state.cdgh = _mm_sha256rnds2_epu32(state.cdgh, state.abef, input);
     state.abef = _mm_sha256rnds2_epu32(state.abef, state.cdgh, _mm_shuffle_epi32::<0x0e>(input));
 }
@@ -109,16 +151,29 @@ impl State {
     /// The initial value (section 5.3.3).
     #[inline(always)]
     pub(super) fn new() -> Self {
-        let block = |a, b| {
-            let mut bytes: [u8; BLOCK] = [0; BLOCK];
-            bytes[..8].copy_from_slice(&i64::to_le_bytes(a));
-            bytes[8..].copy_from_slice(&i64::to_le_bytes(b));
-            load(&bytes)
-        };
-        // Lowest word first: f e b a, and h g d c.
-        let abef = block(pair(0x9b05_688c, 0x510e_527f), pair(0xbb67_ae85, 0x6a09_e667));
-        let cdgh = block(pair(0x5be0_cd19, 0x1f83_d9ab), pair(0xa54f_f53a, 0x3c6e_f372));
-        Self { abef, cdgh }
+        Self::of_letters([
+            0x6a09_e667,
+            0xbb67_ae85,
+            0x3c6e_f372,
+            0xa54f_f53a,
+            0x510e_527f,
+            0x9b05_688c,
+            0x1f83_d9ab,
+            0x5be0_cd19,
+        ])
+    }
+
+    /// The state whose words, from a to h, are these.
+    #[inline(always)]
+    pub(super) fn of_letters([a, b, c, d, e, f, g, h]: [u32; 8]) -> Self {
+        Self { abef: of_numbers([f, e, b, a]), cdgh: of_numbers([h, g, d, c]) }
+    }
+
+    /// The other way.
+    #[inline(always)]
+    pub(super) fn letters(&self) -> [u32; 8] {
+        let ([f, e, b, a], [h, g, d, c]) = (numbers(self.abef), numbers(self.cdgh));
+        [a, b, c, d, e, f, g, h]
     }
 
     /// The digest of a message of `total` bytes, of which `rest`, at most 48, are not compressed yet.
