@@ -1,6 +1,9 @@
 //! Blocks into registers and back.
 
-use std::arch::x86_64::{__m128i, __m256i, _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm256_storeu_si256};
+use std::arch::x86_64::{
+    __m128i, __m256i, _mm_loadl_epi64, _mm_loadu_si128, _mm_storeu_si128, _mm256_castsi256_si128, _mm256_extracti128_si256,
+    _mm256_loadu_si256, _mm256_storeu_si256,
+};
 
 use crate::Block;
 
@@ -18,6 +21,21 @@ pub(super) fn store(block: &mut Block, value: __m128i) {
     // SAFETY: the reference is good for writing sixteen bytes and nobody else holds it, and the instruction wants no alignment. It is of
     // SSE2, which every x86-64 processor has.
     unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), value) }
+}
+
+/// The upper half of the block as the lower half, and nothing above.
+#[inline(always)]
+pub(super) fn load_high(block: &Block) -> __m128i {
+    // SAFETY: as for `load`, of eight bytes.
+    unsafe { _mm_loadl_epi64(block.as_ptr().add(8).cast()) }
+}
+
+/// The halves into two blocks.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn store_halves(low: &mut Block, high: &mut Block, value: __m256i) {
+    store(low, _mm256_castsi256_si128(value));
+    store(high, _mm256_extracti128_si256::<1>(value));
 }
 
 /// Four numbers, the lowest first.

@@ -33,23 +33,24 @@ macro_rules! sum {
     }};
 }
 
+/// The word that is made of the sixteen before it, in the place of the oldest of them: `AT` is its number modulo 16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+pub(super) fn word<const AT: usize>(words: &mut [Words; 16]) {
+    let (w15, w2) = (words[(AT + 1) % 16], words[(AT + 14) % 16]);
+    let small =
+        _mm256_ternarylogic_epi32::<XOR>(_mm256_ror_epi32::<7>(w15), _mm256_ror_epi32::<18>(w15), _mm256_srli_epi32::<3>(w15));
+    let large =
+        _mm256_ternarylogic_epi32::<XOR>(_mm256_ror_epi32::<17>(w2), _mm256_ror_epi32::<19>(w2), _mm256_srli_epi32::<10>(w2));
+    words[AT] = sum!(words[AT], words[(AT + 9) % 16], small, large);
+}
+
 /// One round, of which `at` is the number modulo 16: in it the letter that is `n`-th of eight is in place `n - at`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
 fn round<const AT: usize, const FIRST: bool>(state: &mut [Words; 8], words: &mut [Words; 16], constants: &[u32; 16]) {
     if !FIRST {
-        let (w15, w2) = (words[(AT + 1) % 16], words[(AT + 14) % 16]);
-        let small = _mm256_ternarylogic_epi32::<XOR>(
-            _mm256_ror_epi32::<7>(w15),
-            _mm256_ror_epi32::<18>(w15),
-            _mm256_srli_epi32::<3>(w15),
-        );
-        let large = _mm256_ternarylogic_epi32::<XOR>(
-            _mm256_ror_epi32::<17>(w2),
-            _mm256_ror_epi32::<19>(w2),
-            _mm256_srli_epi32::<10>(w2),
-        );
-        words[AT] = sum!(words[AT], words[(AT + 9) % 16], small, large);
+        word::<AT>(words);
     }
     let place = |letter: usize| (letter + 16 - AT) % 8;
     let [a, b, c, e, f, g] = [0, 1, 2, 4, 5, 6].map(|letter| state[place(letter)]);
@@ -78,20 +79,30 @@ fn sixteen<const FIRST: bool>(state: &mut [Words; 8], words: &mut [Words; 16], c
     rounds!(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 }
 
+/// Rows for columns in each half: four rows of four words.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn transposed([a, b, c, d]: [Words; 4]) -> [Words; 4] {
+    let (low_ab, low_cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+    let (high_ab, high_cd) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+    [
+        _mm256_unpacklo_epi64(low_ab, low_cd),
+        _mm256_unpackhi_epi64(low_ab, low_cd),
+        _mm256_unpacklo_epi64(high_ab, high_cd),
+        _mm256_unpackhi_epi64(high_ab, high_cd),
+    ]
+}
+
 /// The words of a group of each message.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
-fn words_of(groups: [&Group; EIGHT]) -> [Words; 16] {
+pub(super) fn words_of(groups: [&Group; EIGHT]) -> [Words; 16] {
     let swap = _mm256_set_m128i(swap(), swap());
     let mut words = [_mm256_setzero_si256(); 16];
     for (at, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         // Message n is in the lower half, n + 4 in the upper: what follows leaves halves where they are.
         let blocks = |n: usize| _mm256_shuffle_epi8(_mm256_set_m128i(load(&groups[n + 4][at]), load(&groups[n][at])), swap);
-        let [a, b, c, d] = [blocks(0), blocks(1), blocks(2), blocks(3)];
-        let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
-        (words[0], words[1]) = (_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
-        let (ab, cd) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
-        (words[2], words[3]) = (_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+        *words = transposed([blocks(0), blocks(1), blocks(2), blocks(3)]);
     }
     words
 }

@@ -13,7 +13,6 @@
 //! four of the cipher, and the lanes among each other. The compiler would undo that, all of one and then all of the other, so that the
 //! processor's window sees one chain only: an assembler statement of no instruction, which claims to change both, keeps them together.
 
-use std::arch::asm;
 use std::arch::x86_64::{
     __m128i, _mm_add_epi32, _mm_aesdec_si128, _mm_aesdeclast_si128, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_setzero_si128,
     _mm_xor_si128, _mm256_zeroupper,
@@ -26,11 +25,11 @@ use crate::Block;
 
 /// The cipher's side of a lane.
 pub(super) struct Chain {
-    keys: RoundKeys,
+    pub(super) keys: RoundKeys,
     /// The last block that came out.
-    output: __m128i,
+    pub(super) output: __m128i,
     /// The last block that went in.
-    input: __m128i,
+    pub(super) input: __m128i,
 }
 
 /// The hash's side of a lane.
@@ -44,14 +43,14 @@ pub(super) struct Hash {
 /// One inner round.
 #[inline]
 #[target_feature(enable = "aes")]
-fn round<const DECRYPT: bool>(state: __m128i, key: __m128i) -> __m128i {
+pub(super) fn round<const DECRYPT: bool>(state: __m128i, key: __m128i) -> __m128i {
     if DECRYPT { _mm_aesdec_si128(state, key) } else { _mm_aesenc_si128(state, key) }
 }
 
 /// The last round.
 #[inline]
 #[target_feature(enable = "aes")]
-fn last_round<const DECRYPT: bool>(state: __m128i, key: __m128i) -> __m128i {
+pub(super) fn last_round<const DECRYPT: bool>(state: __m128i, key: __m128i) -> __m128i {
     if DECRYPT { _mm_aesdeclast_si128(state, key) } else { _mm_aesenclast_si128(state, key) }
 }
 
@@ -88,7 +87,7 @@ impl Chain {
 macro_rules! fence {
     ($cipher:expr, $hash:expr) => {
         // SAFETY: no instruction, no memory, no flags; both values come out as they went in.
-        unsafe { asm!("/* {0} {1} */", inout(xmm_reg) $cipher, inout(xmm_reg) $hash, options(nomem, nostack, preserves_flags)) }
+        unsafe { std::arch::asm!("/* {0} {1} */", inout(xmm_reg) $cipher, inout(xmm_reg) $hash, options(nomem, nostack, preserves_flags)) }
     };
 }
 
@@ -144,6 +143,9 @@ macro_rules! woven_block {
         }
     };
 }
+
+// Also for `ahead`.
+pub(super) use {cipher_rounds, fence, woven_block};
 
 /// The kernels with a set of processor features. `$rounds` is how four rounds of the hash are done, and `$clear` what has to be done first,
 /// if anything.

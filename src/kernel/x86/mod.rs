@@ -1,7 +1,7 @@
 //! By the instructions of x86-64 for AES and for SHA.
 //!
 //! * [`keys`]: round keys; [`sha`]: the hash; [`bytes`]: memory and registers.
-//! * [`lanes`]: the kernels; [`eight`]: that of the hash where the instructions for SHA are slow.
+//! * [`lanes`]: the kernels; [`eight`] and [`ahead`]: those of the hash and of reception where the instructions for SHA are slow.
 //! * here: which processor it is, and which message is in which lane.
 
 #![expect(
@@ -9,6 +9,7 @@
     reason = "vector loads and stores, a fence for the compiler, and calls of what only some processors can do"
 )]
 
+mod ahead;
 mod bytes;
 mod eight;
 mod keys;
@@ -412,7 +413,7 @@ impl<'a> Lane<'a, Received<'_>> for Receiving<'a> {
                 Encoding::Plain => plain::receive::<N>(chains, hashes, data, count),
                 Encoding::Avx => avx::receive::<N>(chains, hashes, data, count),
                 Encoding::Avx512 => avx512::receive::<N>(chains, hashes, data, count),
-                Encoding::Avx512Vector => avx512_vector::receive::<N>(chains, hashes, data, count),
+                Encoding::Avx512Vector => ahead::receive::<N>(chains, hashes, data, count),
             }
         }
     }
