@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`encrypt`], [`decrypt`] | AES-256-IGE, in place |
 //! | [`hash`] | SHA-256 over 32 bytes of the auth key and a plaintext: `msg_key_large` of MTProto 2.0 |
-//! | [`Ctr`] | AES-256-CTR, a stream; one way only |
+//! | [`Ctr`] | AES-256-CTR, a stream of any pieces |
 //! | [`receive`] | both at once: what was just decrypted is hashed while the next blocks are decrypted |
 //!
 //! Each takes several messages. One message is bound by latency: in IGE every block waits for the one before it, and in SHA-256 every

@@ -209,6 +209,72 @@ fn published_answers() {
     }
 }
 
+/// A key stream, one way or another.
+type Streamed = Box<dyn FnMut(&mut [u8])>;
+
+/// Those of one key that this processor has, by name.
+fn streams(key: &[u8; 32], iv: &Block) -> Vec<(&'static str, Streamed)> {
+    let mut chosen = Ctr::new(key, iv);
+    let mut streams: Vec<(_, Streamed)> = vec![("chosen", Box::new(move |data| chosen.apply(data)))];
+    #[cfg(target_arch = "x86_64")]
+    if let Some(stream) = x86::Stream::new(key, iv) {
+        let mut narrow = stream.narrow();
+        streams.push(("narrow", Box::new(move |data| narrow.apply(data))));
+    }
+    streams
+}
+
+/// Pieces of all lengths, and counters that start anew among them: the whole, its lower half, or neither.
+#[test]
+fn streams_are_the_portable_one() {
+    for seed in 0..60 {
+        let mut rng = StdRng::from_seed([seed; 32]);
+        let (mut key, mut iv) = ([0; 32], [0; BLOCK]);
+        rng.fill_bytes(&mut key);
+        rng.fill_bytes(&mut iv);
+        let near = u128::from(rng.random_range(0..200_u64));
+        match seed % 3 {
+            0 => iv = 0_u128.wrapping_sub(near).to_be_bytes(),
+            1 => iv[8..].copy_from_slice(&0_u64.wrapping_sub(near as u64).to_be_bytes()),
+            _ => {}
+        }
+        let most = *[17, 300, 5000].get(usize::from(seed) % 3).expect("three of them");
+        let pieces: Vec<Vec<u8>> = (0..20)
+            .map(|_| {
+                let mut piece = vec![0; rng.random_range(0..=most)];
+                rng.fill_bytes(&mut piece);
+                piece
+            })
+            .collect();
+        for (name, mut apply) in streams(&key, &iv) {
+            let mut portable = ctr::Portable::new(&key, &iv);
+            for piece in &pieces {
+                let (mut ours, mut twin) = (piece.clone(), piece.clone());
+                apply(&mut ours);
+                portable.apply(&mut twin);
+                assert!(ours == twin, "{name}, seed {seed}, a piece of {} bytes", piece.len());
+            }
+        }
+    }
+}
+
+/// NIST SP 800-38A, F.5.5: CTR-AES256.
+#[test]
+fn published_streams() {
+    let bytes = |hexadecimal: &str| hex::decode(hexadecimal).expect("hexadecimal");
+    let key = bytes("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4").try_into().expect("a key");
+    let iv = bytes("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff").try_into().expect("a block");
+    let plain = "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
+                 30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710";
+    let cipher = "601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c5\
+                  2b0930daa23de94ce87017ba2d84988ddfc9c58db67aada613c2dd08457941a6";
+    for (name, mut apply) in streams(&key, &iv) {
+        let mut data = bytes(plain);
+        apply(&mut data);
+        assert_eq!(data, bytes(cipher), "{name}");
+    }
+}
+
 #[test]
 fn the_way_has_a_name() {
     assert!(!way().is_empty());

@@ -38,6 +38,22 @@ pub(super) fn store_halves(low: &mut Block, high: &mut Block, value: __m256i) {
     store(high, _mm256_extracti128_si256::<1>(value));
 }
 
+/// Two blocks at once.
+#[inline]
+#[target_feature(enable = "avx")]
+pub(super) fn load_two(blocks: &[Block; 2]) -> __m256i {
+    // SAFETY: the reference is good for 32 bytes, and the instruction wants no alignment.
+    unsafe { _mm256_loadu_si256(blocks.as_ptr().cast()) }
+}
+
+/// The other way.
+#[inline]
+#[target_feature(enable = "avx")]
+pub(super) fn store_two(blocks: &mut [Block; 2], value: __m256i) {
+    // SAFETY: as above, for writing; nobody else has it.
+    unsafe { _mm256_storeu_si256(blocks.as_mut_ptr().cast(), value) }
+}
+
 /// Four numbers, the lowest first.
 #[inline(always)]
 pub(super) fn numbers(value: __m128i) -> [u32; 4] {

@@ -2,6 +2,7 @@
 //!
 //! * [`keys`]: round keys; [`sha`]: the hash; [`bytes`]: memory and registers.
 //! * [`lanes`]: the kernels; [`eight`] and [`ahead`]: those of the hash and of reception where the instructions for SHA are slow.
+//! * [`ctr`]: the key stream of AES-256-CTR.
 //! * here: which processor it is, and which message is in which lane.
 
 #![expect(
@@ -11,12 +12,15 @@
 
 mod ahead;
 mod bytes;
+mod ctr;
 mod eight;
 mod keys;
 mod lanes;
 mod sha;
 
 use std::sync::LazyLock;
+
+pub(super) use self::ctr::Stream;
 
 use self::bytes::load;
 use self::eight::EIGHT;
