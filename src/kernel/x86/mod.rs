@@ -151,8 +151,9 @@ trait Lane<'a, Message>: Sized {
 /// Messages that are taken up at the same time, at most.
 const SLOTS: usize = EIGHT + 2;
 
-/// Groups after which it is looked at anew whose turn it is, when there are more messages than lanes: 4 KiB.
+/// Groups after which it is looked at anew whose turn it is, when there are more messages than lanes: 4 KiB, or this part of what is left.
 const SLICE: usize = 64;
+const PART: usize = 16;
 
 /// Works on all messages, side by side in as many lanes as are worth it. The last ones take turns when there are more of them than lanes:
 /// those that have most left come first, so that all end together and none is left to run alone.
@@ -190,7 +191,7 @@ unsafe fn run<'a, L: Lane<'a, M>, M>(way: Way, messages: &'a mut [M]) {
             *lane = next;
         }
         let Some(least) = lanes.iter().flatten().map(|lane| lane.groups()).min() else { return };
-        let count = if taking_turns { least.min(SLICE) } else { least };
+        let count = if taking_turns { least.min(SLICE.max(least / PART)) } else { least };
         // SAFETY: the caller says that the processor has the features of `way`; none has less than `count` left.
         unsafe {
             match lanes {
