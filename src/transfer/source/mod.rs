@@ -271,7 +271,6 @@ impl Inner<'_> {
 
     /// A range and its hashes, from the DC that keeps the file.
     async fn by_origin(&self, place: &Place, asked: Ask) -> Result<FromOrigin, TransferError> {
-        let place = &Place { media: place.media.together(), ..place.clone() };
         let fetched = async {
             let request = |place: &Place| functions::upload::GetFile {
                 precise: asked.precise,
@@ -282,8 +281,7 @@ impl Inner<'_> {
             };
             self.ask(place, asked.len.into(), request).await
         };
-        // The small answer first: it does not wait behind the large one.
-        let (hashed, fetched) = futures_util::join!(self.cover(place, asked), fetched);
+        let (fetched, hashed) = futures_util::join!(fetched, self.cover(place, asked));
         hashed?;
         let (answer, hold) = match fetched? {
             Ok(answer) => answer,
@@ -315,17 +313,12 @@ impl Inner<'_> {
         request: impl Fn(&Place) -> R,
     ) -> Result<Result<(R::Return, Hold), DcId>, TransferError> {
         let (request, media, takeout) = (&request(place), &place.media, self.takeout.get().copied());
-        let tried = &AtomicBool::new(false);
-        let work = move || {
-            // Not by a connection again over which no answer came.
-            let media = if tried.swap(true, Ordering::Relaxed) { media.apart() } else { media.clone() };
-            async move {
-                let answer = match takeout {
-                    Some(takeout) => media.once_in_takeout(takeout, request).await,
-                    None => media.once(request).await,
-                };
-                answer.map_err(TransferError::from)
-            }
+        let work = move || async move {
+            let answer = match takeout {
+                Some(takeout) => media.once_in_takeout(takeout, request).await,
+                None => media.once(request).await,
+            };
+            answer.map_err(TransferError::from)
         };
         match self.lane.part(media.dc(), Direction::Down, bytes, work).await {
             Ok(answer) => Ok(Ok(answer)),
