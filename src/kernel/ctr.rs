@@ -1,6 +1,6 @@
 //! AES-256-CTR: the obfuscation of a connection, and the files of content-delivery DCs.
 //!
-//! Where the processor has no instructions that `x86` knows it is the `ctr` crate's. That is here because its loops are compiled where they
+//! Where the processor has no instructions for two blocks at once it is the `ctr` crate's. That is here because its loops are compiled where they
 //! are used, and byte by byte, as an unoptimised build has them, they would be most of what a test of a transfer does.
 
 use std::fmt;

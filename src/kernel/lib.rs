@@ -37,7 +37,7 @@ pub use ctr::Ctr;
 /// The length of an AES block, in bytes.
 pub const BLOCK: usize = 16;
 
-/// How many messages are worked on side by side, at most.
+/// How many messages are worked on side by side, at most; but for [`hash`], which takes eight on some processors.
 pub const LANES: usize = 4;
 
 /// One block of the cipher.

@@ -1,7 +1,7 @@
-//! AES-256-CTR: blocks that do not wait for each other, so that eight registers are filled with them.
+//! AES-256-CTR: blocks that do not wait for each other, so that eight registers are filled with two each.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_add_epi64, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_set_epi64x, _mm_shuffle_epi8, _mm_xor_si128,
+    __m256i, _mm_add_epi64, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_set_epi64x, _mm_shuffle_epi8, _mm_xor_si128,
     _mm256_add_epi64, _mm256_aesenc_epi128, _mm256_aesenclast_epi128, _mm256_broadcastsi128_si256, _mm256_set_epi64x,
     _mm256_shuffle_epi8, _mm256_xor_si256,
 };
@@ -23,7 +23,6 @@ pub(crate) struct Stream {
     /// The block that was begun, and how much of it was used.
     begun: Block,
     used: usize,
-    wide: bool,
 }
 
 impl Drop for Stream {
@@ -33,23 +32,15 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    /// `None` where the processor has no instructions for it.
+    /// `None` where the processor has no instructions for two blocks at once: without them the crates' way is as fast.
     pub(crate) fn new(key: &[u8; 32], iv: &Block) -> Option<Self> {
-        if !(is_x86_feature_detected!("aes") && is_x86_feature_detected!("ssse3")) {
-            return None;
-        }
-        let wide = is_x86_feature_detected!("vaes") && is_x86_feature_detected!("avx2");
+        let has_all = is_x86_feature_detected!("aes")
+            && is_x86_feature_detected!("ssse3")
+            && is_x86_feature_detected!("vaes")
+            && is_x86_feature_detected!("avx2");
         // SAFETY: the processor was found to have AES.
-        let keys = unsafe { RoundKeys::encrypting(key) };
-        Some(Self { keys, counter: u128::from_be_bytes(*iv), begun: [0; BLOCK], used: BLOCK, wide })
-    }
-
-    /// The same in one register for each block, whatever the processor has.
-    #[cfg(test)]
-    pub(crate) fn narrow(self) -> Self {
-        let mut narrow = self;
-        narrow.wide = false;
-        narrow
+        let keys = has_all.then(|| unsafe { RoundKeys::encrypting(key) })?;
+        Some(Self { keys, counter: u128::from_be_bytes(*iv), begun: [0; BLOCK], used: BLOCK })
     }
 
     /// The next bytes of the stream over `data`.
@@ -61,9 +52,9 @@ impl Stream {
             // Up to where the lower half of the counter starts anew; that is seldom near.
             let left = usize::try_from((1 << 64) - u128::from(self.counter as u64)).unwrap_or(usize::MAX);
             let some = blocks.split_off_mut(..left.min(blocks.len())).unwrap_or_default();
-            // SAFETY: there is a stream only where the processor has AES and SSSE3, and a wide one only where it has VAES and AVX2.
+            // SAFETY: there is a stream only where the processor has AES, SSSE3, VAES and AVX2.
             unsafe {
-                let done = if self.wide { wide(&self.keys, self.counter, some) } else { 0 };
+                let done = wide(&self.keys, self.counter, some);
                 narrow(&self.keys, self.counter.wrapping_add(done as u128), &mut some[done..]);
             }
             self.counter = self.counter.wrapping_add(some.len() as u128);
@@ -87,31 +78,14 @@ impl Stream {
     }
 }
 
-/// Blocks that begin at `counter`, whose lower half does not start anew among them.
+/// Blocks that begin at `counter`, whose lower half does not start anew among them: few of them, one after the other.
 #[target_feature(enable = "aes,ssse3")]
 fn narrow(keys: &RoundKeys, counter: u128, blocks: &mut [Block]) {
     let [low, high] = [counter as i64, (counter >> 64) as i64];
     let reversed = _mm_set_epi64x(0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f);
     let keys = &keys.0;
     let mut next = _mm_set_epi64x(high, low);
-    let (several, rest) = blocks.as_chunks_mut::<AT_ONCE>();
-    let mut streams: [__m128i; AT_ONCE] = [next; AT_ONCE];
-    for blocks in several {
-        for stream in &mut streams {
-            *stream = _mm_xor_si128(_mm_shuffle_epi8(next, reversed), keys[0]);
-            next = _mm_add_epi64(next, _mm_set_epi64x(0, 1));
-        }
-        for key in &keys[1..14] {
-            for stream in &mut streams {
-                *stream = _mm_aesenc_si128(*stream, *key);
-            }
-        }
-        for (stream, block) in streams.iter().zip(blocks) {
-            // The text is added to the last key: one addition instead of two.
-            store(block, _mm_aesenclast_si128(*stream, _mm_xor_si128(keys[14], load(block))));
-        }
-    }
-    for block in rest {
+    for block in blocks {
         let mut stream = _mm_xor_si128(_mm_shuffle_epi8(next, reversed), keys[0]);
         next = _mm_add_epi64(next, _mm_set_epi64x(0, 1));
         for key in &keys[1..14] {
@@ -121,7 +95,7 @@ fn narrow(keys: &RoundKeys, counter: u128, blocks: &mut [Block]) {
     }
 }
 
-/// The same, two blocks a register. Returns how many were done: what does not fill all registers is left.
+/// The same for many, two blocks a register. Returns how many were done: what does not fill all registers is left.
 #[target_feature(enable = "vaes,avx2")]
 fn wide(keys: &RoundKeys, counter: u128, blocks: &mut [Block]) -> usize {
     let [low, high] = [counter as i64, (counter >> 64) as i64];
