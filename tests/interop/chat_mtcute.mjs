@@ -61,9 +61,11 @@ await obey({
             if (message.isOutgoing) return
             say({ heard: message.text, id: message.id, from: message.sender.id, file: media(message) })
         })
-        // This starts its loop of updates as well.
+        // This starts its loop of updates as well, but does not wait for it; what comes before it listens is lost to it for a quarter of an hour.
         await client.notifyLoggedIn(done)
-        const me = await client.getMe()
+        let me
+        do me = await client.getMe()
+        while (!client._client.updates.updatesLoopActive)
         assert.equal(me.id, done.user.id)
         assert.equal(me.firstName, name)
         return { id: me.id, layer: tl.LAYER }
