@@ -1,10 +1,15 @@
 //! The files of a message, and of a story that it only names. "Files", "File references", "Stories".
 
+use std::sync::Arc;
+
 use super::media::{Media, Selection, StoryRef, files_in, files_of, untold_story};
 use super::peers::{Peer, Seen, input_of, key_of};
 use super::{ChatError, export, history};
 use crate::client::Client;
 use crate::tl::api::{enums, functions, types};
+use crate::transfer::TransferError;
+use crate::transfer::flow::Flow;
+use crate::transfer::source::{Refreshed, Remote, Source};
 
 /// The files of `message` that `selection` means. A story that the message names and does not bring is asked for, if stories are meant.
 ///
@@ -43,6 +48,25 @@ pub async fn again(client: &Client, peer: &Peer, id: i32, media: &Media) -> Resu
         None => None,
     };
     told.and_then(|told| media.refreshed_in(&told)).ok_or(ChatError::NoMessage { id })
+}
+
+/// A file of message `id` of `peer`, to be read in turn with the other files of `flow`. When its reference has expired the message is asked
+/// for again.
+pub fn source(client: &Client, flow: &Flow, peer: &Arc<Peer>, id: i32, media: &Media) -> Source {
+    let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
+    let of = Arc::new((client.clone(), Arc::clone(peer), media.clone()));
+    let refresh = move || -> Refreshed {
+        let of = Arc::clone(&of);
+        Box::pin(async move {
+            let (client, peer, media) = &*of;
+            match again(client, peer, id, media).await {
+                Ok(media) => Ok(media.location),
+                Err(ChatError::Invoke(error)) => Err(error.into()),
+                Err(_) => Err(TransferError::Gone),
+            }
+        })
+    };
+    Source::new(client, flow, &remote, Arc::new(refresh))
 }
 
 /// The media of a story; `None` if it has gone.

@@ -24,7 +24,7 @@ use crate::client::{Client, InvokeError};
 use crate::tl::api::{enums, types};
 use crate::transfer::TransferError;
 use crate::transfer::flow::Flow;
-use crate::transfer::source::{Refreshed, Remote, Source};
+use crate::transfer::source::Source;
 
 /// How long a message is believed to be what it was.
 const FRESH: Duration = Duration::from_secs(60);
@@ -158,13 +158,7 @@ impl Messages {
     }
 
     fn source(&self, peer: &Arc<Peer>, message: i32, media: &Media) -> Arc<dyn RangeSource> {
-        let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
-        let (client, peer, media) = (self.client.clone(), Arc::clone(peer), media.clone());
-        let refresh = move || -> Refreshed<'static> {
-            let (client, peer, media) = (client.clone(), Arc::clone(&peer), media.clone());
-            Box::pin(async move { location_again(&client, &peer, message, &media).await })
-        };
-        Arc::new(Remoted(Source::new(&self.client, &self.flow, &remote, Arc::new(refresh))))
+        Arc::new(Remoted(files::source(&self.client, &self.flow, peer, message, media)))
     }
 
     async fn listed(&self, page: u32) -> Result<Vec<Listed>, FindError> {
@@ -248,22 +242,8 @@ fn info_of(media: &Media) -> FileInfo {
     }
 }
 
-/// Where the same file of a message is now.
-async fn location_again(
-    client: &Client,
-    peer: &Peer,
-    message: i32,
-    media: &Media,
-) -> Result<enums::InputFileLocation, TransferError> {
-    match files::again(client, peer, message, media).await {
-        Ok(media) => Ok(media.location),
-        Err(ChatError::Invoke(error)) => Err(error.into()),
-        Err(_) => Err(TransferError::Gone),
-    }
-}
-
 /// A file on the server as the bodies of answers read it.
-struct Remoted(Source<'static>);
+struct Remoted(Source);
 
 impl RangeSource for Remoted {
     fn size(&self) -> u64 {

@@ -20,12 +20,13 @@ use tokio::time::Instant;
 
 use super::disk::Disk;
 use super::flow::Flow;
+use super::moved::Moved;
 pub use super::part_file::PART_SUFFIX;
 use super::part_file::{Opened, PartFile};
 use super::parts::DOWNLOAD_PART;
 pub use super::source::{Refresh, Refreshed, Remote, Source, Verified};
 use super::stop::Stop;
-use super::{Checkpoint as _, JobRecord, Part, Parts, Progress, TransferError};
+use super::{Checkpoint as _, JobRecord, Part, Parts, Progress, TransferError, beside};
 use crate::store::{Fingerprint, Namespace, PartSet};
 
 /// What is done is recorded this often, if there is anything new.
@@ -64,8 +65,8 @@ pub fn parts_of(size: u64) -> Result<(Parts, PartSet), TransferError> {
 }
 
 /// A download of which is known what is left to do.
-pub struct Prepared<'a> {
-    source: Source<'a>,
+pub struct Prepared {
+    source: Source,
     flow: Flow,
     parts: Parts,
     done: PartSet,
@@ -115,7 +116,7 @@ impl Done {
 /// # Errors
 ///
 /// [`TransferError::PartFileInUse`] if another process is at it, [`TransferError::NoSpace`] if the disk has no room for it.
-pub async fn prepare<'a>(source: Source<'a>, flow: &Flow, target: &Target<'_>) -> Result<Prepared<'a>, TransferError> {
+pub async fn prepare(source: Source, flow: &Flow, target: &Target<'_>) -> Result<Prepared, TransferError> {
     let size = source.size();
     let (parts, done) = parts_of(size)?;
     let Target { namespace, identity, path, restart, modified } = target.clone();
@@ -165,7 +166,7 @@ pub async fn prepare<'a>(source: Source<'a>, flow: &Flow, target: &Target<'_>) -
     Ok(prepared)
 }
 
-impl<'a> Prepared<'a> {
+impl Prepared {
     /// Bytes that are there from an earlier run.
     pub fn already(&self) -> u64 {
         let missing = self.done.missing().filter_map(|index| self.parts.part(index));
@@ -207,18 +208,27 @@ impl<'a> Prepared<'a> {
 
     /// Fetches the parts that are missing. The file has its bytes then, checked against the hashes that the server has for them.
     ///
+    /// The work is done where the connections are, so that parts need not be handed over to whoever waits for the file; `progress` is told on
+    /// his own thread, some ten times a second. Whoever drops this gives the file up: what is being written then is still written.
+    ///
     /// # Errors
     ///
     /// The first failure ends the download; parts that were written before are on record. [`TransferError::Interrupted`] if it was asked to
     /// stop before the end.
     pub async fn fetch(self, progress: &dyn Progress, stop: &Stop) -> Result<Written, TransferError> {
+        let moved = Arc::new(Moved::default());
+        let written = beside::run(self.fetch_all(Arc::clone(&moved), stop.clone()));
+        moved.tell(progress, written).await
+    }
+
+    async fn fetch_all(self, moved: Arc<Moved>, stop: Stop) -> Result<Written, TransferError> {
         let file = match (&self.file, self.finished) {
             (Some(file), _) => {
-                self.fetch_parts(file, progress, stop).await?;
+                self.fetch_parts(file, &moved, &stop).await?;
                 Some(Arc::clone(file))
             }
             (None, true) => None,
-            (None, false) => Some(self.fetch_single(progress, stop).await?),
+            (None, false) => Some(self.fetch_single(&moved, &stop).await?),
         };
         let verified = self.source.verified();
         let disk = self.flow.disk();
@@ -226,41 +236,39 @@ impl<'a> Prepared<'a> {
     }
 
     /// A file of one part, or of none.
-    async fn fetch_single(&self, progress: &dyn Progress, stop: &Stop) -> Result<Arc<PartFile>, TransferError> {
+    async fn fetch_single(&self, moved: &Moved, stop: &Stop) -> Result<Arc<PartFile>, TransferError> {
         if stop.is_requested() {
             return Err(TransferError::Interrupted);
         }
-        let size = self.parts.size();
-        let bytes = match self.parts.part(0) {
-            Some(part) => tokio::select! {
-                bytes = self.source.read(0, part.len) => bytes?,
-                () = asked_to_stop(stop) => return Err(TransferError::Interrupted),
-            },
-            None => bytes::Bytes::new(),
-        };
-        let path = self.path.clone();
-        let write = move || {
+        let (size, path, disk) = (self.parts.size(), self.path.clone(), self.flow.disk());
+        let write = move |bytes: &[u8]| {
             let file = PartFile::open(&path, size, false)?.file;
-            file.write(0, &bytes).inspect_err(|_| file.discard())?;
+            file.write(0, bytes).inspect_err(|_| file.discard())?;
             Ok(Arc::new(file))
         };
-        let file = self.flow.disk().write(write).await?;
-        progress.advance(size);
+        let turn = Mutex::new(());
+        let file = match self.parts.part(0) {
+            Some(part) => tokio::select! {
+                file = self.source.bring((0, part.len), &disk, &turn, write) => file?,
+                () = asked_to_stop(stop) => return Err(TransferError::Interrupted),
+            },
+            None => disk.write(move || write(&[])).await?,
+        };
+        moved.by(size);
         Ok(file)
     }
 
-    async fn fetch_parts(&self, file: &Arc<PartFile>, progress: &dyn Progress, stop: &Stop) -> Result<(), TransferError> {
+    async fn fetch_parts(&self, file: &Arc<PartFile>, moved: &Moved, stop: &Stop) -> Result<(), TransferError> {
         let disk = self.flow.disk();
         let missing: VecDeque<u32> = self.done.missing().collect();
         let mut queue = missing.into_iter().filter_map(|index| self.parts.part(index));
         // The system takes writes to one file one after the other, for most of the way: those behind would wait on a processor.
         let writing = Mutex::new(());
         let bring = |part: Part| {
-            let (file, disk, writing) = (Arc::clone(file), disk.clone(), &writing);
+            let (file, disk, writing) = (Arc::clone(file), &disk, &writing);
+            let write = move |bytes: &[u8]| file.write(part.offset, bytes);
             async move {
-                let bytes = self.source.read(part.offset, part.len).await?;
-                let _turn = writing.lock().await;
-                disk.write(move || file.write(part.offset, &bytes)).await?;
+                self.source.bring((part.offset, part.len), disk, writing, write).await?;
                 Ok::<_, TransferError>(part)
             }
         };
@@ -299,7 +307,7 @@ impl<'a> Prepared<'a> {
                     None => break Err(TransferError::Interrupted),
                     Some(Ok(part)) => {
                         done.insert(part.index);
-                        progress.advance(part.len.into());
+                        moved.by(part.len.into());
                         unsaved += u64::from(part.len);
                     }
                     Some(Err(error)) => break Err(error),
@@ -366,7 +374,7 @@ impl Written {
 ///
 /// [`TransferError::Sink`] if the writer does not take it; otherwise whatever stands in the way.
 pub async fn to_writer<W: AsyncWrite + Unpin>(
-    source: &Source<'_>,
+    source: &Source,
     flow: &Flow,
     writer: &mut W,
     progress: &dyn Progress,

@@ -61,10 +61,10 @@ fn server(content: &[u8], hashed: bool, dies_at: usize) -> Arc<TestServer> {
     })
 }
 
-async fn source(server: &Arc<TestServer>, size: usize, flow: &Flow) -> Source<'static> {
+async fn source(server: &Arc<TestServer>, size: usize, flow: &Flow) -> Source {
     let client = server.client(TestServer::config()).await;
     let remote = Remote { dc: DcId(2), location: location(b"old"), size: size as u64 };
-    let refresh = || -> Refreshed<'static> { Box::pin(async { Err(TransferError::Gone) }) };
+    let refresh = || -> Refreshed { Box::pin(async { Err(TransferError::Gone) }) };
     Source::new(&client, flow, &remote, Arc::new(refresh))
 }
 
@@ -200,23 +200,27 @@ async fn a_wrong_hash_leaves_no_finished_file() {
 async fn who_is_asked_to_stop_keeps_what_is_done() {
     let (here, content) = (Here::new(), content(40 * PART));
     let (stopper, stop) = stop();
-    struct StopsAt(AtomicU64, super::super::stop::Stopper);
-    impl Progress for StopsAt {
-        fn advance(&self, bytes: u64) {
-            if self.0.fetch_add(bytes, Ordering::Relaxed) > 4 * PART as u64 {
-                self.1.stop();
+    let served = content.clone();
+    let stops = TestServer::new(move |call| match call.method {
+        GetFile::ID => {
+            if call.nth == 6 {
+                stopper.stop();
             }
+            serve(call, &served)
         }
-    }
-    let server = server(&content, true, usize::MAX);
+        _ => Reply::of(&hashes(&served, request::<GetFileHashes>(call).offset)),
+    });
     let flow = flow();
-    let prepared = prepare(source(&server, content.len(), &flow).await, &flow, &here.target()).await.unwrap();
-    let error = prepared.fetch(&StopsAt(AtomicU64::new(0), stopper), &stop).await.err().unwrap();
+    let prepared = prepare(source(&stops, content.len(), &flow).await, &flow, &here.target()).await.unwrap();
+    let counter = Counter::default();
+    let error = prepared.fetch(&counter, &stop).await.err().unwrap();
     assert!(matches!(error, TransferError::Interrupted));
-    let before = server.count::<GetFile>();
-    assert!(before < 20, "{before}");
-    run(&here, &server, content.len()).await.2.unwrap();
-    assert_eq!(server.count::<GetFile>(), 40, "nothing was fetched twice");
+    let before = stops.count::<GetFile>();
+    assert!((7..12).contains(&before), "{before}");
+    assert_eq!(counter.0.into_inner(), (before * PART) as u64, "what was in flight has come, and is told");
+    let goes_on = server(&content, true, usize::MAX);
+    run(&here, &goes_on, content.len()).await.2.unwrap();
+    assert_eq!(goes_on.count::<GetFile>(), 40 - before, "nothing was fetched twice");
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@
 //! * [`flow`]: how many parts are in flight, over all files of a run, and whose turn it is.
 //! * [`source`]: a remote file that can be read by ranges, wherever it is kept, checked against its hashes.
 //! * [`download`]: a remote file to a part file (`part_file`), which gets its name when it is whole and on the disk (`disk`).
+//! * `beside`: work that runs where the connections do; `moved`: how whoever waits for it hears how far it is.
 //! * `positional`: reads and writes at an offset, and writes that do not stay in memory.
 //! * `group`: one commit, or one sync, for many who want it at the same time.
 //! * `pipeline`: what both have in common: parts in flight, and the record of those that are done.
@@ -18,12 +19,14 @@
 //! * [`fingerprint`]: identities of unfinished work.
 
 pub mod attributes;
+mod beside;
 mod disk;
 pub mod download;
 mod error;
 pub mod fingerprint;
 pub mod flow;
 mod group;
+mod moved;
 pub mod name;
 mod part_file;
 pub mod parts;

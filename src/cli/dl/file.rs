@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
-use tdl::chat::{ChatError, files, media::Media, stories};
+use tdl::chat::{files, media::Media, stories};
 use tdl::transfer::TransferError;
-use tdl::transfer::download::{self, Done, Prepared, Refreshed, Remote, Source, Target};
+use tdl::transfer::download::{self, Done, Prepared, Source, Target};
 use tdl::transfer::fingerprint::Identity;
 
 use super::args::Dedupe;
@@ -160,7 +160,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn prepare<'w>(&'w self, wanted: &'w Wanted) -> Result<Prepared<'w>, TransferError> {
+    async fn prepare(&self, wanted: &Wanted) -> Result<Prepared, TransferError> {
         let (media, target) = (&wanted.media, &wanted.name.target);
         let identity = Identity::new("dl file")
             .number(media.id)
@@ -173,35 +173,19 @@ impl Run<'_> {
     }
 
     /// The file on the server.
-    pub(super) fn source<'w>(&'w self, wanted: &'w Wanted) -> Source<'w> {
-        let media = &wanted.media;
-        let remote = Remote { dc: media.dc, location: media.location.clone(), size: media.size };
-        let refresh = move || -> Refreshed<'w> { Box::pin(self.refresh(wanted)) };
-        let source = Source::new(self.client, &self.flow, &remote, Arc::new(refresh));
+    pub(super) fn source(&self, wanted: &Wanted) -> Source {
+        let Wanted { peer, message, media, .. } = wanted;
+        let source = files::source(self.client, &self.flow, peer, *message, media);
         match self.takeout {
             Some(takeout) => source.in_takeout(takeout),
             None => source,
         }
     }
 
-    async fn fetch(
-        &self,
-        wanted: &Wanted,
-        prepared: Prepared<'_>,
-        progress: &FileProgress,
-    ) -> Result<(PathBuf, Done), Failure> {
+    async fn fetch(&self, wanted: &Wanted, prepared: Prepared, progress: &FileProgress) -> Result<(PathBuf, Done), Failure> {
         let done = prepared.fetch(progress, self.stop).await?.finish().await?;
         let path = done.path.clone();
         Ok((if self.args.rewrite_ext { self.rewrite_extension(wanted, path)? } else { path }, done))
-    }
-
-    /// The location with a fresh file reference: the message is asked for again.
-    pub(super) async fn refresh(&self, wanted: &Wanted) -> Result<tdl::tl::api::enums::InputFileLocation, TransferError> {
-        match files::again(self.client, &wanted.peer, wanted.message, &wanted.media).await {
-            Ok(media) => Ok(media.location),
-            Err(ChatError::Invoke(error)) => Err(error.into()),
-            Err(_) => Err(TransferError::Gone),
-        }
     }
 
     /// Names a finished file by what its content is.

@@ -6,7 +6,7 @@
 use bytes::{Bytes, BytesMut};
 use zeroize::Zeroizing;
 
-use super::hashes::Hashes;
+use super::hashes::{Hashes, Unchecked};
 use super::range::{Ask, ask_strictly};
 use super::{Inner, lock};
 use crate::client::{InvokeError, Media};
@@ -34,17 +34,15 @@ pub(super) struct CdnFile {
     key: Zeroizing<[u8; 32]>,
     iv: [u8; 16],
     size: u64,
-    hashes: Mutex<Hashes>,
+    pub(super) hashes: Mutex<Hashes>,
     /// Whether it has answered at all.
     answered: AtomicBool,
 }
 
 /// What came of asking a CDN.
 pub(super) enum FromCdn {
-    /// The range, decrypted and checked.
-    Bytes(Bytes),
-    /// What came is not what it should be.
-    Spoilt(TransferError),
+    /// The range, decrypted.
+    Came(Unchecked),
     /// It is not to be had there; the file's DC has to be asked, and may redirect again if that is `allowed`.
     Back { allowed: bool },
 }
@@ -95,7 +93,7 @@ fn is_out_of_reach(error: &InvokeError) -> bool {
     matches!(error, InvokeError::Net(_) | InvokeError::Protocol(_) | InvokeError::Timeout { .. } | InvokeError::Failed { .. })
 }
 
-impl Inner<'_> {
+impl Inner {
     /// A range from a CDN. `origin` is the DC that keeps the file.
     pub(super) async fn by_cdn(&self, file: &CdnFile, origin: &Media, asked: Ask) -> Result<FromCdn, TransferError> {
         if self.lane.is_shunned(file.dc) {
@@ -167,8 +165,9 @@ impl Inner<'_> {
             }
         };
         if encrypted.len() != strict.len as usize {
-            let (offset, expected) = (strict.offset, strict.len);
-            return Ok(FromCdn::Spoilt(TransferError::PartLength { offset, expected, got: encrypted.len() }));
+            // As it is: whoever checks it says what is wrong.
+            let expected = Hashes::default().within(strict);
+            return Ok(FromCdn::Came(Unchecked { bytes: hold.with(encrypted), asked: strict, expected, wholly: true }));
         }
         if let Some(back) = self.cover_cdn(file, origin, asked).await? {
             return Ok(back);
@@ -179,16 +178,13 @@ impl Inner<'_> {
         let bytes = hold.with(bytes.freeze());
         let from = usize::try_from(asked.offset - strict.offset).unwrap_or(usize::MAX);
         let bytes = bytes.slice(from..from.saturating_add(asked.len as usize));
-        match lock(&file.hashes).judge(asked, &bytes) {
-            Ok(checked) if checked == u64::from(asked.len) => Ok(FromCdn::Bytes(bytes)),
-            Ok(_) => Err(TransferError::CdnHashMissing { offset: asked.offset }),
-            Err(error) => Ok(FromCdn::Spoilt(error)),
-        }
+        let expected = lock(&file.hashes).within(asked);
+        Ok(FromCdn::Came(Unchecked { bytes, asked, expected, wholly: true }))
     }
 
     /// Sees to it that every byte of a range has a hash.
     async fn cover_cdn(&self, file: &CdnFile, origin: &Media, asked: Ask) -> Result<Option<FromCdn>, TransferError> {
-        let end = asked.offset + u64::from(asked.len);
+        let end = asked.end();
         loop {
             let Some(gap) = lock(&file.hashes).gap(asked.offset, end) else { return Ok(None) };
             let request = &functions::upload::GetCdnFileHashes {

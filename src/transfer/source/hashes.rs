@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use subtle::ConstantTimeEq as _;
 
 use super::range::{Ask, BLOCK};
@@ -61,41 +62,66 @@ impl Hashes {
         None
     }
 
-    /// Whether `bytes` may be what was asked for: says how many of them have a hash. If one is wrong, its hashes are forgotten, as nobody
-    /// knows whether it is the bytes or the hash: both have to be asked for again.
-    ///
-    /// # Errors
-    ///
-    /// [`TransferError::PartLength`], [`TransferError::HashMismatch`].
-    pub(super) fn judge(&mut self, asked: Ask, bytes: &[u8]) -> Result<u64, TransferError> {
-        if bytes.len() != asked.len as usize {
-            return Err(TransferError::PartLength { offset: asked.offset, expected: asked.len, got: bytes.len() });
-        }
-        match self.check(asked.offset, bytes) {
-            Checked::Good(checked) => Ok(checked),
-            Checked::Wrong(offset) => {
-                let end = asked.offset.saturating_add(u64::from(asked.len));
-                self.known.retain(|at, _| !(asked.offset..end).contains(at));
-                Err(TransferError::HashMismatch { offset })
-            }
-        }
+    /// Forgets those of a range.
+    pub(super) fn forget(&mut self, asked: Ask) {
+        self.known.retain(|at, _| !(asked.offset..asked.end()).contains(at));
     }
 
-    /// Checks `bytes`, which begin at `start`, against every hash of a range that is wholly in them.
-    pub(super) fn check(&self, start: u64, bytes: &[u8]) -> Checked {
-        let end = start.saturating_add(bytes.len() as u64);
-        let within = |at: u64| usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX);
-        let (mut ranges, mut wanted) = (Vec::new(), Vec::new());
-        for (offset, hash) in self.known.range(start..end).filter(|(_, hash)| hash.end <= end) {
-            ranges.push(bytes.get(within(*offset)..within(hash.end)).unwrap_or_default());
-            wanted.push((*offset, hash.sha256));
-        }
-        for (found, (offset, sha256)) in hash::sha256_each(&ranges).iter().zip(wanted) {
-            if !bool::from(found.as_slice().ct_eq(&sha256)) {
-                return Checked::Wrong(offset);
+    /// The hashes of ranges that are wholly in one.
+    pub(super) fn within(&self, asked: Ask) -> Expected {
+        let (start, end) = (asked.offset, asked.end());
+        let known = self.known.range(start..end).filter(|(_, hash)| hash.end <= end);
+        Expected { start, hashes: known.map(|(offset, hash)| (*offset, *hash)).collect() }
+    }
+}
+
+/// What the bytes of a range are to be hashed to.
+pub(super) struct Expected {
+    start: u64,
+    /// By where what they cover begins.
+    hashes: Vec<(u64, Hash)>,
+}
+
+impl Expected {
+    /// Checks `bytes` against every hash.
+    pub(super) fn check(&self, bytes: &[u8]) -> Checked {
+        let within = |at: u64| usize::try_from(at.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let covered = |(offset, hash): &(u64, Hash)| bytes.get(within(*offset)..within(hash.end)).unwrap_or_default();
+        let ranges: Vec<&[u8]> = self.hashes.iter().map(covered).collect();
+        for (found, (offset, hash)) in hash::sha256_each(&ranges).iter().zip(&self.hashes) {
+            if !bool::from(found.as_slice().ct_eq(&hash.sha256)) {
+                return Checked::Wrong(*offset);
             }
         }
         Checked::Good(ranges.iter().map(|range| range.len() as u64).sum())
+    }
+}
+
+/// A range that has come, and is to be believed only after it was checked.
+pub(super) struct Unchecked {
+    pub(super) bytes: Bytes,
+    pub(super) asked: Ask,
+    pub(super) expected: Expected,
+    /// Whether every byte has to have a hash.
+    pub(super) wholly: bool,
+}
+
+impl Unchecked {
+    /// The bytes, and how many of them have a hash. Takes a millisecond for a MiB.
+    ///
+    /// # Errors
+    ///
+    /// [`TransferError::PartLength`], [`TransferError::HashMismatch`], [`TransferError::CdnHashMissing`].
+    pub(super) fn check(self) -> Result<(Bytes, u64), TransferError> {
+        let Self { bytes, asked: Ask { offset, len, .. }, expected, wholly } = self;
+        if bytes.len() != len as usize {
+            return Err(TransferError::PartLength { offset, expected: len, got: bytes.len() });
+        }
+        match expected.check(&bytes) {
+            Checked::Good(checked) if wholly && checked != u64::from(len) => Err(TransferError::CdnHashMissing { offset }),
+            Checked::Good(checked) => Ok((bytes, checked)),
+            Checked::Wrong(offset) => Err(TransferError::HashMismatch { offset }),
+        }
     }
 }
 
@@ -116,15 +142,19 @@ mod tests {
         hashes.add(&[told(0, 400, &content[..400]), told(400, 400, &content[400..800])], 1000);
         assert_eq!(hashes.gap(0, 800), None);
         assert_eq!(hashes.gap(0, 1000), Some(800));
-        assert_eq!(hashes.check(0, &content), Checked::Good(800));
+        let check = |hashes: &Hashes, offset: u64, bytes: &[u8]| {
+            let len = u32::try_from(bytes.len()).unwrap();
+            hashes.within(Ask { offset, limit: len, len, precise: false }).check(bytes)
+        };
+        assert_eq!(check(&hashes, 0, &content), Checked::Good(800));
         // The last one ends where the file ends, whatever it says.
         hashes.add(&[told(800, 400, &content[800..])], 1000);
-        assert_eq!((hashes.gap(0, 1000), hashes.check(0, &content)), (None, Checked::Good(1000)));
-        assert_eq!(hashes.check(400, &content[400..700]), Checked::Good(0), "half a range has no hash");
+        assert_eq!((hashes.gap(0, 1000), check(&hashes, 0, &content)), (None, Checked::Good(1000)));
+        assert_eq!(check(&hashes, 400, &content[400..700]), Checked::Good(0), "half a range has no hash");
         for at in [0, 399, 400, 799, 800, 999] {
             let mut wrong = content.clone();
             wrong[at] ^= 1;
-            assert_eq!(hashes.check(0, &wrong), Checked::Wrong(at as u64 / 400 * 400));
+            assert_eq!(check(&hashes, 0, &wrong), Checked::Wrong(at as u64 / 400 * 400));
         }
     }
 

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
 
 use super::TransferError;
+use super::disk::Disk;
 use super::flow::{Direction, Flow, Hold, Lane};
 use super::takeout::Takeout;
 use crate::client::{Client, InvokeError, Media};
@@ -27,7 +28,7 @@ use crate::ids::DcId;
 use crate::tl::RemoteCall;
 use crate::tl::api::{enums, functions};
 use cdn::{CdnFile, FromCdn};
-use hashes::{Checked, Hashes};
+use hashes::{Checked, Hashes, Unchecked};
 pub use range::BLOCK;
 use range::{Ask, ask, pieces};
 
@@ -52,9 +53,9 @@ pub struct Remote {
 }
 
 /// Fetches the message again for a fresh file reference.
-pub type Refresh<'a> = dyn Fn() -> Refreshed<'a> + Send + Sync + 'a;
+pub type Refresh = dyn Fn() -> Refreshed + Send + Sync;
 /// The location with a fresh file reference.
-pub type Refreshed<'a> = Pin<Box<dyn Future<Output = Result<enums::InputFileLocation, TransferError>> + Send + 'a>>;
+pub type Refreshed = Pin<Box<dyn Future<Output = Result<enums::InputFileLocation, TransferError>> + Send>>;
 
 /// How many of the bytes that were read had a hash of the server's, which agreed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,15 +75,15 @@ impl Verified {
 
 /// A remote file. Cheap to clone; clones are the same.
 #[derive(Clone)]
-pub struct Source<'a> {
-    inner: Arc<Inner<'a>>,
+pub struct Source {
+    inner: Arc<Inner>,
 }
 
-struct Inner<'a> {
+struct Inner {
     client: Client,
     lane: Lane,
     size: u64,
-    refresh: Arc<Refresh<'a>>,
+    refresh: Arc<Refresh>,
     place: Mutex<Place>,
     /// Renewals in a row. Locked while one runs: one asks for all.
     refreshing: tokio::sync::Mutex<()>,
@@ -113,10 +114,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<'a> Source<'a> {
+impl Source {
     /// A file that is read over `client`'s transfer connections in turn with the other files of `flow`. `refresh` fetches whatever refers
     /// to the file again when the server says that the file reference has expired.
-    pub fn new(client: &Client, flow: &Flow, remote: &Remote, refresh: Arc<Refresh<'a>>) -> Self {
+    pub fn new(client: &Client, flow: &Flow, remote: &Remote, refresh: Arc<Refresh>) -> Self {
         let place = Place {
             media: client.media(remote.dc),
             location: remote.location.clone(),
@@ -173,10 +174,45 @@ impl<'a> Source<'a> {
     ///
     /// [`TransferError::Range`] for what cannot be asked for at once; otherwise whatever stands in the way in the end.
     pub async fn read(&self, offset: u64, len: u32) -> Result<Bytes, TransferError> {
+        let (asked, within) = self.ask(offset, len)?;
+        let check = |came: Unchecked| async move { came.check() };
+        Ok(self.inner.fetch(asked, check).await?.slice(within))
+    }
+
+    /// Reads as [`Self::read`] does, and has `then` do something with the bytes. The check against the hashes and what `then` does are one
+    /// piece of work for the disk's threads: connections do not wait for it, and whoever writes finds in the processor's cache what has just
+    /// been hashed. Who has the `turn` does it; others wait for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`], and what `then` fails with.
+    pub(super) async fn bring<T: Send + 'static>(
+        &self,
+        (offset, len): (u64, u32),
+        disk: &Disk,
+        turn: &tokio::sync::Mutex<()>,
+        then: impl Fn(&[u8]) -> Result<T, TransferError> + Clone + Send + 'static,
+    ) -> Result<T, TransferError> {
+        let (asked, within) = self.ask(offset, len)?;
+        let take = |came: Unchecked| {
+            let (then, within) = (then.clone(), within.clone());
+            async move {
+                let _turn = turn.lock().await;
+                disk.write(move || {
+                    let (bytes, checked) = came.check()?;
+                    Ok((then(bytes.get(within).unwrap_or_default())?, checked))
+                })
+                .await
+            }
+        };
+        self.inner.fetch(asked, take).await
+    }
+
+    /// What has to be asked for to get a range, and where in that it is.
+    fn ask(&self, offset: u64, len: u32) -> Result<(Ask, Range<usize>), TransferError> {
         let asked = ask(offset, len, self.inner.size).ok_or(TransferError::Range { offset, len: len.into() })?;
-        let bytes = self.inner.fetch(asked).await?;
         let from = usize::try_from(offset - asked.offset).unwrap_or(usize::MAX);
-        Ok(bytes.slice(from..from.saturating_add(len as usize)))
+        Ok((asked, from..from.saturating_add(len as usize)))
     }
 
     /// Whether `bytes`, from an earlier run, are what the file has at `offset`: only the hashes that the server gives can say so. Without
@@ -194,14 +230,15 @@ impl<'a> Source<'a> {
         }
         let place = lock(&self.inner.place).clone();
         self.inner.cover(&place, asked).await?;
-        Ok(lock(&self.inner.hashes).check(offset, bytes) == Checked::Good(len.into()))
+        let expected = lock(&self.inner.hashes).within(asked);
+        Ok(expected.check(bytes) == Checked::Good(len.into()))
     }
 
     /// Reads any range in order, a few pieces ahead of whoever takes them (at least one). The range is cut off at the end of the file.
-    pub fn stream(&self, range: Range<u64>, ahead: usize) -> impl Stream<Item = Result<Bytes, TransferError>> + Send + 'a {
+    pub fn stream(&self, range: Range<u64>, ahead: usize) -> impl Stream<Item = Result<Bytes, TransferError>> + Send + 'static {
         let range = range.start..range.end.min(self.inner.size);
         let source = self.clone();
-        let read = move |(offset, len)| -> Pin<Box<dyn Future<Output = Result<Bytes, TransferError>> + Send + 'a>> {
+        let read = move |(offset, len)| -> Pin<Box<dyn Future<Output = Result<Bytes, TransferError>> + Send>> {
             let source = source.clone();
             Box::pin(async move { source.read(offset, len).await })
         };
@@ -217,23 +254,18 @@ enum Detour {
     None(TransferError),
 }
 
-impl Inner<'_> {
-    /// A range, wherever it is, checked.
-    async fn fetch(&self, asked: Ask) -> Result<Bytes, TransferError> {
+impl Inner {
+    /// A range, wherever it is, given to `take`, which has to check it and says how many of its bytes have a hash.
+    async fn fetch<T, F>(&self, asked: Ask, take: impl Fn(Unchecked) -> F) -> Result<T, TransferError>
+    where
+        F: Future<Output = Result<(T, u64), TransferError>>,
+    {
         let (mut spoilt, mut detours) = (0, 0);
-        let mut spoil = |error| {
-            spoilt += 1;
-            if spoilt < MAX_SPOILT { Ok(()) } else { Err(error) }
-        };
         loop {
             let place = lock(&self.place).clone();
-            let turned_away = match &place.cdn {
+            let came = match &place.cdn {
                 Some(file) => match self.by_cdn(file, &place.media, asked).await? {
-                    FromCdn::Bytes(bytes) => return Ok(self.arrived(bytes, asked.len.into())),
-                    FromCdn::Spoilt(error) => {
-                        spoil(error)?;
-                        continue;
-                    }
+                    FromCdn::Came(came) => Ok(came),
                     FromCdn::Back { allowed } => {
                         let mut now = lock(&self.place);
                         // Another range may have found a new way meanwhile.
@@ -241,36 +273,52 @@ impl Inner<'_> {
                             now.cdn = None;
                             now.cdn_allowed = allowed;
                         }
-                        place.media.dc()
+                        Err(place.media.dc())
                     }
                 },
-                None => match self.by_origin(&place, asked).await? {
-                    FromOrigin::Redirected(dc) => dc,
-                    FromOrigin::Bytes(bytes, checked) => return Ok(self.arrived(bytes, checked)),
-                    FromOrigin::Spoilt(error) => {
-                        spoil(error)?;
-                        continue;
-                    }
-                },
+                None => self.by_origin(&place, asked).await?,
             };
-            detours += 1;
-            if detours > MAX_DETOURS {
-                return Err(TransferError::RedirectLoop { dc: turned_away });
+            let came = match came {
+                Ok(came) => came,
+                Err(dc) => {
+                    detours += 1;
+                    if detours > MAX_DETOURS {
+                        return Err(TransferError::RedirectLoop { dc });
+                    }
+                    continue;
+                }
+            };
+            match take(came).await {
+                Ok((taken, checked)) => {
+                    self.arrived(asked, checked);
+                    return Ok(taken);
+                }
+                Err(error @ (TransferError::HashMismatch { .. } | TransferError::PartLength { .. })) => {
+                    // Nobody knows whether it is the bytes or a hash: both have to be asked for again.
+                    match &place.cdn {
+                        Some(file) => lock(&file.hashes).forget(asked),
+                        None => lock(&self.hashes).forget(asked),
+                    }
+                    spoilt += 1;
+                    if spoilt >= MAX_SPOILT {
+                        return Err(error);
+                    }
+                }
+                Err(other) => return Err(other),
             }
         }
     }
 
     /// Notes that a range has come, `checked` bytes of it with a hash.
-    fn arrived(&self, bytes: Bytes, checked: u64) -> Bytes {
-        let len = bytes.len() as u64;
+    fn arrived(&self, asked: Ask, checked: u64) {
+        let len = u64::from(asked.len);
         self.checked.fetch_add(checked.min(len), Ordering::Relaxed);
         self.unchecked.fetch_add(len.saturating_sub(checked), Ordering::Relaxed);
         self.refreshes.store(0, Ordering::Relaxed);
-        bytes
     }
 
-    /// A range and its hashes, from the DC that keeps the file.
-    async fn by_origin(&self, place: &Place, asked: Ask) -> Result<FromOrigin, TransferError> {
+    /// A range and its hashes, from the DC that keeps the file. `Err` in the result: the range is to be had there.
+    async fn by_origin(&self, place: &Place, asked: Ask) -> Result<Result<Unchecked, DcId>, TransferError> {
         let fetched = async {
             let request = |place: &Place| functions::upload::GetFile {
                 precise: asked.precise,
@@ -285,13 +333,13 @@ impl Inner<'_> {
         hashed?;
         let (answer, hold) = match fetched? {
             Ok(answer) => answer,
-            Err(dc) => return Ok(FromOrigin::Redirected(dc)),
+            Err(dc) => return Ok(Err(dc)),
         };
         match answer {
-            enums::upload::File::File(file) => Ok(match lock(&self.hashes).judge(asked, &file.bytes) {
-                Ok(checked) => FromOrigin::Bytes(hold.with(file.bytes), checked),
-                Err(error) => FromOrigin::Spoilt(error),
-            }),
+            enums::upload::File::File(file) => {
+                let expected = lock(&self.hashes).within(asked);
+                Ok(Ok(Unchecked { bytes: hold.with(file.bytes), asked, expected, wholly: false }))
+            }
             enums::upload::File::CdnRedirect(redirect) => {
                 let file = CdnFile::new(&redirect, self.size)?;
                 let dc = file.dc();
@@ -300,7 +348,7 @@ impl Inner<'_> {
                 if now.cdn.is_none() && now.cdn_allowed {
                     now.cdn = Some(Arc::new(file));
                 }
-                Ok(FromOrigin::Redirected(dc))
+                Ok(Err(dc))
             }
         }
     }
@@ -331,7 +379,7 @@ impl Inner<'_> {
 
     /// Sees to it that the hashes of a range are known, if the server has them.
     async fn cover(&self, place: &Place, asked: Ask) -> Result<(), TransferError> {
-        let end = asked.offset + u64::from(asked.len);
+        let end = asked.end();
         let (mut place, mut detours) = (place.clone(), 0);
         while self.hashed.load(Ordering::Relaxed) {
             let Some(gap) = lock(&self.hashes).gap(asked.offset, end) else { break };
@@ -395,14 +443,4 @@ impl Inner<'_> {
         }
         Ok(Detour::Taken(place.media.dc()))
     }
-}
-
-/// What the DC that keeps the file answers.
-enum FromOrigin {
-    /// The range, and how much of it was checked.
-    Bytes(Bytes, u64),
-    /// What came is not what it should be.
-    Spoilt(TransferError),
-    /// It is to be had there.
-    Redirected(DcId),
 }

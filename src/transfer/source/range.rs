@@ -22,6 +22,13 @@ pub(super) struct Ask {
     pub(super) precise: bool,
 }
 
+impl Ask {
+    /// Where what comes ends.
+    pub(super) fn end(self) -> u64 {
+        self.offset.saturating_add(self.len.into())
+    }
+}
+
 /// What has to be asked for to get `len` bytes at `offset` of a file of `size` bytes together with all that their hashes cover. `None`
 /// unless it is a range of one block.
 pub(super) fn ask(offset: u64, len: u32, size: u64) -> Option<Ask> {

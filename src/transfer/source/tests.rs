@@ -89,15 +89,15 @@ fn config() -> ClientConfig {
 }
 
 /// A source of `size` bytes at DC 2, and how often its reference is renewed.
-async fn source(server: &Arc<TestServer>, size: usize) -> (Source<'static>, Arc<AtomicUsize>) {
+async fn source(server: &Arc<TestServer>, size: usize) -> (Source, Arc<AtomicUsize>) {
     source_with(server, size, config()).await
 }
 
-async fn source_with(server: &Arc<TestServer>, size: usize, config: ClientConfig) -> (Source<'static>, Arc<AtomicUsize>) {
+async fn source_with(server: &Arc<TestServer>, size: usize, config: ClientConfig) -> (Source, Arc<AtomicUsize>) {
     let client = server.client(config).await;
     let refreshed = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&refreshed);
-    let refresh = move || -> Refreshed<'static> {
+    let refresh = move || -> Refreshed {
         let counter = Arc::clone(&counter);
         Box::pin(async move {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -109,7 +109,7 @@ async fn source_with(server: &Arc<TestServer>, size: usize, config: ClientConfig
 }
 
 /// Reads all of it, part by part.
-async fn all(source: &Source<'_>) -> Result<Vec<u8>, TransferError> {
+async fn all(source: &Source) -> Result<Vec<u8>, TransferError> {
     let mut out = Vec::new();
     for (offset, len) in pieces(0..source.size(), BLOCK) {
         out.extend_from_slice(&source.read(offset, len).await?);
@@ -118,7 +118,7 @@ async fn all(source: &Source<'_>) -> Result<Vec<u8>, TransferError> {
 }
 
 /// A server of content that gets no shorter by being packed, and a source that has been read from and asks for no hashes.
-async fn parts(len: usize, config: ClientConfig) -> (Arc<TestServer>, Source<'static>, Vec<u8>) {
+async fn parts(len: usize, config: ClientConfig) -> (Arc<TestServer>, Source, Vec<u8>) {
     let content = unpackable(len);
     let served = content.clone();
     let server = TestServer::new(move |call| serve(call, &served));
@@ -523,7 +523,7 @@ async fn a_cdn_that_falls_silent_is_done_without_for_the_rest_of_the_run() {
         for _ in 0..2 {
             let before = cdn_calls(&server);
             let remote = Remote { dc: DcId(2), location: location(b"old"), size: content.len() as u64 };
-            let refresh = || -> Refreshed<'static> { Box::pin(async { Ok(location(b"fresh")) }) };
+            let refresh = || -> Refreshed { Box::pin(async { Ok(location(b"fresh")) }) };
             assert!(all(&Source::new(&client, &flow, &remote, Arc::new(refresh))).await.unwrap() == content);
             let asked = cdn_calls(&server) - before;
             let wanted = if before == 0 {
