@@ -16,7 +16,7 @@ use crate::trace::Tracer;
 use super::config::ClientConfig;
 use super::device::Introduction;
 use super::error::InvokeError;
-use super::inner::{Inner, Method, Route, lock, method_id, prelude};
+use super::inner::{Inner, Method, Route, Together, lock, method_id, prelude};
 use super::interpreter::Interpreter;
 use super::notice::Notice;
 use super::ordered::Ordered;
@@ -142,7 +142,7 @@ impl Client {
 
     /// Calls to one DC for uploads and downloads, over up to [`ClientConfig::transfer_connections`] connections of their own.
     pub fn media(&self, dc: DcId) -> Media {
-        Media { client: self.clone(), route: Route::Transfer(dc), dc }
+        Media { client: self.clone(), route: Route::Transfer(dc), dc, together: None }
     }
 
     /// The account's home DC, as far as it is known.
@@ -272,11 +272,19 @@ pub struct Media {
     client: Client,
     route: Route,
     dc: DcId,
+    together: Option<Arc<Together>>,
 }
 
 impl Media {
     pub(super) fn cdn(client: Client, dc: DcId) -> Self {
-        Self { client, route: Route::Cdn(dc), dc }
+        Self { client, route: Route::Cdn(dc), dc, together: None }
+    }
+
+    /// The same, all of whose calls by [`Media::once`] take one connection: the one that has the least to do when the first is made. For a few
+    /// small calls that belong together: what is asked in the same moment travels in the same packet, and so does most of what is answered.
+    #[must_use]
+    pub fn together(&self) -> Self {
+        Self { together: Some(Arc::default()), ..self.clone() }
     }
 
     /// The DC.
@@ -299,7 +307,7 @@ impl Media {
     /// See [`InvokeError`]. Flood waits and migrations are [`InvokeError::Rpc`]; see [`InvokeError::flood_wait`] and
     /// [`InvokeError::is_passing`].
     pub async fn once<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
-        self.client.inner.typed_once(self.route, request, None).await
+        self.client.inner.typed_once(self.route, request, None, self.together.as_ref()).await
     }
 
     /// The same, in a takeout: `invokeWithTakeout`. "Takeout API".
@@ -307,7 +315,7 @@ impl Media {
     /// # Errors
     /// See [`Media::once`].
     pub async fn once_in_takeout<R: RemoteCall>(&self, takeout: i64, request: &R) -> Result<R::Return, InvokeError> {
-        self.client.inner.typed_once(self.route, request, Some(takeout)).await
+        self.client.inner.typed_once(self.route, request, Some(takeout), self.together.as_ref()).await
     }
 
     /// Where an answer of [`Media::once`] sends the call, if it is `FILE_MIGRATE`. Says so in trace and notices.

@@ -87,7 +87,13 @@ struct Patience {
     none: bool,
     /// The takeout that it is called in.
     takeout: Option<i64>,
+    /// The connection that it shares with others.
+    together: Option<Arc<Together>>,
 }
+
+/// The transfer connection of calls that are to travel together: that of the first of them.
+#[derive(Default)]
+pub(super) struct Together(Mutex<Option<Arc<Link>>>);
 
 impl Method {
     pub(super) fn of<R: RemoteCall>() -> Self {
@@ -133,8 +139,10 @@ impl Inner {
         route: Route,
         request: &R,
         takeout: Option<i64>,
+        together: Option<&Arc<Together>>,
     ) -> Result<R::Return, InvokeError> {
-        self.typed_with(route, request, None, Patience { none: true, takeout, ..Patience::default() }).await
+        let patience = Patience { none: true, takeout, together: together.cloned(), ..Patience::default() };
+        self.typed_with(route, request, None, patience).await
     }
 
     async fn typed_with<R: RemoteCall>(
@@ -193,7 +201,16 @@ impl Inner {
                 // Boxed: carrying the login is a call in itself.
                 Box::pin(self.carry_login(&dc, transfer)).await?;
             }
-            let link = self.link(&dc, transfer)?;
+            let link = match &patience.together {
+                Some(together) if transfer => {
+                    let mut shared = lock(&together.0);
+                    match &*shared {
+                        Some(link) => Arc::clone(link),
+                        None => Arc::clone(shared.insert(self.link(&dc, transfer)?)),
+                    }
+                }
+                _ => self.link(&dc, transfer)?,
+            };
             let (error, verdict) = match self.ask(&dc, &link, method, &body, place, &mut patience).await? {
                 Ok(answer) => return Ok(answer),
                 Err(refused) => refused,

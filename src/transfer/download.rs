@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::disk::Disk;
@@ -24,6 +23,7 @@ use super::moved::Moved;
 pub use super::part_file::PART_SUFFIX;
 use super::part_file::{Opened, PartFile};
 use super::parts::DOWNLOAD_PART;
+use super::source::Sink;
 pub use super::source::{Refresh, Refreshed, Remote, Source, Verified};
 use super::stop::Stop;
 use super::{Checkpoint as _, JobRecord, Part, Parts, Progress, TransferError, beside};
@@ -33,7 +33,7 @@ use crate::store::{Fingerprint, Namespace, PartSet};
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 /// And as soon as this much is not recorded yet, in bytes.
 const SAVE_AT: u64 = 64 << 20;
-/// What is in flight when a run is asked to stop may take this long to arrive.
+/// What is in flight when a run is asked to stop, or has failed, may take this long to arrive.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 /// Parts behind the last one on record in which an earlier run may have written something.
 const REACH: u32 = 160;
@@ -246,10 +246,10 @@ impl Prepared {
             file.write(0, bytes).inspect_err(|_| file.discard())?;
             Ok(Arc::new(file))
         };
-        let turn = Mutex::new(());
+        let sink = Sink::new(&disk);
         let file = match self.parts.part(0) {
             Some(part) => tokio::select! {
-                file = self.source.bring((0, part.len), &disk, &turn, write) => file?,
+                file = self.source.bring((0, part.len), &sink, write) => file?,
                 () = asked_to_stop(stop) => return Err(TransferError::Interrupted),
             },
             None => disk.write(move || write(&[])).await?,
@@ -262,13 +262,12 @@ impl Prepared {
         let disk = self.flow.disk();
         let missing: VecDeque<u32> = self.done.missing().collect();
         let mut queue = missing.into_iter().filter_map(|index| self.parts.part(index));
-        // The system takes writes to one file one after the other, for most of the way: those behind would wait on a processor.
-        let writing = Mutex::new(());
+        let sink = Sink::new(&disk);
         let bring = |part: Part| {
-            let (file, disk, writing) = (Arc::clone(file), &disk, &writing);
+            let (file, sink) = (Arc::clone(file), &sink);
             let write = move |bytes: &[u8]| file.write(part.offset, bytes);
             async move {
-                self.source.bring((part.offset, part.len), disk, writing, write).await?;
+                self.source.bring((part.offset, part.len), sink, write).await?;
                 Ok::<_, TransferError>(part)
             }
         };
@@ -319,6 +318,19 @@ impl Prepared {
                 () = &mut stopped => break Err(TransferError::Interrupted),
             }
         };
+        // One part's failure is none of the others'.
+        if !matches!(outcome, Ok(()) | Err(TransferError::Interrupted)) {
+            let others = async {
+                while let Some(brought) = in_flight.next().await {
+                    if let Ok(part) = brought {
+                        done.insert(part.index);
+                        moved.by(part.len.into());
+                    }
+                }
+            };
+            // Late ones are lost.
+            let _ = tokio::time::timeout(STOP_WITHIN, others).await;
+        }
         drop(in_flight);
         while let Some(saved) = saving.next().await {
             saved?;

@@ -5,6 +5,7 @@ mod feed;
 mod ordered;
 mod pfs;
 pub(crate) mod server;
+mod transfer;
 mod way;
 
 use std::sync::Arc;
@@ -183,21 +184,6 @@ async fn a_login_that_got_lost_elsewhere_is_carried_again() {
     client.invoke_on(DcId(1), &GetNearestDc).await.unwrap();
     assert_eq!(server.count::<ImportAuthorization>(), 2);
     assert!(client.is_authorized().unwrap());
-}
-
-#[tokio::test(start_paused = true)]
-async fn transfer_connections_share_the_key_and_are_as_many_as_needed() {
-    let server = TestServer::new(usual);
-    let config = ClientConfig { transfer_connections: 3, ..TestServer::config() };
-    let client = client_with(&server, &Arc::default(), config).await;
-    let media = client.media(DcId(2));
-    media.invoke(&GetNearestDc).await.unwrap();
-    media.invoke(&GetNearestDc).await.unwrap();
-    assert_eq!(server.dials(), 1, "no second one while the first has nothing to do");
-    futures_util::future::join_all((0..10).map(|_| media.invoke(&GetNearestDc))).await;
-    assert_eq!((server.dials(), server.handshakes()), (3, 1));
-    let sessions: std::collections::HashSet<_> = server.calls().iter().map(|call| call.session).collect();
-    assert_eq!(sessions.len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

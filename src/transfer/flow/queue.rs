@@ -47,6 +47,11 @@ impl Part {
     fn cost(&self) -> u64 {
         self.bytes.max(LEAST_COST)
     }
+
+    /// Whether it is one of the file's parts, and not a question about it, as that for hashes.
+    fn is_of_file(&self) -> bool {
+        self.bytes > 0
+    }
 }
 
 #[derive(Debug, Default)]
@@ -150,12 +155,17 @@ impl Queue {
         }
     }
 
-    /// A part of `bytes` bytes wants to travel.
+    /// A part of `bytes` bytes wants to travel; or, if there are none, a question about the file. That goes first among what its file wants,
+    /// and needs nothing but the window: parts that have come wait for it.
     pub(super) fn ask(&mut self, lane: LaneId, road: Road, bytes: u64) -> Ticket {
         let ticket = Ticket(self.number());
-        self.parts.insert(ticket, Part { lane, road, bytes, began: None });
+        let part = Part { lane, road, bytes, began: None };
         let waiting = self.lanes.entry(lane).or_default().waiting.entry(road).or_default();
-        waiting.push_back(ticket);
+        match part.is_of_file() {
+            true => waiting.push_back(ticket),
+            false => waiting.push_front(ticket),
+        }
+        self.parts.insert(ticket, part);
         if waiting.len() == 1 {
             let ceiling = self.limits.window;
             let line = self.lines.entry(road);
@@ -211,7 +221,7 @@ impl Queue {
             let cost = part.cost();
             // Whoever has nothing in memory may always have one part there: those who are slow to take theirs hold nobody up.
             let fits = lane.memory == 0 || self.memory.saturating_add(part.bytes) <= self.limits.memory;
-            if lane.in_flight >= self.limits.per_file || !fits {
+            if part.is_of_file() && (lane.in_flight >= self.limits.per_file || !fits) {
                 line.turn.push_back(lane_id);
                 continue;
             }
@@ -226,7 +236,7 @@ impl Queue {
                 line.turn.push_back(lane_id);
             }
             part.began = Some(now);
-            lane.in_flight += 1;
+            lane.in_flight += usize::from(part.is_of_file());
             lane.memory = lane.memory.saturating_add(part.bytes);
             self.memory = self.memory.saturating_add(part.bytes);
             line.window.begin(now, cost);
@@ -259,7 +269,7 @@ impl Queue {
         let part = self.parts.remove(&ticket)?;
         let cost = part.cost();
         if let Some(lane) = self.lanes.get_mut(&part.lane) {
-            lane.in_flight = lane.in_flight.saturating_sub(1);
+            lane.in_flight = lane.in_flight.saturating_sub(part.is_of_file().into());
         }
         let window = &mut self.lines.get_mut(&part.road)?.window;
         let took = part.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));

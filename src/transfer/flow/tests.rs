@@ -319,6 +319,31 @@ fn every_kind_of_line_carries_everything() {
     }
 }
 
+/// Parts that have come wait for the answer, and hold their memory until then.
+#[test]
+fn a_question_waits_for_neither_parts_nor_memory() {
+    let (now, mut queue) = (Instant::now(), Queue::new(Limits { memory: PART, per_file: 1, ..limits() }));
+    let (lane, other) = (queue.join(), queue.join());
+    let parts: Vec<_> = (0..2).map(|_| queue.ask(lane, ROAD, PART)).collect();
+    let of_other = queue.ask(other, ROAD, PART);
+    let turns: Vec<_> = std::iter::from_fn(|| queue.poll(now)).collect();
+    assert_eq!(turns, [parts[0], of_other], "whoever has nothing in memory may have one part there");
+    let question = queue.ask(lane, ROAD, 0);
+    assert_eq!(queue.poll(now), Some(question), "before the second part, and beyond all that is allowed to parts");
+    assert_eq!(queue.poll(now), None);
+    queue.end(now, question, End::Done);
+    assert_eq!(queue.poll(now), None, "its end makes room for no part");
+    queue.end(now, parts[0], End::Done);
+    queue.free(lane, PART);
+    assert_eq!(queue.poll(now), Some(parts[1]));
+    // The window holds back questions as well.
+    queue.end(now, parts[1], End::Flooded(Duration::from_secs(1)));
+    let question = queue.ask(lane, ROAD, 0);
+    assert_eq!(queue.poll(now), None);
+    assert_eq!(queue.poll(now + Duration::from_secs(1)), Some(question));
+    queue.give_up(question);
+}
+
 #[test]
 fn parts_that_are_given_up_leave_nothing_behind() {
     for seed in 0..200 {

@@ -5,6 +5,7 @@
 //! and stumbles are the [`Lane`]'s. See "Uploading and Downloading Files", "File references" and "Encrypted CDNs for Speed and Security".
 
 mod cdn;
+mod cover;
 mod hashes;
 mod range;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
+use tokio::sync::watch;
 
 use super::TransferError;
 use super::disk::Disk;
@@ -28,6 +30,7 @@ use crate::ids::DcId;
 use crate::tl::RemoteCall;
 use crate::tl::api::{enums, functions};
 use cdn::{CdnFile, FromCdn};
+use cover::Asking;
 use hashes::{Checked, Hashes, Unchecked};
 pub use range::BLOCK;
 use range::{Ask, ask, pieces};
@@ -77,6 +80,8 @@ impl Verified {
 #[derive(Clone)]
 pub struct Source {
     inner: Arc<Inner>,
+    /// What is asked for ahead ends with the last clone.
+    _reader: Arc<watch::Sender<()>>,
 }
 
 struct Inner {
@@ -89,6 +94,10 @@ struct Inner {
     refreshing: tokio::sync::Mutex<()>,
     refreshes: AtomicU32,
     hashes: Mutex<Hashes>,
+    /// The blocks whose hashes somebody is asking for.
+    asking: Arc<Asking>,
+    /// Whether anybody is left who may want to read.
+    readers: watch::Receiver<()>,
     /// Whether hashes are still asked for.
     hashed: AtomicBool,
     /// The takeout that calls are made in.
@@ -125,6 +134,7 @@ impl Source {
             cdn: None,
             cdn_allowed: true,
         };
+        let (reader, readers) = watch::channel(());
         let inner = Inner {
             client: client.clone(),
             lane: flow.lane(),
@@ -134,12 +144,14 @@ impl Source {
             refreshing: tokio::sync::Mutex::default(),
             refreshes: AtomicU32::new(0),
             hashes: Mutex::default(),
+            asking: Arc::default(),
+            readers,
             hashed: AtomicBool::new(true),
             takeout: OnceLock::new(),
             checked: AtomicU64::new(0),
             unchecked: AtomicU64::new(0),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), _reader: Arc::new(reader) }
     }
 
     /// Asks for no hashes but those without which a CDN cannot be trusted.
@@ -181,7 +193,7 @@ impl Source {
 
     /// Reads as [`Self::read`] does, and has `then` do something with the bytes. The check against the hashes and what `then` does are one
     /// piece of work for the disk's threads: connections do not wait for it, and whoever writes finds in the processor's cache what has just
-    /// been hashed. Who has the `turn` does it; others wait for it.
+    /// been hashed.
     ///
     /// # Errors
     ///
@@ -189,21 +201,16 @@ impl Source {
     pub(super) async fn bring<T: Send + 'static>(
         &self,
         (offset, len): (u64, u32),
-        disk: &Disk,
-        turn: &tokio::sync::Mutex<()>,
+        sink: &Sink,
         then: impl Fn(&[u8]) -> Result<T, TransferError> + Clone + Send + 'static,
     ) -> Result<T, TransferError> {
         let (asked, within) = self.ask(offset, len)?;
         let take = |came: Unchecked| {
             let (then, within) = (then.clone(), within.clone());
-            async move {
-                let _turn = turn.lock().await;
-                disk.write(move || {
-                    let (bytes, checked) = came.check()?;
-                    Ok((then(bytes.get(within).unwrap_or_default())?, checked))
-                })
-                .await
-            }
+            sink.take(move || {
+                let (bytes, checked) = came.check()?;
+                Ok((then(bytes.get(within).unwrap_or_default())?, checked))
+            })
         };
         self.inner.fetch(asked, take).await
     }
@@ -246,6 +253,28 @@ impl Source {
     }
 }
 
+/// Where ranges of one file go that have come.
+pub(super) struct Sink {
+    disk: Disk,
+    /// One at a time: the system takes writes to one file one after the other, for most of the way, and those behind would wait on a
+    /// processor.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Sink {
+    pub(super) fn new(disk: &Disk) -> Self {
+        Self { disk: disk.clone(), turn: tokio::sync::Mutex::default() }
+    }
+
+    async fn take<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
+    ) -> Result<T, TransferError> {
+        let _turn = self.turn.lock().await;
+        self.disk.write(work).await
+    }
+}
+
 /// What an answer means for where to go on.
 enum Detour {
     /// Elsewhere: ask again.
@@ -256,7 +285,7 @@ enum Detour {
 
 impl Inner {
     /// A range, wherever it is, given to `take`, which has to check it and says how many of its bytes have a hash.
-    async fn fetch<T, F>(&self, asked: Ask, take: impl Fn(Unchecked) -> F) -> Result<T, TransferError>
+    async fn fetch<T, F>(self: &Arc<Self>, asked: Ask, take: impl Fn(Unchecked) -> F) -> Result<T, TransferError>
     where
         F: Future<Output = Result<(T, u64), TransferError>>,
     {
@@ -318,7 +347,7 @@ impl Inner {
     }
 
     /// A range and its hashes, from the DC that keeps the file. `Err` in the result: the range is to be had there.
-    async fn by_origin(&self, place: &Place, asked: Ask) -> Result<Result<Unchecked, DcId>, TransferError> {
+    async fn by_origin(self: &Arc<Self>, place: &Place, asked: Ask) -> Result<Result<Unchecked, DcId>, TransferError> {
         let fetched = async {
             let request = |place: &Place| functions::upload::GetFile {
                 precise: asked.precise,
@@ -329,7 +358,11 @@ impl Inner {
             };
             self.ask(place, asked.len.into(), request).await
         };
-        let (fetched, hashed) = futures_util::join!(fetched, self.cover(place, asked));
+        let hashed = async {
+            self.cover_ahead(place, asked);
+            self.cover(place, asked).await
+        };
+        let (fetched, hashed) = futures_util::join!(fetched, hashed);
         hashed?;
         let (answer, hold) = match fetched? {
             Ok(answer) => answer,
@@ -360,15 +393,8 @@ impl Inner {
         bytes: u64,
         request: impl Fn(&Place) -> R,
     ) -> Result<Result<(R::Return, Hold), DcId>, TransferError> {
-        let (request, media, takeout) = (&request(place), &place.media, self.takeout.get().copied());
-        let work = move || async move {
-            let answer = match takeout {
-                Some(takeout) => media.once_in_takeout(takeout, request).await,
-                None => media.once(request).await,
-            };
-            answer.map_err(TransferError::from)
-        };
-        match self.lane.part(media.dc(), Direction::Down, bytes, work).await {
+        let (request, media) = (&request(place), &place.media);
+        match self.lane.part(media.dc(), Direction::Down, bytes, || self.once(media, request)).await {
             Ok(answer) => Ok(Ok(answer)),
             Err(error) => match self.detour(place, error).await? {
                 Detour::Taken(dc) => Ok(Err(dc)),
@@ -377,40 +403,13 @@ impl Inner {
         }
     }
 
-    /// Sees to it that the hashes of a range are known, if the server has them.
-    async fn cover(&self, place: &Place, asked: Ask) -> Result<(), TransferError> {
-        let end = asked.end();
-        let (mut place, mut detours) = (place.clone(), 0);
-        while self.hashed.load(Ordering::Relaxed) {
-            let Some(gap) = lock(&self.hashes).gap(asked.offset, end) else { break };
-            let request = |place: &Place| functions::upload::GetFileHashes {
-                location: place.location.clone(),
-                offset: i64::try_from(gap).unwrap_or(i64::MAX),
-            };
-            match self.ask(&place, 0, request).await {
-                Ok(Ok((hashes, _))) => {
-                    lock(&self.hashes).add(&hashes, self.size);
-                    if lock(&self.hashes).gap(asked.offset, end) == Some(gap) {
-                        // It has none for this: nothing is to be had by asking on.
-                        break;
-                    }
-                }
-                Ok(Err(dc)) => {
-                    detours += 1;
-                    if detours > MAX_DETOURS {
-                        return Err(TransferError::RedirectLoop { dc });
-                    }
-                    place = lock(&self.place).clone();
-                }
-                // Without them, then: whoever asks for the file's bytes has to know that nobody checked them.
-                Err(TransferError::Invoke(InvokeError::Rpc(_) | InvokeError::Timeout { .. } | InvokeError::Failed { .. })) => {
-                    self.hashed.store(false, Ordering::Relaxed);
-                    break;
-                }
-                Err(other) => return Err(other),
-            }
-        }
-        Ok(())
+    /// One call, in the takeout if there is one.
+    async fn once<R: RemoteCall>(&self, media: &Media, request: &R) -> Result<R::Return, TransferError> {
+        let answer = match self.takeout.get() {
+            Some(takeout) => media.once_in_takeout(*takeout, request).await,
+            None => media.once(request).await,
+        };
+        Ok(answer?)
     }
 
     /// What an error means for where the file is.

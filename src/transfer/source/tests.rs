@@ -89,7 +89,7 @@ fn config() -> ClientConfig {
 }
 
 /// A source of `size` bytes at DC 2, and how often its reference is renewed.
-async fn source(server: &Arc<TestServer>, size: usize) -> (Source, Arc<AtomicUsize>) {
+pub(super) async fn source(server: &Arc<TestServer>, size: usize) -> (Source, Arc<AtomicUsize>) {
     source_with(server, size, config()).await
 }
 
@@ -109,7 +109,7 @@ async fn source_with(server: &Arc<TestServer>, size: usize, config: ClientConfig
 }
 
 /// Reads all of it, part by part.
-async fn all(source: &Source) -> Result<Vec<u8>, TransferError> {
+pub(super) async fn all(source: &Source) -> Result<Vec<u8>, TransferError> {
     let mut out = Vec::new();
     for (offset, len) in pieces(0..source.size(), BLOCK) {
         out.extend_from_slice(&source.read(offset, len).await?);

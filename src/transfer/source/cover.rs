@@ -1,0 +1,285 @@
+//! Asking for hashes: each block's once, and those of the blocks behind it where one is read after the other.
+//!
+//! A server gives the hashes of a block of a file in one answer. Asked for one by one they would be half of all calls that a download makes;
+//! so when those that are known come to their end, the next blocks' are asked for together, in one packet, while parts are on their way.
+
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::join_all;
+use tokio::sync::Notify;
+
+use super::range::{Ask, BLOCK};
+use super::{Inner, MAX_DETOURS, Place, lock};
+use crate::client::{InvokeError, Media};
+use crate::tl::api::{enums, functions};
+use crate::transfer::TransferError;
+use crate::transfer::flow::Direction;
+
+/// Blocks behind the one that is read whose hashes are asked for together.
+const AHEAD: u64 = 8;
+
+/// The blocks whose hashes somebody is asking for, by number: whoever needs them waits.
+#[derive(Default)]
+pub(super) struct Asking {
+    blocks: Mutex<Vec<Range<u64>>>,
+    /// Hashes have come, or somebody has stopped asking.
+    news: Notify,
+}
+
+/// Somebody is asking for the hashes of these blocks, until this is dropped.
+struct Claim {
+    asking: Arc<Asking>,
+    blocks: Range<u64>,
+}
+
+impl Asking {
+    /// The blocks from the first of `blocks` on for which nobody asks yet; none if somebody asks for the first.
+    fn claim(self: &Arc<Self>, blocks: Range<u64>) -> Option<Claim> {
+        let mut asked = lock(&self.blocks);
+        let is_asked = |block| asked.iter().any(|others: &Range<u64>| others.contains(&block));
+        let end = blocks.clone().find(|block| is_asked(*block)).unwrap_or(blocks.end);
+        let blocks = blocks.start..end;
+        if blocks.is_empty() {
+            return None;
+        }
+        asked.push(blocks.clone());
+        Some(Claim { asking: Arc::clone(self), blocks })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut asked = lock(&self.asking.blocks);
+        if let Some(at) = asked.iter().position(|blocks| *blocks == self.blocks) {
+            asked.swap_remove(at);
+        }
+        drop(asked);
+        self.asking.news.notify_waiters();
+    }
+}
+
+impl Inner {
+    /// Sees to it that the hashes of a range are known, if the server has them.
+    pub(super) async fn cover(&self, place: &Place, asked: Ask) -> Result<(), TransferError> {
+        let (mut place, mut detours) = (place.clone(), 0);
+        while self.hashed.load(Ordering::Relaxed) {
+            let mut news = std::pin::pin!(self.asking.news.notified());
+            news.as_mut().enable();
+            let Some(gap) = lock(&self.hashes).gap(asked.offset, asked.end()) else { break };
+            let block = gap / BLOCK;
+            let Some(_claim) = self.asking.claim(block..block + 1) else {
+                news.await;
+                continue;
+            };
+            match self.ask(&place, 0, |place| hashes_at(place, gap)).await {
+                Ok(Ok((hashes, _))) => {
+                    self.learn(&hashes);
+                    if lock(&self.hashes).gap(asked.offset, asked.end()) == Some(gap) {
+                        // It has none for this: nothing is to be had by asking on.
+                        break;
+                    }
+                }
+                Ok(Err(dc)) => {
+                    detours += 1;
+                    if detours > MAX_DETOURS {
+                        return Err(TransferError::RedirectLoop { dc });
+                    }
+                    place = lock(&self.place).clone();
+                }
+                // Without them, then: whoever asks for the file's bytes has to know that nobody checked them.
+                Err(TransferError::Invoke(InvokeError::Rpc(_) | InvokeError::Timeout { .. } | InvokeError::Failed { .. })) => {
+                    self.hashed.store(false, Ordering::Relaxed);
+                    break;
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the hashes behind a range are asked for, if those before it are known and the next ones are not: so much is read from
+    /// here on. Nobody waits for that, and it ends with whoever may read.
+    pub(super) fn cover_ahead(self: &Arc<Self>, place: &Place, asked: Ask) {
+        let Some(claim) = self.claim_ahead(asked) else { return };
+        let (file, place, mut readers) = (Arc::clone(self), place.clone(), self.readers.clone());
+        tokio::spawn(async move {
+            let blocks = || {
+                // One connection for all, and another one for each attempt.
+                let (media, file, place) = (place.media.together(), &file, &place);
+                let asking: Vec<_> = claim.blocks.clone().map(|block| file.ask_block(place, media.clone(), block)).collect();
+                async move { join_all(asking).await.into_iter().collect::<Result<(), _>>() }
+            };
+            tokio::select! {
+                // What fails, and is nobody's fault but theirs, is asked for again by whoever needs it.
+                _ = file.lane.part(place.media.dc(), Direction::Down, 0, blocks) => {}
+                _ = readers.changed() => {}
+            }
+        });
+    }
+
+    fn claim_ahead(&self, asked: Ask) -> Option<Claim> {
+        let block = asked.offset / BLOCK;
+        let is_known = |block: u64| lock(&self.hashes).gap(block * BLOCK, self.end_of(block)).is_none();
+        let is_sequel = is_known(block) || block.checked_sub(1).is_some_and(is_known);
+        let next = block + 1..(block + 1 + AHEAD).min(self.size.div_ceil(BLOCK));
+        if !self.hashed.load(Ordering::Relaxed) || !is_sequel || next.is_empty() || is_known(next.start) {
+            return None;
+        }
+        self.asking.claim(next)
+    }
+
+    async fn ask_block(&self, place: &Place, media: Media, block: u64) -> Result<(), TransferError> {
+        let gap = lock(&self.hashes).gap(block * BLOCK, self.end_of(block));
+        if let Some(gap) = gap {
+            self.learn(&self.once(&media, &hashes_at(place, gap)).await?);
+        }
+        Ok(())
+    }
+
+    /// Where a block ends.
+    fn end_of(&self, block: u64) -> u64 {
+        (block + 1).saturating_mul(BLOCK).min(self.size)
+    }
+
+    fn learn(&self, hashes: &[enums::FileHash]) {
+        lock(&self.hashes).add(hashes, self.size);
+        self.asking.news.notify_waiters();
+    }
+}
+
+fn hashes_at(place: &Place, offset: u64) -> functions::upload::GetFileHashes {
+    functions::upload::GetFileHashes { location: place.location.clone(), offset: i64::try_from(offset).unwrap_or(i64::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::client::tests::server::{Call, Reply, TestServer};
+    use crate::tl::{Identifiable as _, Serialize as _};
+    use crate::transfer::source::Verified;
+    use crate::transfer::source::tests::{all, content, hashes, request, serve, source};
+    use functions::upload::{GetFile, GetFileHashes};
+
+    const MIB: usize = 1 << 20;
+
+    /// A server of `content`, whose answers to questions for hashes `amend` may replace.
+    fn server(content: &[u8], amend: impl Fn(&Call, Bytes) -> Reply + Send + 'static) -> Arc<TestServer> {
+        let content = content.to_vec();
+        TestServer::new(move |call| match call.method {
+            GetFile::ID => serve(call, &content),
+            _ => amend(call, hashes(&content, request::<GetFileHashes>(call).offset).to_bytes()),
+        })
+    }
+
+    fn asked(server: &TestServer) -> Vec<i64> {
+        let calls = server.calls();
+        let of_hashes = calls.iter().filter(|call| call.method == GetFileHashes::ID);
+        of_hashes.map(|call| request::<GetFileHashes>(call).offset / BLOCK.cast_signed()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_read_in_order_has_its_hashes_asked_for_by_eights_in_one_packet() {
+        let content = content(19 * MIB + 5);
+        let server = server(&content, |_, hashes| Reply::Body(hashes));
+        let (source, _) = source(&server, content.len()).await;
+        assert!(all(&source).await.unwrap() == content);
+        assert!(source.verified().is_whole());
+        let mut blocks = asked(&server);
+        blocks.sort_unstable();
+        assert_eq!(blocks, (0..20).collect::<Vec<_>>(), "each once, and none behind the end");
+        let packets: HashSet<_> = server
+            .calls()
+            .iter()
+            .filter(|call| call.method == GetFileHashes::ID)
+            .map(|call| (call.session, call.frames))
+            .collect();
+        assert!(packets.len() <= 5, "{packets:?}: those of 0, of 1, of 2 to 9, of 10 to 17, and the last two");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_read_here_and_there_has_its_own_asked_for() {
+        let content = content(12 * MIB);
+        let server = server(&content, |_, hashes| Reply::Body(hashes));
+        let (source, _) = source(&server, content.len()).await;
+        for block in [9, 4, 11, 1] {
+            assert_eq!(source.read(block * BLOCK + 77, 1000).await.unwrap().len(), 1000);
+        }
+        assert_eq!(asked(&server), [9, 4, 11, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_answer_serves_all_that_read_a_block() {
+        let content = content(MIB);
+        let server = server(&content, |_, hashes| Reply::Later(Duration::from_millis(100), hashes));
+        let (source, _) = source(&server, content.len()).await;
+        let pieces = join_all((0..8).map(|piece| source.read(piece << 17, 1 << 17))).await;
+        assert!(pieces.into_iter().map(Result::unwrap).collect::<Vec<_>>().concat() == content);
+        assert_eq!(asked(&server), [0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_one_that_is_gone_asks_himself() {
+        let content = content(MIB);
+        let silent_once = |call: &Call, hashes| if call.nth == 0 { Reply::Silence } else { Reply::Body(hashes) };
+        let server = server(&content, silent_once);
+        let (source, _) = source(&server, content.len()).await;
+        let mut first = Box::pin(source.read(0, 1000));
+        tokio::select! {
+            biased;
+            _ = &mut first => panic!("nobody answers"),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+        let second = source.read(1000, 1000);
+        let gone = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(first);
+        };
+        let (second, ()) =
+            tokio::time::timeout(Duration::from_secs(3), futures_util::future::join(second, gone)).await.unwrap();
+        assert_eq!(second.unwrap(), content[1000..2000]);
+        assert_eq!(asked(&server), [0, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_ahead_is_asked_for_again_when_it_is_needed() {
+        for refused in [Reply::Error(400, "OFFSET_INVALID"), Reply::Error(420, "FLOOD_WAIT_1"), Reply::Silence] {
+            let content = content(11 * MIB);
+            let refused = Mutex::new(Some(refused));
+            let once = move |call: &Call, hashes| match call.nth {
+                4 => lock(&refused).take().unwrap_or(Reply::Body(hashes)),
+                _ => Reply::Body(hashes),
+            };
+            let server = server(&content, once);
+            let (source, _) = source(&server, content.len()).await;
+            assert!(all(&source).await.unwrap() == content);
+            assert_eq!(source.verified(), Verified { checked: content.len() as u64, unchecked: 0 });
+            let asked = asked(&server);
+            assert_eq!(asked.iter().collect::<HashSet<_>>().len(), 11, "{asked:?}");
+            assert!((12..20).contains(&asked.len()), "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_asked_for_once_at_a_time() {
+        let asking = Arc::<Asking>::default();
+        let claim = |blocks: Range<u64>| asking.claim(blocks);
+        let first = claim(4..6).expect("nobody asks");
+        assert_eq!(first.blocks, 4..6);
+        assert!(claim(5..9).is_none() && claim(4..5).is_none());
+        let before = claim(1..9).expect("up to the others");
+        assert_eq!(before.blocks, 1..4);
+        drop(first);
+        assert_eq!(claim(4..9).expect("free again").blocks, 4..9);
+        assert!(claim(3..9).is_none(), "those before still ask");
+        assert!(claim(7..7).is_none());
+        drop(before);
+        assert!(lock(&asking.blocks).is_empty());
+    }
+}
