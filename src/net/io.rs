@@ -165,7 +165,7 @@ impl Io {
         if room < READ_LEAST || (room < missing && missing <= READ_MOST) {
             let more = match missing {
                 // The next one's beginning comes with it.
-                1..=READ_MOST => missing + READ_CHUNK,
+                1..=READ_MOST => missing + READ_LEAST,
                 // A frame longer than that grows the buffer by doubling, not chunk by chunk.
                 _ => READ_CHUNK.max(len),
             };

@@ -83,17 +83,27 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// Checks `bytes` against every hash.
-    pub(super) fn check(&self, bytes: &[u8]) -> Checked {
+    /// The ranges of `bytes` that have a hash.
+    fn ranges<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let within = |at: u64| usize::try_from(at.saturating_sub(self.start)).unwrap_or(usize::MAX);
-        let covered = |(offset, hash): &(u64, Hash)| bytes.get(within(*offset)..within(hash.end)).unwrap_or_default();
-        let ranges: Vec<&[u8]> = self.hashes.iter().map(covered).collect();
-        for (found, (offset, hash)) in hash::sha256_each(&ranges).iter().zip(&self.hashes) {
+        self.hashes.iter().map(move |(offset, hash)| bytes.get(within(*offset)..within(hash.end)).unwrap_or_default())
+    }
+
+    /// Checks what the ranges are hashed to.
+    fn compare(&self, found: &[[u8; 32]]) -> Checked {
+        let mut checked = 0;
+        for (found, (offset, hash)) in found.iter().zip(&self.hashes) {
             if !bool::from(found.as_slice().ct_eq(&hash.sha256)) {
                 return Checked::Wrong(*offset);
             }
+            checked += hash.end.saturating_sub(*offset);
         }
-        Checked::Good(ranges.iter().map(|range| range.len() as u64).sum())
+        Checked::Good(checked)
+    }
+
+    /// Checks `bytes` against every hash.
+    pub(super) fn check(&self, bytes: &[u8]) -> Checked {
+        self.compare(&hash::sha256_each(&self.ranges(bytes).collect::<Vec<_>>()))
     }
 }
 
@@ -113,11 +123,30 @@ impl Unchecked {
     ///
     /// [`TransferError::PartLength`], [`TransferError::HashMismatch`], [`TransferError::CdnHashMissing`].
     pub(super) fn check(self) -> Result<(Bytes, u64), TransferError> {
+        let Self { bytes, expected, .. } = &self;
+        let found = hash::sha256_each(&expected.ranges(bytes).collect::<Vec<_>>());
+        self.compare(&found)
+    }
+
+    /// The same for each, hashed side by side.
+    pub(super) fn check_all(all: Vec<Self>) -> Vec<Result<(Bytes, u64), TransferError>> {
+        let ranges: Vec<&[u8]> = all.iter().flat_map(|one| one.expected.ranges(&one.bytes)).collect();
+        let found = hash::sha256_each(&ranges);
+        let mut found = &found[..];
+        let each = all.into_iter().map(|one| {
+            let (own, others) = found.split_at(one.expected.hashes.len().min(found.len()));
+            found = others;
+            one.compare(own)
+        });
+        each.collect()
+    }
+
+    fn compare(self, found: &[[u8; 32]]) -> Result<(Bytes, u64), TransferError> {
         let Self { bytes, asked: Ask { offset, len, .. }, expected, wholly } = self;
         if bytes.len() != len as usize {
             return Err(TransferError::PartLength { offset, expected: len, got: bytes.len() });
         }
-        match expected.check(&bytes) {
+        match expected.compare(found) {
             Checked::Good(checked) if wholly && checked != u64::from(len) => Err(TransferError::CdnHashMissing { offset }),
             Checked::Good(checked) => Ok((bytes, checked)),
             Checked::Wrong(offset) => Err(TransferError::HashMismatch { offset }),

@@ -8,6 +8,7 @@ mod cdn;
 mod cover;
 mod hashes;
 mod range;
+mod sink;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -22,7 +23,6 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::sync::watch;
 
 use super::TransferError;
-use super::disk::Disk;
 use super::flow::{Direction, Flow, Hold, Lane};
 use super::takeout::Takeout;
 use crate::client::{Client, InvokeError, Media};
@@ -34,6 +34,7 @@ use cover::Asking;
 use hashes::{Checked, Hashes, Unchecked};
 pub use range::BLOCK;
 use range::{Ask, ask, pieces};
+pub(super) use sink::Sink;
 
 /// How often in a row a file reference may be renewed without a part arriving in between.
 const MAX_REFRESHES: u32 = 3;
@@ -191,9 +192,7 @@ impl Source {
         Ok(self.inner.fetch(asked, check).await?.slice(within))
     }
 
-    /// Reads as [`Self::read`] does, and has `then` do something with the bytes. The check against the hashes and what `then` does are one
-    /// piece of work for the disk's threads: connections do not wait for it, and whoever writes finds in the processor's cache what has just
-    /// been hashed.
+    /// Reads as [`Self::read`] does, and has `then` do something with the bytes on one of the disk's threads.
     ///
     /// # Errors
     ///
@@ -207,10 +206,7 @@ impl Source {
         let (asked, within) = self.ask(offset, len)?;
         let take = |came: Unchecked| {
             let (then, within) = (then.clone(), within.clone());
-            sink.take(move || {
-                let (bytes, checked) = came.check()?;
-                Ok((then(bytes.get(within).unwrap_or_default())?, checked))
-            })
+            sink.take(came, move |bytes: &[u8]| then(bytes.get(within).unwrap_or_default()))
         };
         self.inner.fetch(asked, take).await
     }
@@ -250,28 +246,6 @@ impl Source {
             Box::pin(async move { source.read(offset, len).await })
         };
         stream::iter(pieces(range, PIECE)).map(read).buffered(ahead.max(1))
-    }
-}
-
-/// Where ranges of one file go that have come.
-pub(super) struct Sink {
-    disk: Disk,
-    /// One at a time: the system takes writes to one file one after the other, for most of the way, and those behind would wait on a
-    /// processor.
-    turn: tokio::sync::Mutex<()>,
-}
-
-impl Sink {
-    pub(super) fn new(disk: &Disk) -> Self {
-        Self { disk: disk.clone(), turn: tokio::sync::Mutex::default() }
-    }
-
-    async fn take<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
-    ) -> Result<T, TransferError> {
-        let _turn = self.turn.lock().await;
-        self.disk.write(work).await
     }
 }
 

@@ -1,0 +1,176 @@
+//! Where ranges of a file go that have come: checked against their hashes and written, in one piece of work for one of the disk's threads.
+//!
+//! Connections do not wait for it, and whoever writes finds in the processor's cache what has just been hashed. Ranges that come together are
+//! taken together: hashed side by side, and handed over between threads once.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::hashes::Unchecked;
+use crate::transfer::TransferError;
+use crate::transfer::disk::Disk;
+
+/// Ranges of one file that have come.
+pub(in crate::transfer) struct Sink {
+    disk: Disk,
+    /// One batch at a time: the system takes writes to one file one after the other, for most of the way, and those behind would wait on a
+    /// processor.
+    turn: tokio::sync::Mutex<()>,
+    waiting: Mutex<Vec<Waiting>>,
+}
+
+/// A range, and what is to be done with it once it was checked.
+struct Waiting {
+    came: Unchecked,
+    go_on: Box<dyn FnOnce(Result<(Bytes, u64), TransferError>) + Send>,
+}
+
+impl Sink {
+    pub(in crate::transfer) fn new(disk: &Disk) -> Self {
+        Self { disk: disk.clone(), turn: tokio::sync::Mutex::default(), waiting: Mutex::default() }
+    }
+
+    /// Has a range checked, and `then` do something with it. Returns what came of it, and how many of the bytes had a hash.
+    pub(super) async fn take<T: Send + 'static>(
+        &self,
+        came: Unchecked,
+        then: impl FnOnce(&[u8]) -> Result<T, TransferError> + Send + 'static,
+    ) -> Result<(T, u64), TransferError> {
+        let (give, mut taken) = oneshot::channel();
+        let go_on = Box::new(move |checked: Result<(Bytes, u64), TransferError>| {
+            let done = checked.and_then(|(bytes, checked)| Ok((then(&bytes)?, checked)));
+            // Whoever is gone by now does not want to know.
+            let _ = give.send(done);
+        });
+        self.lock().push(Waiting { came, go_on });
+        tokio::select! {
+            biased;
+            done = &mut taken => done.unwrap_or_else(|_| Err(lost())),
+            result = self.run() => match result {
+                Ok(()) => taken.await.unwrap_or_else(|_| Err(lost())),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Takes all that waits when it is its turn.
+    async fn run(&self) -> Result<(), TransferError> {
+        let _turn = self.turn.lock().await;
+        // What came in the same moment is on its way here.
+        tokio::task::yield_now().await;
+        let batch = std::mem::take(&mut *self.lock());
+        let work = move || {
+            let (came, go_on): (Vec<_>, Vec<_>) = batch.into_iter().map(|waiting| (waiting.came, waiting.go_on)).unzip();
+            Unchecked::check_all(came).into_iter().zip(go_on).for_each(|(checked, go_on)| go_on(checked));
+            Ok(())
+        };
+        self.disk.write(work).await
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+        // It is only ever added to and emptied.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The work has panicked, or the runtime ends.
+fn lost() -> TransferError {
+    TransferError::io("cannot use the disk for", "")(std::io::Error::other("the work was given up"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use futures_util::future::{join_all, poll_immediate};
+
+    use super::*;
+    use crate::transfer::source::hashes::Hashes;
+    use crate::transfer::source::range::Ask;
+    use crate::transfer::source::tests::{content, hashes};
+
+    const RANGE: u32 = 256 << 10;
+
+    /// Range number `n` of `content`, with the hashes of `of`.
+    fn range(n: usize, content: &[u8], of: &[u8]) -> Unchecked {
+        let asked = Ask { offset: n as u64 * u64::from(RANGE), limit: RANGE, len: RANGE, precise: false };
+        let mut known = Hashes::default();
+        known.add(&hashes(of, asked.offset.cast_signed()), of.len() as u64);
+        let from = n * RANGE as usize;
+        let bytes = Bytes::copy_from_slice(&content[from..from + RANGE as usize]);
+        Unchecked { bytes, asked, expected: known.within(asked), wholly: true }
+    }
+
+    #[tokio::test]
+    async fn each_of_a_batch_gets_what_is_its_own() {
+        let content = content(6 * RANGE as usize);
+        let mut wrong = content.clone();
+        wrong[RANGE as usize + 5] ^= 1;
+        let sink = Sink::new(&Disk::default());
+        let threads = Arc::new(Mutex::new(Vec::new()));
+        let takes = (0..6).map(|n| {
+            let mut came = range(n, &wrong, &content);
+            if n == 2 {
+                came.bytes.truncate(10);
+            }
+            let threads = Arc::clone(&threads);
+            sink.take(came, move |bytes| {
+                threads.lock().unwrap().push(std::thread::current().id());
+                if n == 3 { Err(TransferError::Gone) } else { Ok(bytes.to_vec()) }
+            })
+        });
+        for (n, taken) in join_all(takes).await.into_iter().enumerate() {
+            let from = n * RANGE as usize;
+            match (n, taken) {
+                (1, Err(TransferError::HashMismatch { offset })) => assert_eq!(offset, u64::from(RANGE)),
+                (2, Err(TransferError::PartLength { got: 10, .. })) | (3, Err(TransferError::Gone)) => {}
+                (0 | 4 | 5, Ok((bytes, checked))) => {
+                    assert!(bytes == content[from..from + RANGE as usize] && checked == u64::from(RANGE));
+                }
+                (_, other) => panic!("range {n}: {:?}", other.map(|(_, checked)| checked)),
+            }
+        }
+        let threads = threads.lock().unwrap();
+        assert_eq!(threads.len(), 4, "nothing is done with what is wrong");
+        assert!(
+            threads.iter().all(|thread| *thread == threads[0] && *thread != std::thread::current().id()),
+            "one piece of work"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_is_gone_takes_nobody_with_him() {
+        let content = content(3 * RANGE as usize);
+        let sink = Sink::new(&Disk::default());
+        let written = Arc::new(AtomicUsize::new(0));
+        let take = |n| {
+            let written = Arc::clone(&written);
+            sink.take(range(n, &content, &content), move |_| {
+                written.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            })
+        };
+        let (mut first, mut second) = (Box::pin(take(0)), Box::pin(take(1)));
+        assert!(poll_immediate(&mut first).await.is_none() && poll_immediate(&mut second).await.is_none());
+        // He who has the turn, before and after the batch is on its way.
+        drop(first);
+        let done = tokio::time::timeout(Duration::from_secs(20), second).await.expect("the turn goes on");
+        assert!(done.is_ok());
+        assert!(take(2).await.is_ok());
+        assert_eq!(written.load(Ordering::Relaxed), 3, "what had come is written, whether or not anybody waits");
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_an_error_of_all_that_wait_for_it() {
+        let content = content(2 * RANGE as usize);
+        let sink = Sink::new(&Disk::default());
+        let takes = (0..2).map(|n| sink.take(range(n, &content, &content), |_| -> Result<(), _> { panic!("as it is to be") }));
+        for taken in join_all(takes).await {
+            assert!(matches!(taken, Err(TransferError::Io { action: "cannot use the disk for", .. })));
+        }
+    }
+}
