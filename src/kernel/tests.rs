@@ -130,7 +130,7 @@ fn one_message_of_every_length() {
 fn messages_of_one_length() {
     let mut rng = StdRng::from_seed([2; 32]);
     for ways in ways() {
-        for count in (0..=12).chain([19]) {
+        for count in 0..=19 {
             for blocks in [0, 1, 2, 3, 5, 6, 7, 10, 41, 256, 1030] {
                 let batch: Vec<_> = (0..count).map(|_| Sample::random(&mut rng, blocks)).collect();
                 compare(&ways, &batch, &format!("seed 2, {count} messages of {blocks} blocks"));
@@ -144,7 +144,7 @@ fn messages_of_one_length() {
 fn messages_of_all_lengths() {
     for seed in 0..150 {
         let mut rng = StdRng::from_seed([seed; 32]);
-        let count = rng.random_range(1..=20);
+        let count = rng.random_range(1..=36);
         let most = *[4, 12, 70, 600].get(usize::from(seed) % 4).expect("four of them");
         let batch: Vec<_> = (0..count)
             .map(|_| {

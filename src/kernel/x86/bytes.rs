@@ -1,8 +1,8 @@
 //! Blocks into registers and back.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_loadl_epi64, _mm_loadu_si128, _mm_storeu_si128, _mm256_castsi256_si128, _mm256_extracti128_si256,
-    _mm256_loadu_si256, _mm256_storeu_si256,
+    __m128i, __m256i, __m512i, _mm_loadl_epi64, _mm_loadu_si128, _mm_storeu_si128, _mm256_castsi256_si128,
+    _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_loadu_si512, _mm512_storeu_si512,
 };
 
 use crate::Block;
@@ -86,5 +86,23 @@ pub(super) fn scattered(value: __m256i) -> [u32; 8] {
     let mut numbers = [0; 8];
     // SAFETY: as above, for writing; nobody else has it.
     unsafe { _mm256_storeu_si256(numbers.as_mut_ptr().cast(), value) };
+    numbers
+}
+
+/// Sixteen numbers into one register, the lowest first.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn gathered_sixteen(numbers: [u32; 16]) -> __m512i {
+    // SAFETY: the array is good for 64 bytes, and the instruction wants no alignment.
+    unsafe { _mm512_loadu_si512(numbers.as_ptr().cast()) }
+}
+
+/// The other way.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn scattered_sixteen(value: __m512i) -> [u32; 16] {
+    let mut numbers = [0; 16];
+    // SAFETY: as above, for writing; nobody else has it.
+    unsafe { _mm512_storeu_si512(numbers.as_mut_ptr().cast(), value) };
     numbers
 }

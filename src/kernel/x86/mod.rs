@@ -1,7 +1,8 @@
 //! By the instructions of x86-64 for AES and for SHA.
 //!
 //! * [`keys`]: round keys; [`sha`]: the hash; [`bytes`]: memory and registers.
-//! * [`lanes`]: the kernels; [`eight`] and [`ahead`]: those of the hash and of reception where the instructions for SHA are slow.
+//! * [`lanes`]: the kernels; [`abreast`] (by [`eight`] and by [`sixteen`]) and [`ahead`]: those of the hash and of reception where the
+//!   instructions for SHA are slow.
 //! * [`ctr`]: the key stream of AES-256-CTR.
 //! * here: which processor it is, and which message is in which lane.
 
@@ -10,6 +11,7 @@
     reason = "vector loads and stores, a fence for the compiler, and calls of what only some processors can do"
 )]
 
+mod abreast;
 mod ahead;
 mod bytes;
 mod ctr;
@@ -17,6 +19,7 @@ mod eight;
 mod keys;
 mod lanes;
 mod sha;
+mod sixteen;
 
 use std::sync::LazyLock;
 
@@ -26,6 +29,7 @@ use self::bytes::load;
 use self::eight::EIGHT;
 use self::lanes::{Chain, Hash, avx, avx512, avx512_vector, plain};
 use self::sha::{Group, State, compress, words};
+use self::sixteen::SIXTEEN;
 use crate::{BLOCK, Block, Cipher, Digest, LANES, Received};
 
 /// An encoding that this processor has: whoever holds one may run the kernels of that name.
@@ -40,7 +44,7 @@ enum Encoding {
     Avx,
     /// With three operands and 32 registers.
     Avx512,
-    /// The same, and as little as can be by the instructions for SHA.
+    /// The same, and as little as can be by the instructions for SHA. With AVX-512BW.
     Avx512Vector,
 }
 
@@ -69,7 +73,7 @@ impl Way {
             is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("avx2");
         Some(Self(match wide {
             false => Encoding::Avx,
-            true if *SLOW_SHA => Encoding::Avx512Vector,
+            true if *SLOW_SHA && is_x86_feature_detected!("avx512bw") => Encoding::Avx512Vector,
             true => Encoding::Avx512,
         }))
     }
@@ -82,7 +86,8 @@ impl Way {
             None => vec![],
             Some(Self(Encoding::Plain)) => all[..1].to_vec(),
             Some(Self(Encoding::Avx)) => all[..2].to_vec(),
-            Some(Self(Encoding::Avx512 | Encoding::Avx512Vector)) => all.to_vec(),
+            Some(Self(Encoding::Avx512 | Encoding::Avx512Vector)) if is_x86_feature_detected!("avx512bw") => all.to_vec(),
+            Some(Self(Encoding::Avx512 | Encoding::Avx512Vector)) => all[..3].to_vec(),
         }
     }
 
@@ -138,7 +143,7 @@ trait Lane<'a, Message>: Sized {
     ///
     /// # Safety
     /// As for `advance`.
-    unsafe fn advance_many(_way: Way, _lanes: [Option<&mut Self>; EIGHT], _count: usize) {
+    unsafe fn advance_many(_way: Way, _lanes: [Option<&mut Self>; SIXTEEN], _count: usize) {
         unreachable!("so many are never worked on side by side")
     }
     /// What comes after the last whole group.
@@ -149,7 +154,7 @@ trait Lane<'a, Message>: Sized {
 }
 
 /// Messages that are taken up at the same time, at most.
-const SLOTS: usize = EIGHT + 2;
+const SLOTS: usize = SIXTEEN + 2;
 
 /// Groups after which it is looked at anew whose turn it is, when there are more messages than lanes: 4 KiB.
 const SLICE: usize = 64;
@@ -189,7 +194,7 @@ unsafe fn run<'a, L: Lane<'a, M>, M>(way: Way, messages: &'a mut [M]) {
         order.sort_by_key(|lane| {
             lane.as_ref().map_or((true, 0), |lane| (false, if taking_turns { usize::MAX - lane.groups() } else { 0 }))
         });
-        let mut lanes: [Option<&mut L>; EIGHT] = [const { None }; EIGHT];
+        let mut lanes: [Option<&mut L>; SIXTEEN] = [const { None }; SIXTEEN];
         for (lane, next) in lanes.iter_mut().zip(order).take(width) {
             *lane = next;
         }
@@ -300,9 +305,14 @@ unsafe fn digest(hash: Option<Hash>, prefix: &[u8; 32], tail: &[Block], total: u
 }
 
 impl<'a> Lane<'a, Digest<'_>> for Hashing<'a> {
-    /// Places without a message cost as much as those with one: of five, four at a time are faster.
+    /// Places without a message cost as much as those with one: of five, four at a time are faster, and of twelve, eight.
     fn most(way: Way, there: usize) -> usize {
-        if way.0 == Encoding::Avx512Vector && there > LANES + 1 { EIGHT } else { LANES }
+        match there {
+            _ if way.0 != Encoding::Avx512Vector => LANES,
+            ..=5 => LANES,
+            ..=12 => EIGHT,
+            _ => SIXTEEN,
+        }
     }
 
     unsafe fn start(message: &'a mut Digest<'_>) -> Self {
@@ -338,29 +348,45 @@ impl<'a> Lane<'a, Digest<'_>> for Hashing<'a> {
         }
     }
 
-    unsafe fn advance_many(_: Way, lanes: [Option<&mut Self>; EIGHT], count: usize) {
-        // Places without a message hash the first one's groups behind nothing, for nobody.
-        let Some(first) = lanes[0].as_ref().map(|lane| &lane.groups[..count]) else { return };
-        let mut idle: [_; EIGHT] = std::array::from_fn(|_| Hash { state: State::new(), next: [load(&[0; BLOCK]); 4] });
-        let mut data = [first; EIGHT];
-        let mut places = lanes.into_iter().zip(&mut idle).zip(&mut data);
-        let hashes = std::array::from_fn(|_| match places.next() {
-            Some(((Some(lane), _), data)) => {
-                (*data, lane.groups) = lane.groups.split_at(count);
-                lane.hash.as_mut().expect("there are groups only after a first one")
+    unsafe fn advance_many(_: Way, lanes: [Option<&mut Self>; SIXTEEN], count: usize) {
+        let there = lanes.iter().flatten().count();
+        let mut lanes = lanes.into_iter();
+        // SAFETY: the caller says that the processor has AVX-512VL and AVX-512BW: no other way has as many lanes.
+        unsafe {
+            match there {
+                ..=EIGHT => in_places(std::array::from_fn(|_| lanes.next().flatten()), count, |h, d| eight::hash(h, d, count)),
+                _ => in_places(std::array::from_fn(|_| lanes.next().flatten()), count, |h, d| sixteen::hash(h, d, count)),
             }
-            Some(((None, idle), _)) => idle,
-            None => unreachable!("there are as many as places"),
-        });
-        drop(places);
-        // SAFETY: the caller says that the processor has AVX-512VL: no other way has as many lanes.
-        unsafe { eight::hash(hashes, data, count) }
+        }
     }
 
     unsafe fn finish(self) {
         // SAFETY: the caller says that the processor has the features.
         *self.digest = unsafe { digest(self.hash, self.prefix, self.tail, self.total) };
     }
+}
+
+/// Takes `count` groups off each message and gives them to a kernel with a place for each. Those without a message hash the first one's
+/// groups behind nothing, for nobody.
+fn in_places<const N: usize>(
+    lanes: [Option<&mut Hashing<'_>>; N],
+    count: usize,
+    kernel: impl FnOnce([&mut Hash; N], [&[Group]; N]),
+) {
+    let Some(first) = lanes[0].as_ref().map(|lane| &lane.groups[..count]) else { return };
+    let mut idle: [_; N] = std::array::from_fn(|_| Hash { state: State::new(), next: [load(&[0; BLOCK]); 4] });
+    let mut data = [first; N];
+    let mut places = lanes.into_iter().zip(&mut idle).zip(&mut data);
+    let hashes = std::array::from_fn(|_| match places.next() {
+        Some(((Some(lane), _), data)) => {
+            (*data, lane.groups) = lane.groups.split_at(count);
+            lane.hash.as_mut().expect("there are groups only after a first one")
+        }
+        Some(((None, idle), _)) => idle,
+        None => unreachable!("there are as many as places"),
+    });
+    drop(places);
+    kernel(hashes, data);
 }
 
 /// A message that is decrypted and hashed.
