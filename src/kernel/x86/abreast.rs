@@ -62,6 +62,8 @@ macro_rules! abreast {
         #[target_feature(enable = $features)]
         pub(super) fn hash(hashes: [&mut Hash; $count], data: [&[Group]; $count], count: usize) {
             let (constants, []) = K.0.as_flattened().as_chunks() else { unreachable!("64 are four times sixteen") };
+            let Some(first) = data[0].first() else { return };
+            let mut groups = [first; $count];
             let mut words = [zero(); 16];
             let mut state = [zero(); 8];
             for (at, words) in words.iter_mut().enumerate() {
@@ -79,7 +81,11 @@ macro_rules! abreast {
                 for (state, before) in state.iter_mut().zip(before) {
                     *state = add(*state, before);
                 }
-                words = words_of(data.each_ref().map(|data| &data[at]));
+                // A loop: of so many, `map` would be a call for each.
+                for (group, data) in groups.iter_mut().zip(&data) {
+                    *group = &data[at];
+                }
+                words = words_of(groups);
             }
             let (state, words) = (state.map(|letter| scattered(letter)), words.map(|words| scattered(words)));
             for (n, hash) in hashes.into_iter().enumerate() {
