@@ -309,8 +309,8 @@ impl<'a> Lane<'a, Digest<'_>> for Hashing<'a> {
     fn most(way: Way, there: usize) -> usize {
         match there {
             _ if way.0 != Encoding::Avx512Vector => LANES,
-            ..=5 => LANES,
-            ..=12 => EIGHT,
+            0..=5 => LANES,
+            6..=12 => EIGHT,
             _ => SIXTEEN,
         }
     }

@@ -21,10 +21,13 @@ pub(in crate::transfer) struct Sink {
     waiting: Mutex<Vec<Waiting>>,
 }
 
+/// The bytes of a range, and how many of them have a hash; or what is wrong with it.
+type Checked = Result<(Bytes, u64), TransferError>;
+
 /// A range, and what is to be done with it once it was checked.
 struct Waiting {
     came: Unchecked,
-    go_on: Box<dyn FnOnce(Result<(Bytes, u64), TransferError>) + Send>,
+    go_on: Box<dyn FnOnce(Checked) + Send>,
 }
 
 impl Sink {
@@ -39,7 +42,7 @@ impl Sink {
         then: impl FnOnce(&[u8]) -> Result<T, TransferError> + Send + 'static,
     ) -> Result<(T, u64), TransferError> {
         let (give, mut taken) = oneshot::channel();
-        let go_on = Box::new(move |checked: Result<(Bytes, u64), TransferError>| {
+        let go_on = Box::new(move |checked: Checked| {
             let done = checked.and_then(|(bytes, checked)| Ok((then(&bytes)?, checked)));
             // Whoever is gone by now does not want to know.
             let _ = give.send(done);
