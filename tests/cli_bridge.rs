@@ -5,8 +5,10 @@
 
 use crate::support;
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,9 @@ const BOB: &str = "login --phone 9996621234 --code 22222 --first-name Bob";
 struct Bridge {
     child: Child,
     ready: serde_json::Value,
+    log: PathBuf,
+    /// Bytes of the log that were looked at.
+    seen: Cell<usize>,
 }
 
 impl Bridge {
@@ -34,7 +39,24 @@ impl Bridge {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready = serde_json::from_str(&line).unwrap_or_else(|e| panic!("not JSON: {e}: {line:?}"));
-        Self { child, ready }
+        Self { child, ready, log: dir.join("bridge.log"), seen: Cell::new(0) }
+    }
+
+    /// What was traced since the last look, as soon as all of this is in it: what is traced is written a little later than it happens.
+    fn traced(&self, all: &[&str]) -> String {
+        let began = Instant::now();
+        loop {
+            let bytes = fs::read(&self.log).unwrap();
+            // What is being written may end inside a character, but is not what ends with a line.
+            let new = String::from_utf8_lossy(&bytes[self.seen.get()..]);
+            let missing = all.iter().find(|what| !new.contains(**what));
+            if missing.is_none() && new.ends_with('\n') {
+                self.seen.set(bytes.len());
+                return new.into_owned();
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "{missing:?} is not in the trace\n{new}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[cfg(unix)]
@@ -58,14 +80,6 @@ fn tdl(dir: &TestDir, args: &str) -> TestCommand {
     command
 }
 
-/// What the bridge has traced since the last look.
-fn traced(dir: &TestDir) -> String {
-    let path = dir.join("bridge.log");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
-    text
-}
-
 #[test]
 fn a_client_logs_in_is_sent_home_and_moves_files_between_data_centres() {
     let dir = TestDir::new();
@@ -80,26 +94,22 @@ fn a_client_logs_in_is_sent_home_and_moves_files_between_data_centres() {
     let dialled: Vec<&str> = login.lines().filter(|line| line.contains("dialing")).collect();
     assert!(dialled.len() >= 2 && dialled.iter().all(|line| ports.iter().any(|port| line.contains(port))), "{dialled:?}");
     assert!(login.contains("temporary key bound"), "{login}");
-    let trace = traced(&dir);
-    for side in [" @DC2 ", " DC2 ", " @DC1 ", " DC1 "] {
-        assert!(trace.contains(side), "{side} is not in the trace\n{trace}");
-    }
-    assert!(trace.contains("through the bridge, for #"), "{trace}");
+    bridge.traced(&[" @DC2 ", " DC2 ", " @DC1 ", " DC1 ", "through the bridge, for #", "rpc       ← auth.signUp"]);
 
     // Without forward secrecy the client's key is the same, and so is the login.
-    tdl(&dir, "whoami").ok().stdout_has("Ada");
-    tdl(&dir, "whoami --pfs=off").ok().stdout_has("Ada");
-    assert!(!traced(&dir).contains("req_pq"), "no further key was made, on either side");
+    for whoami in ["whoami", "whoami --pfs=off"] {
+        tdl(&dir, whoami).ok().stdout_has("Ada");
+        let trace = bridge.traced(&["rpc       ← users.getUsers"]);
+        assert!(!trace.contains("req_pq"), "no further key was made, on either side\n{trace}");
+    }
 
     tdl(&dir, BOB).args("-n bob").ok();
     dir.write("sent.bin", bytes(1, 700_000));
     tdl(&dir, "up -p sent.bin -c +9996621234").ok();
     tdl(&dir, "chat export -n bob -c +9996611234 -o export.json").ok();
-    traced(&dir);
     // The file is on the sender's data centre: the login is carried there.
     tdl(&dir, "dl -n bob -f export.json -d got").ok();
-    let trace = traced(&dir);
-    assert!(trace.contains("auth.importAuthorization"), "{trace}");
+    bridge.traced(&["auth.importAuthorization"]);
     let got: Vec<_> = fs::read_dir(dir.join("got")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(fs::read(&got[0]).unwrap(), bytes(1, 700_000));
 
@@ -168,15 +178,14 @@ fn each_action_of_a_rule_does_what_it_says_and_is_traced() {
     let bridge = Bridge::start(&dir, &["--rules", "rules.toml", "--rule", more, "--seed", "5"]);
     assert_eq!((&bridge.ready["rules"], &bridge.ready["seed"]), (&8.into(), &5.into()));
     let shown = |rule: &str, action: &str| {
-        let trace = traced(&dir);
+        let trace = bridge.traced(&[&format!("rule: {rule} ")]);
         let line = trace.lines().find(|line| line.contains(&format!("rule: {rule} ")));
         assert!(line.is_some_and(|line| line.contains(action) && line.contains("@DC2")), "{rule}: {action}\n{line:?}");
     };
 
     // The rule's count begins with the first call of the method, whichever command makes it.
     tdl(&dir, BOB).ok();
-    let trace = traced(&dir);
-    assert!(trace.contains("rule: another name") && trace.contains("edited first_name: auth.signUp"), "{trace}");
+    let trace = bridge.traced(&["rule: another name", "edited first_name: auth.signUp"]);
     assert!(!trace.contains("rule: late"), "the login asks nobody who it is");
 
     let began = Instant::now();
@@ -189,8 +198,7 @@ fn each_action_of_a_rule_does_what_it_says_and_is_traced() {
     shown("refused", "answered 400 BRIDGE_SAYS_NO");
     // What was cut off is answered after the client has come back, and asked of the data centre once.
     tdl(&dir, "whoami").ok().stdout_has("Eve").stderr_has("attempt");
-    let trace = traced(&dir);
-    assert!(trace.contains("rule: cut") && trace.contains("closed from this side"), "{trace}");
+    let trace = bridge.traced(&["rule: cut", "closed from this side", "@DC2 rpc       → users.getUsers"]);
     let asked = trace.lines().filter(|line| line.contains(" DC2 ") && line.contains("rpc       → users.getUsers")).count();
     assert_eq!(asked, 1, "{trace}");
     tdl(&dir, "chat ls").ok();
@@ -249,16 +257,12 @@ fn keys_outlive_the_bridge_and_transfers_its_absence() {
 fn what_the_data_centre_forgets_is_lost_and_its_absence_is_told() {
     let dir = TestDir::new();
     let sandbox = Sandbox::start(&dir);
-    let _bridge = Bridge::start(&dir, &["--patience", "100ms"]);
+    let bridge = Bridge::start(&dir, &["--patience", "100ms"]);
     tdl(&dir, BOB).ok();
     assert_eq!(sandbox.interrupt(), Some(0));
     // The client takes it for a passing trouble of the server's, and would ask again for a while.
     let mut client = tdl(&dir, "whoami").command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let began = Instant::now();
-    while !fs::read_to_string(dir.join("bridge.log")).unwrap().contains("users.getUsers                   -503 Timeout") {
-        assert!(began.elapsed() < Duration::from_secs(30), "the client is not told\n{}", traced(&dir));
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    bridge.traced(&["users.getUsers                   -503 Timeout"]);
     client.kill().unwrap();
     client.wait().unwrap();
     let database = rusqlite::Connection::open(dir.join("box/cluster.sqlite")).unwrap();
@@ -266,8 +270,7 @@ fn what_the_data_centre_forgets_is_lost_and_its_absence_is_told() {
     drop(database);
     let _sandbox = Sandbox::start(&dir);
     tdl(&dir, "whoami --pfs=off").code(4).stderr_has("forgotten the key");
-    let trace = traced(&dir);
-    assert!(trace.contains("transport error 404") && trace.contains("no auth key"), "{trace}");
+    bridge.traced(&["transport error 404", "no auth key"]);
     // With a key of its own, another login works.
     tdl(&dir, "login -n again --phone 9996621234 --code 22222").ok();
     tdl(&dir, "whoami -n again").ok().stdout_has("Bob");

@@ -87,7 +87,7 @@ impl TestProxy {
         self.shared.tunnels.load(Ordering::Relaxed)
     }
 
-    /// Why others were not.
+    /// Why others were not. Whoever was refused may know of it a moment earlier.
     pub(crate) fn refused(&self) -> Vec<String> {
         self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
