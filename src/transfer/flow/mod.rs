@@ -328,7 +328,7 @@ impl Lane {
         self.owner.shared.shunned.lock().unwrap_or_else(PoisonError::into_inner).contains(&dc)
     }
 
-    /// Does `work` for a part of `bytes` bytes when it is its turn, and again after waits that the server imposes and after stumbles, as
+    /// Does `work` for a part of `bytes` bytes, or with none for a question about the file, when it is its turn, and again after waits that the server imposes and after stumbles, as
     /// far as patience goes. Work that is done twice has to do no harm. Returns what came of it, and what its memory is accounted by.
     ///
     /// # Errors
@@ -371,10 +371,7 @@ impl Lane {
                     turn.end(End::Flooded(Duration::ZERO));
                     return Err(InvokeError::FloodWait { seconds: wait.as_secs(), method: direction.method() }.into());
                 }
-                if let Some(wait) = turn.end(End::Flooded(wait)) {
-                    let reason = if let InvokeError::Rpc(error) = &error { &*error.name } else { "FLOOD_WAIT" };
-                    shared.watch.waiting(dc, direction, wait, reason);
-                }
+                self.flooded(turn, (dc, direction), wait, &error);
             } else if error.is_passing() && retries < RETRIES {
                 turn.end(End::Stumbled);
                 let delay = (FIRST_DELAY * (1 << retries)).min(LONGEST_DELAY);
@@ -385,6 +382,43 @@ impl Lane {
                 turn.end(End::Failed);
                 return Err(error.into());
             }
+        }
+    }
+
+    /// Does `work`, which is a question about the file, when it is its turn, and once: for what somebody else asks for again if he needs it.
+    ///
+    /// # Errors
+    ///
+    /// What `work` failed with. If that is a wait, all that go the same way wait.
+    pub(super) async fn aside<T>(
+        &self,
+        dc: DcId,
+        direction: Direction,
+        work: impl Future<Output = Result<T, TransferError>>,
+    ) -> Result<T, TransferError> {
+        let shared = &self.owner.shared;
+        let turn = Turn::new(&self.owner, (dc, direction), 0).await;
+        let late = || shared.lock().queue.late(turn.ticket);
+        let result = unless_late(late, work)
+            .await
+            .unwrap_or_else(|after| Err(InvokeError::Timeout { method: direction.method(), after }.into()));
+        match &result {
+            Ok(_) => drop(turn.end(End::Done)),
+            Err(TransferError::Invoke(error)) => match error.flood_wait() {
+                Some(wait) => self.flooded(turn, (dc, direction), wait, error),
+                None if error.is_passing() => drop(turn.end(End::Stumbled)),
+                None => drop(turn.end(End::Failed)),
+            },
+            Err(_) => drop(turn.end(End::Failed)),
+        }
+        result
+    }
+
+    /// Ends a turn with a wait, and says so where it is news.
+    fn flooded(&self, turn: Turn, (dc, direction): Road, wait: Duration, error: &InvokeError) {
+        if let Some(wait) = turn.end(End::Flooded(wait)) {
+            let reason = if let InvokeError::Rpc(error) = error { &*error.name } else { "FLOOD_WAIT" };
+            self.owner.shared.watch.waiting(dc, direction, wait, reason);
         }
     }
 }

@@ -155,16 +155,15 @@ impl Queue {
         }
     }
 
-    /// A part of `bytes` bytes wants to travel; or, if there are none, a question about the file. That goes first among what its file wants,
-    /// and needs nothing but the window: parts that have come wait for it.
+    /// A part of `bytes` bytes wants to travel; or, if there are none, a question about the file. Questions go before the parts of their
+    /// file, and need nothing but the window: parts that have come wait for them.
     pub(super) fn ask(&mut self, lane: LaneId, road: Road, bytes: u64) -> Ticket {
         let ticket = Ticket(self.number());
         let part = Part { lane, road, bytes, began: None };
         let waiting = self.lanes.entry(lane).or_default().waiting.entry(road).or_default();
-        match part.is_of_file() {
-            true => waiting.push_back(ticket),
-            false => waiting.push_front(ticket),
-        }
+        let is_part = |other: &Ticket| self.parts.get(other).is_some_and(Part::is_of_file);
+        let at = if part.is_of_file() { None } else { waiting.iter().position(is_part) };
+        waiting.insert(at.unwrap_or(waiting.len()), ticket);
         self.parts.insert(ticket, part);
         if waiting.len() == 1 {
             let ceiling = self.limits.window;

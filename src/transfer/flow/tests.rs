@@ -345,6 +345,15 @@ fn a_question_waits_for_neither_parts_nor_memory() {
 }
 
 #[test]
+fn questions_go_before_parts_in_the_order_in_which_they_were_asked() {
+    let (now, mut queue) = (Instant::now(), Queue::new(limits()));
+    let lane = queue.join();
+    let tickets: Vec<_> = [PART, 0, 0, PART, 0].into_iter().map(|bytes| queue.ask(lane, ROAD, bytes)).collect();
+    let turns: Vec<_> = std::iter::from_fn(|| queue.poll(now)).collect();
+    assert_eq!(turns, [1, 2, 4, 0, 3].map(|n: usize| tickets[n]));
+}
+
+#[test]
 fn parts_that_are_given_up_leave_nothing_behind() {
     for seed in 0..200 {
         let mut rng = StdRng::seed_from_u64(seed);

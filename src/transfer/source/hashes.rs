@@ -13,6 +13,14 @@ use crate::transfer::TransferError;
 /// The most that are kept: for a file of the largest size that there is, and a bound on what a server makes us keep.
 const MAX: usize = 1 << 16;
 
+/// What the server says of one range.
+#[derive(Clone, Copy)]
+struct Said {
+    end: u64,
+    /// `None`: that it has no hash for it.
+    sha256: Option<[u8; 32]>,
+}
+
 /// The hash of one range.
 #[derive(Clone, Copy)]
 struct Hash {
@@ -23,7 +31,7 @@ struct Hash {
 /// What is known of the hashes of a file, by where the ranges begin.
 #[derive(Default)]
 pub(super) struct Hashes {
-    known: BTreeMap<u64, Hash>,
+    known: BTreeMap<u64, Said>,
 }
 
 /// What came of a check.
@@ -46,11 +54,22 @@ impl Hashes {
             if limit > BLOCK || end <= offset || (self.known.len() >= MAX && !self.known.contains_key(&offset)) {
                 continue;
             }
-            self.known.insert(offset, Hash { end, sha256 });
+            self.known.insert(offset, Said { end, sha256: Some(sha256) });
         }
     }
 
-    /// Where the first byte of a range is that no hash covers; `None` if all of it is covered.
+    /// Takes over the answer to a question for the hashes from `at` on: if none of them is for the byte there, the server has none for it and
+    /// what follows in its block, up to the next one.
+    pub(super) fn answer(&mut self, at: u64, hashes: &[enums::FileHash], size: u64) {
+        self.add(hashes, size);
+        let next = self.known.range(at..).next().map_or(u64::MAX, |(next, _)| *next);
+        let end = (at / BLOCK + 1).saturating_mul(BLOCK).min(size).min(next);
+        if at < end && self.gap(at, at + 1).is_some() {
+            self.known.insert(at, Said { end, sha256: None });
+        }
+    }
+
+    /// Where the first byte of a range is for which nothing is known; `None` if there is no such byte.
     pub(super) fn gap(&self, start: u64, end: u64) -> Option<u64> {
         let mut at = start;
         while at < end {
@@ -62,16 +81,17 @@ impl Hashes {
         None
     }
 
-    /// Forgets those of a range.
+    /// Forgets what the server said of any byte of a range.
     pub(super) fn forget(&mut self, asked: Ask) {
-        self.known.retain(|at, _| !(asked.offset..asked.end()).contains(at));
+        self.known.retain(|at, said| *at >= asked.end() || said.end <= asked.offset);
     }
 
     /// The hashes of ranges that are wholly in one.
     pub(super) fn within(&self, asked: Ask) -> Expected {
         let (start, end) = (asked.offset, asked.end());
-        let known = self.known.range(start..end).filter(|(_, hash)| hash.end <= end);
-        Expected { start, hashes: known.map(|(offset, hash)| (*offset, *hash)).collect() }
+        let known = self.known.range(start..end).filter(|(_, said)| said.end <= end);
+        let hashes = known.filter_map(|(offset, said)| said.sha256.map(|sha256| (*offset, Hash { end: said.end, sha256 })));
+        Expected { start, hashes: hashes.collect() }
     }
 }
 
@@ -89,8 +109,11 @@ impl Expected {
         self.hashes.iter().map(move |(offset, hash)| bytes.get(within(*offset)..within(hash.end)).unwrap_or_default())
     }
 
-    /// Checks what the ranges are hashed to.
+    /// Checks what each of the ranges is hashed to.
     fn compare(&self, found: &[[u8; 32]]) -> Checked {
+        if found.len() != self.hashes.len() {
+            return Checked::Wrong(self.start);
+        }
         let mut checked = 0;
         for (found, (offset, hash)) in found.iter().zip(&self.hashes) {
             if !bool::from(found.as_slice().ct_eq(&hash.sha256)) {
@@ -101,9 +124,14 @@ impl Expected {
         Checked::Good(checked)
     }
 
+    /// What those ranges of `bytes` are hashed to.
+    fn found(&self, bytes: &[u8]) -> Vec<[u8; 32]> {
+        hash::sha256_each(&self.ranges(bytes).collect::<Vec<_>>())
+    }
+
     /// Checks `bytes` against every hash.
     pub(super) fn check(&self, bytes: &[u8]) -> Checked {
-        self.compare(&hash::sha256_each(&self.ranges(bytes).collect::<Vec<_>>()))
+        self.compare(&self.found(bytes))
     }
 }
 
@@ -123,8 +151,7 @@ impl Unchecked {
     ///
     /// [`TransferError::PartLength`], [`TransferError::HashMismatch`], [`TransferError::CdnHashMissing`].
     pub(super) fn check(self) -> Result<(Bytes, u64), TransferError> {
-        let Self { bytes, expected, .. } = &self;
-        let found = hash::sha256_each(&expected.ranges(bytes).collect::<Vec<_>>());
+        let found = self.expected.found(&self.bytes);
         self.compare(&found)
     }
 
@@ -184,6 +211,52 @@ mod tests {
             let mut wrong = content.clone();
             wrong[at] ^= 1;
             assert_eq!(check(&hashes, 0, &wrong), Checked::Wrong(at as u64 / 400 * 400));
+        }
+    }
+
+    #[test]
+    fn what_has_no_hash_is_known_as_well() {
+        let content = vec![5; 1000];
+        let all = Ask { offset: 0, limit: 1000, len: 1000, precise: false };
+        let mut hashes = Hashes::default();
+        hashes.answer(0, &[told(400, 200, &content[400..600])], 1000);
+        assert_eq!(hashes.gap(0, 1000), Some(600), "up to what has one, there is none");
+        hashes.answer(600, &[], 1000);
+        assert_eq!((hashes.gap(0, 1000), hashes.within(all).check(&content)), (None, Checked::Good(200)));
+        // One that comes after all counts, whatever was said before.
+        hashes.answer(600, &[told(600, 400, &content[600..])], 1000);
+        hashes.answer(0, &[told(0, 400, &content[..400])], 1000);
+        assert_eq!(hashes.within(all).check(&content), Checked::Good(1000));
+        // Nothing is known behind the end, nor of the next block.
+        hashes.answer(1000, &[], 1000);
+        assert_eq!(hashes.known.len(), 3);
+        let mut hashes = Hashes::default();
+        hashes.answer(BLOCK - 5, &[], 3 * BLOCK);
+        assert_eq!((hashes.gap(BLOCK - 5, 2 * BLOCK), hashes.gap(0, BLOCK)), (Some(BLOCK), Some(0)));
+    }
+
+    #[test]
+    fn what_is_forgotten_has_to_be_asked_for_again() {
+        let ask = |offset: u64, len: u32| Ask { offset, limit: len, len, precise: false };
+        let mut hashes = Hashes::default();
+        hashes.add(&[told(0, 400, b""), told(400, 400, b"")], 1000);
+        hashes.answer(800, &[], 1000);
+        hashes.forget(ask(900, 10));
+        assert_eq!((hashes.gap(0, 800), hashes.gap(0, 1000)), (None, Some(800)));
+        hashes.forget(ask(399, 1));
+        assert_eq!((hashes.gap(0, 400), hashes.gap(400, 800)), (Some(0), None));
+        hashes.forget(ask(0, 1000));
+        assert!(hashes.known.is_empty());
+    }
+
+    #[test]
+    fn hashes_that_nobody_has_made_do_not_pass() {
+        let mut hashes = Hashes::default();
+        hashes.add(&[told(0, 5, b"hello")], 5);
+        let expected = hashes.within(Ask { offset: 0, limit: 5, len: 5, precise: false });
+        assert_eq!(expected.compare(&[sha256(&[b"hello"])]), Checked::Good(5));
+        for found in [&[][..], &[sha256(&[b"hello"]), [0; 32]]] {
+            assert_eq!(expected.compare(found), Checked::Wrong(0));
         }
     }
 

@@ -1,8 +1,8 @@
 //! A remote file that can be read by ranges, wherever the server keeps it.
 //!
 //! [`Source::read`] asks for a range at the file's DC, follows `FILE_MIGRATE`, has expired file references renewed, goes to a CDN where the
-//! server redirects there (`cdn`), and checks what came against the hashes that the server gives (`hashes`) before anybody sees it. Waits
-//! and stumbles are the [`Lane`]'s. See "Uploading and Downloading Files", "File references" and "Encrypted CDNs for Speed and Security".
+//! server redirects there (`cdn`), and checks what came against the hashes that the server gives (`hashes`, asked for by `cover`) before
+//! anybody sees it. Where it is to be written, a [`Sink`] checks and writes in one piece of work. Waits and stumbles are the [`Lane`]'s. See "Uploading and Downloading Files", "File references" and "Encrypted CDNs for Speed and Security".
 
 mod cdn;
 mod cover;
@@ -206,7 +206,11 @@ impl Source {
         let (asked, within) = self.ask(offset, len)?;
         let take = |came: Unchecked| {
             let (then, within) = (then.clone(), within.clone());
-            sink.take(came, move |bytes: &[u8]| then(bytes.get(within).unwrap_or_default()))
+            sink.take(came, move |bytes: &[u8]| {
+                // As long as was asked for, or it would not have come so far.
+                let wrong = TransferError::PartLength { offset: asked.offset, expected: asked.len, got: bytes.len() };
+                then(bytes.get(within).ok_or(wrong)?)
+            })
         };
         self.inner.fetch(asked, take).await
     }
@@ -232,8 +236,7 @@ impl Source {
             return Ok(false);
         }
         let place = lock(&self.inner.place).clone();
-        self.inner.cover(&place, asked).await?;
-        let expected = lock(&self.inner.hashes).within(asked);
+        let expected = self.inner.cover(&place, asked).await?;
         Ok(expected.check(bytes) == Checked::Good(len.into()))
     }
 
@@ -297,10 +300,12 @@ impl Inner {
                     return Ok(taken);
                 }
                 Err(error @ (TransferError::HashMismatch { .. } | TransferError::PartLength { .. })) => {
-                    // Nobody knows whether it is the bytes or a hash: both have to be asked for again.
-                    match &place.cdn {
-                        Some(file) => lock(&file.hashes).forget(asked),
-                        None => lock(&self.hashes).forget(asked),
+                    if matches!(error, TransferError::HashMismatch { .. }) {
+                        // Nobody knows whether it is the bytes or a hash: both have to be asked for again.
+                        match &place.cdn {
+                            Some(file) => lock(&file.hashes).forget(asked),
+                            None => lock(&self.hashes).forget(asked),
+                        }
                     }
                     spoilt += 1;
                     if spoilt >= MAX_SPOILT {
@@ -337,14 +342,13 @@ impl Inner {
             self.cover(place, asked).await
         };
         let (fetched, hashed) = futures_util::join!(fetched, hashed);
-        hashed?;
+        let expected = hashed?;
         let (answer, hold) = match fetched? {
             Ok(answer) => answer,
             Err(dc) => return Ok(Err(dc)),
         };
         match answer {
             enums::upload::File::File(file) => {
-                let expected = lock(&self.hashes).within(asked);
                 Ok(Ok(Unchecked { bytes: hold.with(file.bytes), asked, expected, wholly: false }))
             }
             enums::upload::File::CdnRedirect(redirect) => {

@@ -274,6 +274,21 @@ async fn a_part_of_another_length_is_refused() {
     }
 }
 
+/// What says nothing about the hashes leaves them alone.
+#[tokio::test(start_paused = true)]
+async fn a_part_of_another_length_costs_no_hash() {
+    let content = content(300_000);
+    let served = content.clone();
+    let server = TestServer::new(move |call| match call.method {
+        GetFile::ID if call.nth == 0 => serve(call, &served[..1000]),
+        GetFile::ID => serve(call, &served),
+        _ => Reply::of(&hashes(&served, 0)),
+    });
+    let (source, _) = source(&server, content.len()).await;
+    assert!(all(&source).await.unwrap() == content && source.verified().is_whole());
+    assert_eq!((server.count::<GetFile>(), server.count::<GetFileHashes>()), (2, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_file_is_followed_to_its_dc_once() {
     let content = content(3 << 20);
