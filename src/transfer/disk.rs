@@ -10,7 +10,7 @@ use super::TransferError;
 use super::group::Group;
 use super::part_file::sync_dir;
 
-/// Threads that write at once: more of them only get in each other's way, and each takes memory.
+/// Threads that check and write at once: more of them only get in each other's way, and each takes memory.
 const WRITERS: usize = 3;
 /// Threads that wait at once for what was written to be on the disk. They do nothing else, and file systems serve many together.
 const SYNCERS: usize = 8;
@@ -25,12 +25,22 @@ struct Inner {
     writers: Semaphore,
     syncers: Semaphore,
     dirs: Mutex<HashMap<PathBuf, Arc<Group>>>,
+    /// Pieces of work for those who write.
+    #[cfg(test)]
+    written: std::sync::atomic::AtomicUsize,
 }
 
 impl Default for Disk {
     fn default() -> Self {
         let (writers, syncers) = (Semaphore::new(WRITERS), Semaphore::new(SYNCERS));
-        Self { inner: Arc::new(Inner { writers, syncers, dirs: Mutex::default() }) }
+        let inner = Inner {
+            writers,
+            syncers,
+            dirs: Mutex::default(),
+            #[cfg(test)]
+            written: std::sync::atomic::AtomicUsize::new(0),
+        };
+        Self { inner: Arc::new(inner) }
     }
 }
 
@@ -40,7 +50,15 @@ impl Disk {
         &self,
         work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
     ) -> Result<T, TransferError> {
+        #[cfg(test)]
+        self.inner.written.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         blocking(&self.inner.writers, work).await
+    }
+
+    /// How many pieces of work there were for those who write.
+    #[cfg(test)]
+    pub(super) fn written(&self) -> usize {
+        self.inner.written.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Waits for the disk to have something.
@@ -73,7 +91,11 @@ async fn blocking<T: Send + 'static>(
     let _permit = permits.acquire().await.ok();
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        // The work has panicked, or the runtime ends: there is no file to name.
-        Err(error) => Err(TransferError::io("cannot use the disk for", "")(std::io::Error::other(error))),
+        Err(error) => Err(lost(error)),
     }
+}
+
+/// Work has panicked, or the runtime ends: there is no file to name.
+pub(super) fn lost(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TransferError {
+    TransferError::io("cannot use the disk for", "")(std::io::Error::other(why))
 }

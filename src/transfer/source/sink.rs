@@ -3,14 +3,14 @@
 //! Connections do not wait for it, and whoever writes finds in the processor's cache what has just been hashed. Ranges that come together are
 //! taken together: hashed side by side, and handed over between threads once.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::hashes::Unchecked;
 use crate::transfer::TransferError;
-use crate::transfer::disk::Disk;
+use crate::transfer::disk::{Disk, lost};
 
 /// Ranges of one file that have come.
 pub(in crate::transfer) struct Sink {
@@ -18,21 +18,38 @@ pub(in crate::transfer) struct Sink {
     /// One batch at a time: the system takes writes to one file one after the other, for most of the way, and those behind would wait on a
     /// processor.
     turn: tokio::sync::Mutex<()>,
-    waiting: Mutex<Vec<Waiting>>,
+    waiting: Arc<Waiting>,
 }
 
 /// The bytes of a range, and how many of them have a hash; or what is wrong with it.
 type Checked = Result<(Bytes, u64), TransferError>;
 
 /// A range, and what is to be done with it once it was checked.
-struct Waiting {
+struct Range {
     came: Unchecked,
     go_on: Box<dyn FnOnce(Checked) + Send>,
 }
 
+#[derive(Default)]
+struct Waiting(Mutex<Vec<Range>>);
+
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, Vec<Range>> {
+        // It is only ever added to and emptied.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks all that waits, and goes on with each.
+    fn work_off(&self) {
+        let (came, go_on): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut *self.lock()).into_iter().map(|range| (range.came, range.go_on)).unzip();
+        Unchecked::check_all(came).into_iter().zip(go_on).for_each(|(checked, go_on)| go_on(checked));
+    }
+}
+
 impl Sink {
     pub(in crate::transfer) fn new(disk: &Disk) -> Self {
-        Self { disk: disk.clone(), turn: tokio::sync::Mutex::default(), waiting: Mutex::default() }
+        Self { disk: disk.clone(), turn: tokio::sync::Mutex::default(), waiting: Arc::default() }
     }
 
     /// Has a range checked, and `then` do something with it. Returns what came of it, and how many of the bytes had a hash.
@@ -47,48 +64,45 @@ impl Sink {
             // Whoever is gone by now does not want to know.
             let _ = give.send(done);
         });
-        self.lock().push(Waiting { came, go_on });
+        self.waiting.lock().push(Range { came, go_on });
+        // Who has the turn works for the others as well; its failure is told to him alone, and shows to them by what does not come.
+        let others = |_| lost("the work was given up");
         tokio::select! {
             biased;
-            done = &mut taken => done.unwrap_or_else(|_| Err(lost())),
+            done = &mut taken => done.unwrap_or_else(|gone| Err(others(gone))),
             result = self.run() => match result {
-                Ok(()) => taken.await.unwrap_or_else(|_| Err(lost())),
+                Ok(()) => taken.await.unwrap_or_else(|gone| Err(others(gone))),
                 Err(error) => Err(error),
             },
         }
     }
 
-    /// Takes all that waits when it is its turn.
+    /// Has all that waits worked off when it is its turn.
     async fn run(&self) -> Result<(), TransferError> {
         let _turn = self.turn.lock().await;
         // What came in the same moment is on its way here.
         tokio::task::yield_now().await;
-        let batch = std::mem::take(&mut *self.lock());
+        if self.waiting.lock().is_empty() {
+            // Whoever had the turn before is gone; what he began goes on.
+            return Ok(());
+        }
+        let waiting = Arc::clone(&self.waiting);
+        // Taken when there is a thread for it, and not before: whoever is gone until then takes nobody's with him.
         let work = move || {
-            let (came, go_on): (Vec<_>, Vec<_>) = batch.into_iter().map(|waiting| (waiting.came, waiting.go_on)).unzip();
-            Unchecked::check_all(came).into_iter().zip(go_on).for_each(|(checked, go_on)| go_on(checked));
+            waiting.work_off();
             Ok(())
         };
         self.disk.write(work).await
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
-        // It is only ever added to and emptied.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The work has panicked, or the runtime ends.
-fn lost() -> TransferError {
-    TransferError::io("cannot use the disk for", "")(std::io::Error::other("the work was given up"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
     use std::time::Duration;
 
+    use futures_util::FutureExt as _;
     use futures_util::future::{join_all, poll_immediate};
 
     use super::*;
@@ -113,7 +127,8 @@ mod tests {
         let content = content(6 * RANGE as usize);
         let mut wrong = content.clone();
         wrong[RANGE as usize + 5] ^= 1;
-        let sink = Sink::new(&Disk::default());
+        let disk = Disk::default();
+        let sink = Sink::new(&disk);
         let threads = Arc::new(Mutex::new(Vec::new()));
         let takes = (0..6).map(|n| {
             let mut came = range(n, &wrong, &content);
@@ -139,32 +154,85 @@ mod tests {
         }
         let threads = threads.lock().unwrap();
         assert_eq!(threads.len(), 4, "nothing is done with what is wrong");
-        assert!(
-            threads.iter().all(|thread| *thread == threads[0] && *thread != std::thread::current().id()),
-            "one piece of work"
-        );
+        let own = std::thread::current().id();
+        assert!(threads.iter().all(|thread| *thread == threads[0] && *thread != own));
+        assert_eq!(disk.written(), 1, "one piece of work for all");
+    }
+
+    /// What comes while a batch is worked off does not take a second thread.
+    #[tokio::test]
+    async fn one_batch_is_worked_off_at_a_time() {
+        let content = content(3 * RANGE as usize);
+        let disk = Disk::default();
+        let sink = Sink::new(&disk);
+        let (begin, begun) = mpsc::channel();
+        let (go, wait) = mpsc::channel();
+        let mut first = Box::pin(sink.take(range(0, &content, &content), move |_| {
+            begin.send(()).expect("somebody listens");
+            wait.recv().expect("told to go on");
+            Ok(())
+        }));
+        while begun.try_recv().is_err() {
+            assert!(poll_immediate(&mut first).await.is_none());
+            tokio::task::yield_now().await;
+        }
+        let mut others: Vec<_> = (1..3).map(|n| Box::pin(sink.take(range(n, &content, &content), |_| Ok(())))).collect();
+        for _ in 0..20 {
+            assert!(poll_immediate(&mut first).await.is_none());
+            for other in &mut others {
+                assert!(poll_immediate(other).await.is_none());
+            }
+        }
+        assert_eq!(disk.written(), 1);
+        go.send(()).expect("it waits");
+        assert!(first.await.is_ok() && join_all(others).await.iter().all(Result::is_ok));
+        assert_eq!(disk.written(), 2, "those who came meanwhile are a batch again");
     }
 
     #[tokio::test]
     async fn who_is_gone_takes_nobody_with_him() {
-        let content = content(3 * RANGE as usize);
-        let sink = Sink::new(&Disk::default());
-        let written = Arc::new(AtomicUsize::new(0));
-        let take = |n| {
-            let written = Arc::clone(&written);
-            sink.take(range(n, &content, &content), move |_| {
-                written.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            })
-        };
-        let (mut first, mut second) = (Box::pin(take(0)), Box::pin(take(1)));
-        assert!(poll_immediate(&mut first).await.is_none() && poll_immediate(&mut second).await.is_none());
-        // He who has the turn, before and after the batch is on its way.
-        drop(first);
-        let done = tokio::time::timeout(Duration::from_secs(20), second).await.expect("the turn goes on");
-        assert!(done.is_ok());
-        assert!(take(2).await.is_ok());
-        assert_eq!(written.load(Ordering::Relaxed), 3, "what had come is written, whether or not anybody waits");
+        // He who has the turn goes before the batch is on its way, while it waits for a thread, and while it is worked off.
+        for until in 0..3 {
+            let content = content(3 * RANGE as usize);
+            let disk = Disk::default();
+            let sink = Sink::new(&disk);
+            let (written, (go, wait)) = (Arc::new(AtomicUsize::new(0)), mpsc::channel());
+            let busy: Vec<_> = (0..if until == 1 { 3 } else { 0 })
+                .map(|_| {
+                    let (disk, (free, until)) = (disk.clone(), mpsc::channel::<()>());
+                    let mut work = Box::pin(async move { disk.write(move || Ok(until.recv().is_err())).await });
+                    assert!(work.as_mut().now_or_never().is_none());
+                    (free, work)
+                })
+                .collect();
+            let take = |n: usize, wait: Option<mpsc::Receiver<()>>| {
+                let written = Arc::clone(&written);
+                sink.take(range(n, &content, &content), move |_| {
+                    // Nothing is ever sent: it comes to its end when the test lets go.
+                    let _ = wait.map(|wait| wait.recv());
+                    written.fetch_add(1, Ordering::Relaxed);
+                    Ok(())
+                })
+            };
+            let mut first = Box::pin(take(0, Some(wait)));
+            let mut second = Box::pin(take(1, None));
+            assert!(poll_immediate(&mut first).await.is_none() && poll_immediate(&mut second).await.is_none());
+            while until > 0 && disk.written() == busy.len() {
+                assert!(poll_immediate(&mut first).await.is_none());
+                tokio::task::yield_now().await;
+            }
+            if until == 2 {
+                while !sink.waiting.lock().is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            drop(first);
+            drop((busy, go));
+            let done = tokio::time::timeout(Duration::from_secs(20), second).await.expect("the turn goes on");
+            assert!(done.is_ok(), "{until}: {:?}", done.err());
+            assert!(take(2, None).await.is_ok());
+            assert_eq!(written.load(Ordering::Relaxed), 3, "what had come is written, whether or not anybody waits");
+        }
     }
 
     #[tokio::test]
