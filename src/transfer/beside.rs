@@ -13,7 +13,8 @@ impl<T> Drop for Task<T> {
     }
 }
 
-/// Runs `work` there, and returns what comes of it. Dropped, the work is given up as well. A panic in it goes on here.
+/// Runs `work` there, and returns what comes of it. Dropped, the work is given up as well: it ends a moment later, where it next waits for
+/// something. A panic in it goes on here.
 ///
 /// Needs a runtime. Nothing comes of it any more once that is being shut down.
 pub(super) async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {

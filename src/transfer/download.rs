@@ -209,7 +209,8 @@ impl Prepared {
     /// Fetches the parts that are missing. The file has its bytes then, checked against the hashes that the server has for them.
     ///
     /// The work is done where the connections are, so that parts need not be handed over to whoever waits for the file; `progress` is told on
-    /// his own thread, some ten times a second. Whoever drops this gives the file up: what is being written then is still written.
+    /// the thread that awaits this, some ten times a second. Whoever drops this gives the file up: what is being written then is still written,
+    /// and the part file may be held for that moment.
     ///
     /// # Errors
     ///
@@ -242,9 +243,9 @@ impl Prepared {
         }
         let (size, path, disk) = (self.parts.size(), self.path.clone(), self.flow.disk());
         let write = move |bytes: &[u8]| {
-            let file = PartFile::open(&path, size, false)?.file;
-            file.write(0, bytes).inspect_err(|_| file.discard())?;
-            Ok(Arc::new(file))
+            let file = Fresh(Some(PartFile::open(&path, size, false)?.file));
+            file.0.as_ref().map_or(Ok(()), |file| file.write(0, bytes))?;
+            Ok(file)
         };
         let sink = Sink::new(&disk);
         let file = match self.parts.part(0) {
@@ -255,7 +256,7 @@ impl Prepared {
             None => disk.write(move || write(&[])).await?,
         };
         moved.by(size);
-        Ok(file)
+        file.keep().map(Arc::new).ok_or(TransferError::Interrupted)
     }
 
     async fn fetch_parts(&self, file: &Arc<PartFile>, moved: &Moved, stop: &Stop) -> Result<(), TransferError> {
@@ -318,7 +319,7 @@ impl Prepared {
                 () = &mut stopped => break Err(TransferError::Interrupted),
             }
         };
-        // One part's failure is none of the others'.
+        // One part's failure is none of the others', which end by themselves or with the time that a stop would give them.
         if !matches!(outcome, Ok(()) | Err(TransferError::Interrupted)) {
             let others = async {
                 while let Some(brought) = in_flight.next().await {
@@ -346,6 +347,23 @@ impl Prepared {
             outcome?;
         }
         Ok(())
+    }
+}
+
+/// The part file of a file of one part, of which there is no record: it is discarded unless somebody keeps it.
+struct Fresh(Option<PartFile>);
+
+impl Fresh {
+    fn keep(mut self) -> Option<PartFile> {
+        self.0.take()
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            file.discard();
+        }
     }
 }
 

@@ -117,10 +117,39 @@ async fn a_download_that_failed_goes_on_with_what_is_missing() {
     let second = server(&content, true, usize::MAX);
     let (already, progress, done) = run(&here, &second, content.len()).await;
     done.unwrap();
-    assert!(already >= 2 * PART as u64, "{already}");
+    assert_eq!(already, 3 * PART as u64, "what had come, or was on its way, is there");
     assert_eq!(already + progress, content.len() as u64);
     assert_eq!(second.count::<GetFile>(), usize::try_from(progress).unwrap() / PART);
     assert!(std::fs::read(&here.path).unwrap() == content);
+}
+
+/// One part fails, and another one does not come.
+#[tokio::test(start_paused = true)]
+async fn a_failure_waits_for_what_is_on_its_way_and_not_for_what_never_comes() {
+    let (here, content) = (Here::new(), content(8 * PART));
+    let served = content.clone();
+    let server = TestServer::new(move |call| match (call.method, call.nth) {
+        (GetFile::ID, 2) => Reply::Error(400, "FILE_ID_INVALID"),
+        (GetFile::ID, 3..) => Reply::Silence,
+        (GetFile::ID, _) => serve(call, &served),
+        _ => Reply::of(&hashes(&served, request::<GetFileHashes>(call).offset)),
+    });
+    let begun = Instant::now();
+    let (_, progress, failed) = run(&here, &server, content.len()).await;
+    assert!(matches!(failed, Err(TransferError::Invoke(_))));
+    assert_eq!(progress, 2 * PART as u64);
+    let took = begun.elapsed();
+    assert!(took >= STOP_WITHIN && took < STOP_WITHIN + Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn what_nobody_keeps_of_a_file_of_one_part_is_discarded() {
+    let here = Here::new();
+    let fresh = || Fresh(Some(PartFile::open(&here.path, 5, false).unwrap().file));
+    drop(fresh());
+    assert!(!here.part().exists() && here.dir.path().join("down").exists());
+    let kept = fresh().keep();
+    assert!(kept.is_some() && here.part().exists());
 }
 
 /// As a death of the process leaves it: parts are in the file, and the record does not know.
