@@ -10,7 +10,7 @@
 //! Each takes several messages. One message is bound by latency: in IGE every block waits for the one before it, and in SHA-256 every
 //! round. So up to [`LANES`] messages are worked on side by side, each in a lane of its own; they may differ in length, and a lane that
 //! is done takes the next message. A few more than there are lanes take turns: four in three lanes cost as much each as three. Where
-//! the processor hashes faster without its instructions for SHA, eight are hashed at once.
+//! the processor hashes faster without its instructions for SHA, eight or sixteen are hashed at once.
 //!
 //! # Ways
 //!
@@ -37,7 +37,7 @@ pub use ctr::Ctr;
 /// The length of an AES block, in bytes.
 pub const BLOCK: usize = 16;
 
-/// How many messages are worked on side by side, at most; but for [`hash`], which takes eight on some processors.
+/// How many messages are worked on side by side, at most; but for [`hash`], which takes up to sixteen on some processors.
 pub const LANES: usize = 4;
 
 /// One block of the cipher.

@@ -13,7 +13,7 @@ use tdl_core::transport::{Codec, Error, Frame, Options};
 use super::clock::Clock;
 use super::dial::Stream;
 
-/// The least room that is made at once: enough that a file part takes few calls, little enough that others get their turn.
+/// The room that is made where nothing is known of what comes: enough for several frames, little enough that others get their turn.
 const READ_CHUNK: usize = 128 << 10;
 
 /// The most room that is made because the peer announced a long frame: that of the longest answer that is everyday, a part of a file.

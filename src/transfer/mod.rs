@@ -44,7 +44,7 @@ pub use record::{JobRecord, RunRecord};
 
 use crate::store::PartSet;
 
-/// What a transfer reports while it runs. Calls are cheap and may come from several tasks.
+/// What a transfer reports while it runs, to whoever shows it. Calls are cheap.
 pub trait Progress: Send + Sync {
     /// `bytes` more are done.
     fn advance(&self, bytes: u64);
