@@ -2,7 +2,7 @@
 //!
 //! [`Source::read`] asks for a range at the file's DC, follows `FILE_MIGRATE`, has expired file references renewed, goes to a CDN where the
 //! server redirects there (`cdn`), and checks what came against the hashes that the server gives (`hashes`, asked for by `cover`) before
-//! anybody sees it. Where it is to be written, a [`Sink`] checks and writes in one piece of work. Waits and stumbles are the [`Lane`]'s. See "Uploading and Downloading Files", "File references" and "Encrypted CDNs for Speed and Security".
+//! anybody sees it. Where it is to be written, a `sink` checks and writes in one piece of work. Waits and stumbles are the [`Lane`]'s. See "Uploading and Downloading Files", "File references" and "Encrypted CDNs for Speed and Security".
 
 mod cdn;
 mod cover;
