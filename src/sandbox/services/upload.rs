@@ -240,14 +240,14 @@ pub(crate) fn file_hashes(call: &mut Call<'_>, req: f::GetFileHashes) -> Result<
 pub(super) fn hashes_around(call: &Call<'_>, blob: Blob, offset: i64) -> Result<Vec<enums::FileHash>, Fault> {
     let start = offset / BLOCK * BLOCK;
     let bytes = call.state.read_blob(blob, start, BLOCK)?;
-    let chunk = usize::try_from(HASH_BLOCK).unwrap_or(usize::MAX);
-    Ok(bytes
-        .chunks(chunk)
+    let parts: Vec<&[u8]> = bytes.chunks(usize::try_from(HASH_BLOCK).unwrap_or(usize::MAX)).collect();
+    Ok(parts
+        .iter()
+        .zip(hash::sha256_each(&parts))
         .zip(0i64..)
-        .map(|(part, n)| {
+        .map(|((part, mut hash), n)| {
             let limit = i32::try_from(part.len()).unwrap_or(i32::MAX);
             let offset = start.saturating_add(n * HASH_BLOCK);
-            let mut hash = hash::sha256(&[part]);
             corrupted(call, offset, &mut hash);
             types::FileHash { offset, limit, hash: bytes::Bytes::copy_from_slice(&hash) }.into()
         })
