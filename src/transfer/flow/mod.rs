@@ -389,7 +389,7 @@ impl Lane {
     ///
     /// # Errors
     ///
-    /// What `work` failed with. If that is a wait, all that go the same way wait.
+    /// What `work` failed with. If that is a wait of no more than [`Limits::max_wait`], all that go the same way wait.
     pub(super) async fn aside<T>(
         &self,
         dc: DcId,
@@ -405,6 +405,8 @@ impl Lane {
         match &result {
             Ok(_) => drop(turn.end(End::Done)),
             Err(TransferError::Invoke(error)) => match error.flood_wait() {
+                // More than anybody would bear is told to those who ask for what they need; it is not imposed on them from here.
+                Some(wait) if wait > shared.max_wait => drop(turn.end(End::Flooded(Duration::ZERO))),
                 Some(wait) => self.flooded(turn, (dc, direction), wait, error),
                 None if error.is_passing() => drop(turn.end(End::Stumbled)),
                 None => drop(turn.end(End::Failed)),

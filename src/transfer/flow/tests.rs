@@ -514,3 +514,19 @@ async fn bytes_account_for_their_memory_until_the_last_slice_is_dropped() {
     drop(lane);
     assert!(flow.shared.lock().queue.is_empty());
 }
+
+/// A question that nobody waits for does not hold up the parts for longer than a part would bear.
+#[tokio::test(start_paused = true)]
+async fn a_question_aside_imposes_no_endless_wait() {
+    for (seconds, held) in [(5, 5), (86_400, 0)] {
+        let flow = Flow::new(limits());
+        let lane = flow.lane();
+        let name = format!("FLOOD_WAIT_{seconds}");
+        let refused = async { Err::<(), _>(InvokeError::Rpc(RpcError::new(420, &name)).into()) };
+        assert!(lane.aside(DcId(2), Direction::Down, refused).await.is_err());
+        let begun = tokio::time::Instant::now();
+        let part = lane.part(DcId(2), Direction::Down, PART, || async { Ok(()) });
+        assert!(part.await.is_ok());
+        assert_eq!(begun.elapsed().as_secs(), held, "{name}");
+    }
+}

@@ -15,8 +15,8 @@ use crate::transfer::disk::{Disk, lost};
 /// Ranges of one file that have come.
 pub(in crate::transfer) struct Sink {
     disk: Disk,
-    /// One batch at a time: the system takes writes to one file one after the other, for most of the way, and those behind would wait on a
-    /// processor.
+    /// One batch is begun at a time: the system takes writes to one file one after the other, for most of the way, and those behind would wait
+    /// on a processor. Whoever has the turn lets go of it with his own range, so that the next batch may begin beside the rest of his.
     turn: tokio::sync::Mutex<()>,
     waiting: Arc<Waiting>,
 }
