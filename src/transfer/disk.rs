@@ -22,8 +22,8 @@ pub(super) struct Disk {
 }
 
 struct Inner {
-    writers: Semaphore,
-    syncers: Semaphore,
+    writers: Arc<Semaphore>,
+    syncers: Arc<Semaphore>,
     dirs: Mutex<HashMap<PathBuf, Arc<Group>>>,
     /// Pieces of work for those who write.
     #[cfg(test)]
@@ -32,7 +32,7 @@ struct Inner {
 
 impl Default for Disk {
     fn default() -> Self {
-        let (writers, syncers) = (Semaphore::new(WRITERS), Semaphore::new(SYNCERS));
+        let (writers, syncers) = (Arc::new(Semaphore::new(WRITERS)), Arc::new(Semaphore::new(SYNCERS)));
         let inner = Inner {
             writers,
             syncers,
@@ -84,11 +84,16 @@ impl Disk {
 }
 
 async fn blocking<T: Send + 'static>(
-    permits: &Semaphore,
+    permits: &Arc<Semaphore>,
     work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
 ) -> Result<T, TransferError> {
     // The semaphore is never closed.
-    let _permit = permits.acquire().await.ok();
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
+    // The work has it, and not its caller: who is dropped leaves a thread that works on.
+    let work = move || {
+        let _permit = permit;
+        work()
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(lost(error)),
@@ -98,4 +103,51 @@ async fn blocking<T: Send + 'static>(
 /// Work has panicked, or the runtime ends: there is no file to name.
 pub(super) fn lost(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TransferError {
     TransferError::io("cannot use the disk for", "")(std::io::Error::other(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use futures_util::FutureExt as _;
+    use futures_util::future::poll_immediate;
+
+    use super::*;
+
+    /// What goes on after its caller was dropped counts as one of the threads until it has ended.
+    #[tokio::test]
+    async fn whose_caller_is_gone_still_has_its_thread() {
+        let disk = Disk::default();
+        let (begin, begun) = mpsc::channel();
+        let going: Vec<_> = (0..WRITERS)
+            .map(|_| {
+                let (begin, (go, wait)) = (begin.clone(), mpsc::channel::<()>());
+                let work = disk.write(move || {
+                    begin.send(()).expect("somebody listens");
+                    Ok(wait.recv().is_err())
+                });
+                assert!(Box::pin(work).now_or_never().is_none());
+                go
+            })
+            .collect();
+        begun.iter().take(WRITERS).for_each(drop);
+        let ran = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&ran);
+        let mut next = Box::pin(disk.write(move || Ok(count.fetch_add(1, Ordering::Relaxed))));
+        assert!(poll_immediate(&mut next).await.is_none());
+        assert_eq!(disk.inner.writers.available_permits(), 0);
+        drop(going);
+        assert!(next.await.is_ok());
+        assert_eq!(ran.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_gives_its_thread_back() {
+        let disk = Disk::default();
+        for _ in 0..=WRITERS {
+            assert!(disk.write(|| -> Result<(), _> { panic!("as it is to be") }).await.is_err());
+        }
+        assert_eq!(disk.inner.writers.available_permits(), WRITERS);
+    }
 }

@@ -170,7 +170,7 @@ mod tests {
     use crate::client::tests::server::{Call, Reply, TestServer};
     use crate::tl::{Identifiable as _, Serialize as _};
     use crate::transfer::source::Verified;
-    use crate::transfer::source::tests::{all, content, hashes, request, serve, source};
+    use crate::transfer::source::tests::{all, content, hashes, request, serve, source, until};
     use functions::upload::{GetFile, GetFileHashes};
 
     const MIB: usize = 1 << 20;
@@ -371,19 +371,14 @@ mod tests {
         for block in 0..2 {
             source.read(block * BLOCK, 1000).await.unwrap();
         }
-        while asked(&server).len() < 10 {
-            tokio::task::yield_now().await;
-        }
+        until(|| asked(&server).len() == 10).await;
         let inner = Arc::downgrade(&source.inner);
         let other = source.clone();
         drop(source);
         tokio::task::yield_now().await;
         assert!(inner.upgrade().is_some(), "somebody may still read");
         drop(other);
-        for _ in 0..3 {
-            tokio::task::yield_now().await;
-        }
-        assert!(inner.upgrade().is_none());
+        until(|| inner.upgrade().is_none()).await;
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Connections do not wait for it, and whoever writes finds in the processor's cache what has just been hashed. Ranges that come together are
 //! taken together: hashed side by side, and handed over between threads once.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -15,9 +16,9 @@ use crate::transfer::disk::{Disk, lost};
 /// Ranges of one file that have come.
 pub(in crate::transfer) struct Sink {
     disk: Disk,
-    /// One batch is begun at a time: the system takes writes to one file one after the other, for most of the way, and those behind would wait
-    /// on a processor. Whoever has the turn lets go of it with his own range, so that the next batch may begin beside the rest of his.
-    turn: tokio::sync::Mutex<()>,
+    /// One batch is worked off at a time: the system takes writes to one file one after the other, for most of the way, and those behind would
+    /// wait on a processor. The work has the turn until it has ended, whoever began it and whether or not he still waits.
+    turn: Arc<tokio::sync::Mutex<()>>,
     waiting: Arc<Waiting>,
 }
 
@@ -26,17 +27,44 @@ type Checked = Result<(Bytes, u64), TransferError>;
 
 /// A range, and what is to be done with it once it was checked.
 struct Range {
+    id: u64,
     came: Unchecked,
     go_on: Box<dyn FnOnce(Checked) + Send>,
 }
 
 #[derive(Default)]
-struct Waiting(Mutex<Vec<Range>>);
+struct Waiting {
+    ranges: Mutex<Vec<Range>>,
+    ids: AtomicU64,
+}
+
+/// That somebody waits for a range. Dropped before anybody works on it, it takes it away.
+struct Wanted<'a> {
+    waiting: &'a Waiting,
+    id: u64,
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        let mut ranges = self.waiting.lock();
+        let at = ranges.iter().position(|range| range.id == self.id);
+        let range = at.map(|at| ranges.remove(at));
+        drop(ranges);
+        // Its memory is free for others now.
+        drop(range);
+    }
+}
 
 impl Waiting {
     fn lock(&self) -> MutexGuard<'_, Vec<Range>> {
-        // It is only ever added to and emptied.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        // It is only ever added to and taken from.
+        self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, came: Unchecked, go_on: Box<dyn FnOnce(Checked) + Send>) -> Wanted<'_> {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        self.lock().push(Range { id, came, go_on });
+        Wanted { waiting: self, id }
     }
 
     /// Checks all that waits, and goes on with each.
@@ -49,10 +77,11 @@ impl Waiting {
 
 impl Sink {
     pub(in crate::transfer) fn new(disk: &Disk) -> Self {
-        Self { disk: disk.clone(), turn: tokio::sync::Mutex::default(), waiting: Arc::default() }
+        Self { disk: disk.clone(), turn: Arc::default(), waiting: Arc::default() }
     }
 
-    /// Has a range checked, and `then` do something with it. Returns what came of it, and how many of the bytes had a hash.
+    /// Has a range checked, and `then` do something with it. Returns what came of it, and how many of the bytes had a hash. Dropped, it has
+    /// nothing done that was not begun.
     pub(super) async fn take<T: Send + 'static>(
         &self,
         came: Unchecked,
@@ -64,7 +93,7 @@ impl Sink {
             // Whoever is gone by now does not want to know.
             let _ = give.send(done);
         });
-        self.waiting.lock().push(Range { came, go_on });
+        let _wanted = self.waiting.add(came, go_on);
         // Who has the turn works for the others as well; its failure is told to him alone, and shows to them by what does not come.
         let others = |_| lost("the work was given up");
         tokio::select! {
@@ -72,23 +101,25 @@ impl Sink {
             done = &mut taken => done.unwrap_or_else(|gone| Err(others(gone))),
             result = self.run() => match result {
                 Ok(()) => taken.await.unwrap_or_else(|gone| Err(others(gone))),
-                Err(error) => Err(error),
+                // What failed may have been another one's.
+                Err(error) => taken.try_recv().unwrap_or(Err(error)),
             },
         }
     }
 
     /// Has all that waits worked off when it is its turn.
     async fn run(&self) -> Result<(), TransferError> {
-        let _turn = self.turn.lock().await;
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         // What came in the same moment is on its way here.
         tokio::task::yield_now().await;
         if self.waiting.lock().is_empty() {
-            // Whoever had the turn before is gone; what he began goes on.
+            // It was in the batch before.
             return Ok(());
         }
         let waiting = Arc::clone(&self.waiting);
         // Taken when there is a thread for it, and not before: whoever is gone until then takes nobody's with him.
         let work = move || {
+            let _turn = turn;
             waiting.work_off();
             Ok(())
         };
@@ -98,7 +129,7 @@ impl Sink {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
     use std::time::Duration;
 
@@ -108,7 +139,7 @@ mod tests {
     use super::*;
     use crate::transfer::source::hashes::Hashes;
     use crate::transfer::source::range::Ask;
-    use crate::transfer::source::tests::{content, hashes};
+    use crate::transfer::source::tests::{content, hashes, until};
 
     const RANGE: u32 = 256 << 10;
 
@@ -172,10 +203,7 @@ mod tests {
             wait.recv().expect("told to go on");
             Ok(())
         }));
-        while begun.try_recv().is_err() {
-            assert!(poll_immediate(&mut first).await.is_none());
-            tokio::task::yield_now().await;
-        }
+        until(|| first.as_mut().now_or_never().is_none() && begun.try_recv().is_ok()).await;
         let mut others: Vec<_> = (1..3).map(|n| Box::pin(sink.take(range(n, &content, &content), |_| Ok(())))).collect();
         for _ in 0..20 {
             assert!(poll_immediate(&mut first).await.is_none());
@@ -189,18 +217,73 @@ mod tests {
         assert_eq!(disk.written(), 2, "those who came meanwhile are a batch again");
     }
 
+    /// Nor does what comes while others' ranges are worked off, after the one whose turn it was has got his own.
+    #[tokio::test]
+    async fn a_batch_has_its_turn_to_its_end() {
+        let content = content(3 * RANGE as usize);
+        let disk = Disk::default();
+        let sink = Sink::new(&disk);
+        let (go, wait) = mpsc::channel();
+        let mut first = Box::pin(sink.take(range(0, &content, &content), |_| Ok(())));
+        let mut second = Box::pin(sink.take(range(1, &content, &content), move |_| {
+            wait.recv().expect("told to go on");
+            Ok(())
+        }));
+        assert!(poll_immediate(&mut first).await.is_none() && poll_immediate(&mut second).await.is_none());
+        assert!(first.await.is_ok());
+        let mut third = Box::pin(sink.take(range(2, &content, &content), |_| Ok(())));
+        for _ in 0..20 {
+            assert!(poll_immediate(&mut second).await.is_none() && poll_immediate(&mut third).await.is_none());
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(disk.written(), 1);
+        go.send(()).expect("it waits");
+        assert!(second.await.is_ok() && third.await.is_ok());
+        assert_eq!(disk.written(), 2);
+    }
+
+    /// What nobody wants any more takes no memory, though nothing else comes.
+    #[tokio::test]
+    async fn who_is_gone_takes_his_own_with_him() {
+        struct Counted(Vec<u8>, #[expect(dead_code, reason = "counts")] Arc<()>);
+        impl AsRef<[u8]> for Counted {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let content = content(3 * RANGE as usize);
+        let sink = Sink::new(&Disk::default());
+        let memory = Arc::new(());
+        let mut takes: Vec<_> = (0..3)
+            .map(|n| {
+                let mut came = range(n, &content, &content);
+                came.bytes = Bytes::from_owner(Counted(came.bytes.to_vec(), Arc::clone(&memory)));
+                Box::pin(sink.take(came, |_| Ok(())))
+            })
+            .collect();
+        for take in &mut takes {
+            assert!(poll_immediate(take).await.is_none());
+        }
+        for left in (1..=3).rev() {
+            assert_eq!((sink.waiting.lock().len(), Arc::strong_count(&memory)), (left, left + 1));
+            // Those in the middle first.
+            drop(takes.remove(takes.len() / 2));
+        }
+        assert_eq!((sink.waiting.lock().len(), Arc::strong_count(&memory)), (0, 1));
+    }
+
     #[tokio::test]
     async fn who_is_gone_takes_nobody_with_him() {
         // He who has the turn goes before the batch is on its way, while it waits for a thread, and while it is worked off.
-        for until in 0..3 {
+        for stage in 0..3 {
             let content = content(3 * RANGE as usize);
             let disk = Disk::default();
             let sink = Sink::new(&disk);
             let (written, (go, wait)) = (Arc::new(AtomicUsize::new(0)), mpsc::channel());
-            let busy: Vec<_> = (0..if until == 1 { 3 } else { 0 })
+            let busy: Vec<_> = (0..if stage == 1 { 3 } else { 0 })
                 .map(|_| {
-                    let (disk, (free, until)) = (disk.clone(), mpsc::channel::<()>());
-                    let mut work = Box::pin(async move { disk.write(move || Ok(until.recv().is_err())).await });
+                    let (disk, (free, wait)) = (disk.clone(), mpsc::channel::<()>());
+                    let mut work = Box::pin(async move { disk.write(move || Ok(wait.recv().is_err())).await });
                     assert!(work.as_mut().now_or_never().is_none());
                     (free, work)
                 })
@@ -217,21 +300,19 @@ mod tests {
             let mut first = Box::pin(take(0, Some(wait)));
             let mut second = Box::pin(take(1, None));
             assert!(poll_immediate(&mut first).await.is_none() && poll_immediate(&mut second).await.is_none());
-            while until > 0 && disk.written() == busy.len() {
-                assert!(poll_immediate(&mut first).await.is_none());
-                tokio::task::yield_now().await;
+            if stage > 0 {
+                until(|| first.as_mut().now_or_never().is_none() && disk.written() > busy.len()).await;
             }
-            if until == 2 {
-                while !sink.waiting.lock().is_empty() {
-                    tokio::task::yield_now().await;
-                }
+            if stage == 2 {
+                until(|| sink.waiting.lock().is_empty()).await;
             }
             drop(first);
             drop((busy, go));
             let done = tokio::time::timeout(Duration::from_secs(20), second).await.expect("the turn goes on");
-            assert!(done.is_ok(), "{until}: {:?}", done.err());
+            assert!(done.is_ok(), "{stage}: {:?}", done.err());
             assert!(take(2, None).await.is_ok());
-            assert_eq!(written.load(Ordering::Relaxed), 3, "what had come is written, whether or not anybody waits");
+            let begun = usize::from(stage == 2);
+            assert_eq!(written.load(Ordering::Relaxed), 2 + begun, "what was begun is done, whether or not anybody waits");
         }
     }
 

@@ -109,6 +109,15 @@ async fn source_with(server: &Arc<TestServer>, size: usize, config: ClientConfig
 }
 
 /// Reads all of it, part by part.
+/// Lets others work until something is so; for threads, half a minute of the real clock.
+pub(super) async fn until(mut so: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it never comes to be so");
+        tokio::task::yield_now().await;
+    }
+}
+
 pub(super) async fn all(source: &Source) -> Result<Vec<u8>, TransferError> {
     let mut out = Vec::new();
     for (offset, len) in pieces(0..source.size(), BLOCK) {
@@ -155,9 +164,7 @@ async fn a_part_that_waits_for_others_comes_to_its_owner() {
 
     let (asked, dials) = (server.count::<GetFile>(), server.dials());
     let cut = async {
-        while opener.waiting() == 0 {
-            tokio::task::yield_now().await;
-        }
+        until(|| opener.waiting() > 0).await;
         server.cut();
     };
     let (read, ()) = tokio::join!(source.read(0, 1 << 20), cut);
