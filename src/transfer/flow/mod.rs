@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::TransferError;
 use super::disk::Disk;
@@ -124,6 +124,8 @@ pub struct Flow {
 
 struct Shared {
     state: Mutex<State>,
+    /// One of those that wait is to look when his turn may be: the time of another one's is known to him alone, or he is gone.
+    look_again: Notify,
     watch: Box<dyn Watch>,
     max_wait: Duration,
     per_file: usize,
@@ -161,6 +163,13 @@ impl Shared {
         }
         state.queue.wake_at(now)
     }
+
+    /// The same for one who does not wait himself: if there is a time to look again, somebody who waits is told.
+    fn pump_for_others(&self) {
+        if self.pump().is_some() {
+            self.look_again.notify_one();
+        }
+    }
 }
 
 impl Flow {
@@ -175,6 +184,7 @@ impl Flow {
         let state = State { queue: Queue::new(limits), waiting: HashMap::new() };
         let shared = Shared {
             state: Mutex::new(state),
+            look_again: Notify::new(),
             watch: Box::new(watch),
             max_wait: limits.max_wait,
             per_file: limits.per_file,
@@ -250,7 +260,7 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.owner.shared.lock().queue.free(self.owner.id, self.bytes);
-        self.owner.shared.pump();
+        self.owner.shared.pump_for_others();
     }
 }
 
@@ -273,8 +283,9 @@ impl Turn {
             ticket
         };
         let mut turn = Self { owner: Arc::clone(owner), ticket, had: false, over: false };
+        let mut wake_at;
         loop {
-            let wake_at = owner.shared.pump();
+            wake_at = owner.shared.pump();
             let again = async {
                 match wake_at {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -286,16 +297,21 @@ impl Turn {
                 // The sender is dropped only with the turn.
                 _ = &mut woken => break,
                 () = again => {}
+                () = owner.shared.look_again.notified() => {}
             }
         }
         turn.had = true;
+        if wake_at.is_some() {
+            // The others may have relied on him.
+            owner.shared.look_again.notify_one();
+        }
         turn
     }
 
     fn end(mut self, end: End) -> Option<Duration> {
         self.over = true;
         let news = self.owner.shared.lock().queue.end(now(), self.ticket, end);
-        self.owner.shared.pump();
+        self.owner.shared.pump_for_others();
         news
     }
 }
@@ -313,7 +329,7 @@ impl Drop for Turn {
             state.queue.give_up(self.ticket);
         }
         drop(state);
-        self.owner.shared.pump();
+        self.owner.shared.pump_for_others();
     }
 }
 
@@ -328,8 +344,9 @@ impl Lane {
         self.owner.shared.shunned.lock().unwrap_or_else(PoisonError::into_inner).contains(&dc)
     }
 
-    /// Does `work` for a part of `bytes` bytes, or with none for a question about the file, when it is its turn, and again after waits that the server imposes and after stumbles, as
-    /// far as patience goes. Work that is done twice has to do no harm. Returns what came of it, and what its memory is accounted by.
+    /// Does `work` for a part of `bytes` bytes, or with none for a question about the file, when it is its turn, and again after waits that
+    /// the server imposes and after stumbles, as far as patience goes. Work that is done twice has to do no harm. Returns what came of it,
+    /// and what its memory is accounted by.
     ///
     /// # Errors
     ///

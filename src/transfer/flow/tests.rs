@@ -530,3 +530,87 @@ async fn a_question_aside_imposes_no_endless_wait() {
         assert_eq!(begun.elapsed().as_secs(), held, "{name}");
     }
 }
+
+fn flood(seconds: u64) -> TransferError {
+    rpc(420, &format!("FLOOD_WAIT_{seconds}"))
+}
+
+/// A part that lasts for so long. Returns how long it has waited for its turn.
+async fn begins(lane: &Lane, bytes: u64, lasts: Duration) -> Duration {
+    let asked = tokio::time::Instant::now();
+    let work = || async {
+        let waited = asked.elapsed();
+        tokio::time::sleep(lasts).await;
+        Ok(waited)
+    };
+    lane.part(DcId(2), Direction::Down, bytes, work).await.unwrap().0
+}
+
+/// A question that is answered with a wait of seven seconds, after a while.
+async fn floods(lane: &Lane, after: Duration) {
+    let work = async {
+        tokio::time::sleep(after).await;
+        Err::<(), _>(rpc(420, "FLOOD_WAIT_7"))
+    };
+    assert!(lane.aside(DcId(2), Direction::Down, work).await.is_err());
+}
+
+const SHORT: Duration = Duration::from_secs(3);
+const LONG: Duration = Duration::from_secs(20);
+
+/// Whoever waits for room has no time to look again at; he is told of one that another brought about who asks for nothing more.
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_for_those_who_waited_for_room() {
+    let flow = Flow::new(Limits { window: PART, ..limits() });
+    let lane = flow.lane();
+    let together = futures_util::future::join(floods(&lane, SHORT), begins(&lane, PART, SHORT));
+    let ((), waited) = tokio::time::timeout(LONG, together).await.expect("the wait ends");
+    assert_eq!(waited, Duration::from_secs(10));
+}
+
+/// He does not rely for ever on one who knew of it and has gone.
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_though_who_was_told_of_it_is_gone() {
+    let flow = Flow::new(Limits { window: PART, ..limits() });
+    let lane = flow.lane();
+    let gone = tokio::time::timeout(2 * SHORT, begins(&lane, PART, SHORT));
+    let together = futures_util::future::join3(floods(&lane, SHORT), gone, begins(&lane, PART, SHORT));
+    let ((), gone, waited) = tokio::time::timeout(LONG, together).await.expect("the wait ends");
+    assert!(gone.is_err());
+    assert_eq!(waited, Duration::from_secs(10));
+}
+
+/// Nor on one whose turn it was, and who is at work when the next one's time has come.
+#[tokio::test(start_paused = true)]
+async fn who_has_his_turn_leaves_the_time_of_the_next_to_the_others() {
+    let flow = Flow::new(Limits { window: 4 * PART, rate: NonZeroU64::new(PART), ..limits() });
+    let lane = flow.lane();
+    // It takes all of the window, and is paid for by the end: those behind it wait for room, and know no time.
+    let first = begins(&lane, 4 * PART, 2 * SHORT);
+    let others = async {
+        tokio::time::sleep(2 * SHORT - Duration::from_millis(1)).await;
+        futures_util::future::join_all((0..4).map(|_| begins(&lane, PART, LONG))).await
+    };
+    let (_, others) = futures_util::future::join(first, others).await;
+    let waited: Vec<_> = others.iter().map(|waited| (waited.as_millis() + 50) / 100).collect();
+    assert_eq!(waited, [0, 9, 19, 29], "a second each, but for the first tenth");
+}
+
+/// Room that comes with a time to wait is told of like any other.
+#[tokio::test(start_paused = true)]
+async fn memory_that_is_free_again_serves_all_who_waited_for_it() {
+    let flow = Flow::new(Limits { memory: 2 * PART, rate: NonZeroU64::new(PART), ..limits() });
+    let lane = flow.lane();
+    let work = || async {
+        tokio::time::sleep(SHORT).await;
+        Ok(())
+    };
+    let held = lane.part(DcId(2), Direction::Down, 2 * PART, work).await.unwrap();
+    let free = async {
+        tokio::time::sleep(SHORT).await;
+        drop(held);
+    };
+    let (one, other) = (begins(&lane, PART, LONG), begins(&lane, PART, LONG));
+    let (one, other, ()) = tokio::join!(one, other, free);
+    assert_eq!((one, other.as_millis()), (SHORT, 3900));
+}
