@@ -531,10 +531,6 @@ async fn a_question_aside_imposes_no_endless_wait() {
     }
 }
 
-fn flood(seconds: u64) -> TransferError {
-    rpc(420, &format!("FLOOD_WAIT_{seconds}"))
-}
-
 /// A part that lasts for so long. Returns how long it has waited for its turn.
 async fn begins(lane: &Lane, bytes: u64, lasts: Duration) -> Duration {
     let asked = tokio::time::Instant::now();

@@ -6,6 +6,7 @@
 use bytes::{Bytes, BytesMut};
 use zeroize::Zeroizing;
 
+use super::cover::MAX_QUESTIONS;
 use super::hashes::{Hashes, Unchecked};
 use super::range::{Ask, ask_strictly};
 use super::{Inner, lock};
@@ -184,9 +185,13 @@ impl Inner {
 
     /// Sees to it that every byte of a range has a hash.
     async fn cover_cdn(&self, file: &CdnFile, origin: &Media, asked: Ask) -> Result<Option<FromCdn>, TransferError> {
-        let end = asked.end();
+        let (end, mut questions) = (asked.end(), 0);
         loop {
             let Some(gap) = lock(&file.hashes).gap(asked.offset, end) else { return Ok(None) };
+            if questions == MAX_QUESTIONS {
+                return Err(TransferError::CdnHashMissing { offset: gap });
+            }
+            questions += 1;
             let request = &functions::upload::GetCdnFileHashes {
                 file_token: file.token.clone(),
                 offset: i64::try_from(gap).unwrap_or(i64::MAX),

@@ -21,11 +21,15 @@ use crate::transfer::flow::Direction;
 /// Blocks behind the one that is read whose hashes are asked for together.
 const AHEAD: u64 = 8;
 
+/// How often the hashes of one range are asked for that a server gives piece by piece; what is left then counts as having none. A block is
+/// eight pieces as servers cut them.
+pub(super) const MAX_QUESTIONS: u32 = 16;
+
 /// The blocks whose hashes somebody is asking for, by number: whoever needs them waits.
 #[derive(Default)]
 pub(super) struct Asking {
     blocks: Mutex<Vec<Range<u64>>>,
-    /// The first block that may be asked for ahead: those before it failed once.
+    /// The first block that may be asked for ahead: some of those before it were, and did not come.
     ahead_from: AtomicU64,
     /// Hashes have come, or somebody has stopped asking.
     news: Notify,
@@ -64,17 +68,21 @@ impl Drop for Claim {
 }
 
 impl Inner {
-    /// The hashes of a range, all that the server has; fewer if it is not asked any more.
+    /// The hashes of a range, all that the server has; fewer if it is not asked any more, or gives less at a time than it could.
     pub(super) async fn cover(&self, place: &Place, asked: Ask) -> Result<Expected, TransferError> {
-        let (mut place, mut detours) = (place.clone(), 0);
+        let (mut place, mut detours, mut questions) = (place.clone(), 0, 0);
         loop {
             let mut news = std::pin::pin!(self.asking.news.notified());
             news.as_mut().enable();
             let gap = {
                 // Together, so that nobody forgets in between what was just there.
-                let hashes = lock(&self.hashes);
+                let mut hashes = lock(&self.hashes);
                 match hashes.gap(asked.offset, asked.end()) {
-                    Some(gap) if self.hashed.load(Ordering::Relaxed) => gap,
+                    Some(gap) if questions < MAX_QUESTIONS && self.hashed.load(Ordering::Relaxed) => gap,
+                    Some(_) if questions == MAX_QUESTIONS => {
+                        hashes.close(asked);
+                        return Ok(hashes.within(asked));
+                    }
                     _ => return Ok(hashes.within(asked)),
                 }
             };
@@ -83,6 +91,7 @@ impl Inner {
                 news.await;
                 continue;
             };
+            questions += 1;
             match self.ask(&place, 0, |place| hashes_at(place, gap)).await {
                 Ok(Ok((hashes, _))) => self.learn(gap, &hashes),
                 Ok(Err(dc)) => {
@@ -114,9 +123,11 @@ impl Inner {
                 join_all(asking).await.into_iter().collect::<Result<(), _>>()
             };
             tokio::select! {
-                done = file.lane.aside(place.media.dc(), Direction::Down, blocks) => if done.is_err() {
-                    // Whoever needs them asks for them, and nobody ahead before he is past them: it would fail again.
-                    file.asking.ahead_from.fetch_max(claim.blocks.end, Ordering::Relaxed);
+                done = file.lane.aside(place.media.dc(), Direction::Down, blocks) => {
+                    if done.is_err() || !claim.blocks.clone().all(|block| file.is_known(block)) {
+                        // Whoever needs them asks for them, and nobody ahead before he is past them: it would be the same again.
+                        file.asking.ahead_from.fetch_max(claim.blocks.end, Ordering::Relaxed);
+                    }
                 },
                 _ = readers.changed() => {}
             }
@@ -125,14 +136,18 @@ impl Inner {
 
     fn claim_ahead(&self, asked: Ask) -> Option<Claim> {
         let block = asked.offset / BLOCK;
-        let is_known = |block: u64| lock(&self.hashes).gap(block * BLOCK, self.end_of(block)).is_none();
-        let is_sequel = is_known(block) || block.checked_sub(1).is_some_and(is_known);
+        let is_sequel = self.is_known(block) || block.checked_sub(1).is_some_and(|before| self.is_known(before));
         let next = block + 1..(block + 1 + AHEAD).min(self.size.div_ceil(BLOCK));
         let is_too_soon = next.start < self.asking.ahead_from.load(Ordering::Relaxed);
-        if !self.hashed.load(Ordering::Relaxed) || is_too_soon || !is_sequel || next.is_empty() || is_known(next.start) {
+        if !self.hashed.load(Ordering::Relaxed) || is_too_soon || !is_sequel || next.is_empty() || self.is_known(next.start) {
             return None;
         }
         self.asking.claim(next)
+    }
+
+    /// Whether it is known of each byte of a block which hash it has, or that it has none.
+    fn is_known(&self, block: u64) -> bool {
+        lock(&self.hashes).gap(block * BLOCK, self.end_of(block)).is_none()
     }
 
     async fn ask_block(&self, place: &Place, media: Media, block: u64) -> Result<(), TransferError> {
@@ -168,6 +183,7 @@ mod tests {
 
     use super::*;
     use crate::client::tests::server::{Call, Reply, TestServer};
+    use crate::tl::api::types;
     use crate::tl::{Identifiable as _, Serialize as _};
     use crate::transfer::source::Verified;
     use crate::transfer::source::tests::{all, content, hashes, request, serve, source, until};
@@ -331,6 +347,36 @@ mod tests {
         blocks.sort_unstable();
         // The fifth block's, and then those of its second half.
         assert_eq!(blocks, [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+    }
+
+    /// A server that gives its hashes in crumbs is asked for some of them, and not for as many as there are bytes.
+    #[tokio::test(start_paused = true)]
+    async fn hashes_that_come_piece_by_piece_are_asked_for_so_many_times() {
+        // Pieces of the size that servers give, one by one; the same of another file, whose hashes are of four bytes each.
+        for (piece, questions) in [(1 << 17, 8), (4, u64::from(MAX_QUESTIONS))] {
+            let content = content(12 * MIB);
+            let known = content.clone();
+            let server = TestServer::new(move |call| match call.method {
+                GetFile::ID => serve(call, &known),
+                _ => {
+                    let offset = request::<GetFileHashes>(call).offset;
+                    let from = usize::try_from(offset).unwrap();
+                    let hash = Bytes::copy_from_slice(&crate::crypto::hash::sha256(&[&known[from..from + piece]]));
+                    let limit = i32::try_from(piece).unwrap();
+                    Reply::of(&vec![enums::FileHash::from(types::FileHash { offset, limit, hash })])
+                }
+            });
+            let (source, _) = source(&server, content.len()).await;
+            assert!(all(&source).await.unwrap() == content);
+            let checked = 12 * questions * piece as u64;
+            assert!(source.verified().checked >= checked, "{:?}", source.verified());
+            assert_eq!(source.verified().checked == content.len() as u64, piece == 1 << 17);
+            // One of each that is asked for ahead, at most.
+            let times = asked(&server).len() as u64;
+            assert!((12 * questions..=12 * questions + 12).contains(&times), "{times}");
+            assert!(all(&source).await.unwrap() == content);
+            assert_eq!(asked(&server).len() as u64, times, "what was given up is not asked for again");
+        }
     }
 
     /// One reader finds a wrong byte, and has the hash forgotten, while another one's bytes are on their way.

@@ -10,7 +10,7 @@ use crate::crypto::hash;
 use crate::tl::api::enums;
 use crate::transfer::TransferError;
 
-/// The most that are kept: for a file of the largest size that there is, and a bound on what a server makes us keep.
+/// The most that are kept of what a server says: for a file of the largest size that there is, with room.
 const MAX: usize = 1 << 16;
 
 /// What the server says of one range.
@@ -28,9 +28,10 @@ struct Hash {
     sha256: [u8; 32],
 }
 
-/// What is known of the hashes of a file, by where the ranges begin.
+/// What is known of the hashes of a file.
 #[derive(Default)]
 pub(super) struct Hashes {
+    /// By where the ranges begin. No two of them have a byte in common.
     known: BTreeMap<u64, Said>,
 }
 
@@ -45,16 +46,36 @@ pub(super) enum Checked {
 
 impl Hashes {
     /// Takes over what the server says about a file of `size` bytes. What is no hash is not kept: empty or endless ranges, or another
-    /// length than that of SHA-256.
+    /// length than that of SHA-256; nor is one for bytes that have a hash already, until that is [forgotten](Self::forget).
     pub(super) fn add(&mut self, hashes: &[enums::FileHash], size: u64) {
         for enums::FileHash::Hash(hash) in hashes {
             let (Ok(offset), Ok(limit)) = (u64::try_from(hash.offset), u64::try_from(hash.limit)) else { continue };
             let Ok(sha256) = <[u8; 32]>::try_from(&hash.hash[..]) else { continue };
             let end = offset.saturating_add(limit).min(size);
-            if limit > BLOCK || end <= offset || (self.known.len() >= MAX && !self.known.contains_key(&offset)) {
-                continue;
+            let is_kept = self.known.len() < MAX && !self.of(offset, end).any(|(_, said)| said.sha256.is_some());
+            if limit <= BLOCK && offset < end && is_kept {
+                self.clear(offset, end);
+                self.known.insert(offset, Said { end, sha256: Some(sha256) });
             }
-            self.known.insert(offset, Said { end, sha256: Some(sha256) });
+        }
+    }
+
+    /// What is known of the bytes of a range, backwards.
+    fn of(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, Said)> {
+        let before_end = self.known.range(..end).rev();
+        before_end.map(|(offset, said)| (*offset, *said)).take_while(move |(_, said)| said.end > start)
+    }
+
+    /// Takes it back that the server has no hashes for a range.
+    fn clear(&mut self, start: u64, end: u64) {
+        let none: Vec<_> = self.of(start, end).collect();
+        for (offset, said) in none {
+            self.known.remove(&offset);
+            for (offset, end) in [(offset, start), (end, said.end)] {
+                if offset < end {
+                    self.known.insert(offset, Said { end, sha256: None });
+                }
+            }
         }
     }
 
@@ -62,9 +83,25 @@ impl Hashes {
     /// what follows in its block, up to the next one.
     pub(super) fn answer(&mut self, at: u64, hashes: &[enums::FileHash], size: u64) {
         self.add(hashes, size);
+        if self.gap(at, at + 1).is_some() {
+            self.none(at, (at / BLOCK + 1).saturating_mul(BLOCK).min(size));
+        }
+    }
+
+    /// Nobody asks for more: what nothing is known of in a range has no hash.
+    pub(super) fn close(&mut self, asked: Ask) {
+        let mut at = asked.offset;
+        while let Some(gap) = self.gap(at, asked.end()) {
+            self.none(gap, asked.end());
+            at = gap;
+        }
+    }
+
+    /// There is no hash from a byte on of which nothing is known, up to the next of which something is, and at most up to `end`.
+    fn none(&mut self, at: u64, end: u64) {
         let next = self.known.range(at..).next().map_or(u64::MAX, |(next, _)| *next);
-        let end = (at / BLOCK + 1).saturating_mul(BLOCK).min(size).min(next);
-        if at < end && self.gap(at, at + 1).is_some() {
+        let end = end.min(next);
+        if at < end {
             self.known.insert(at, Said { end, sha256: None });
         }
     }
@@ -183,6 +220,9 @@ impl Unchecked {
 
 #[cfg(test)]
 mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt as _, SeedableRng as _};
+
     use super::*;
     use crate::crypto::hash::sha256;
     use crate::tl::api::types;
@@ -247,6 +287,112 @@ mod tests {
         assert_eq!((hashes.gap(0, 400), hashes.gap(400, 800)), (Some(0), None));
         hashes.forget(ask(0, 1000));
         assert!(hashes.known.is_empty());
+    }
+
+    /// What is known of one byte, in the simplest way to put it.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Byte {
+        Unknown,
+        None,
+        Hashed(usize),
+    }
+
+    /// Ranges that overlap, are forgotten, are denied and told of again, against a list of bytes.
+    #[test]
+    fn every_byte_has_one_hash_at_most() {
+        const SIZE: usize = 60;
+        for seed in 0..300 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let content: Vec<u8> = (0..SIZE).map(|_| rng.random()).collect();
+            let (mut hashes, mut bytes, mut ranges) = (Hashes::default(), [Byte::Unknown; SIZE], Vec::new());
+            for _ in 0..60 {
+                let start = rng.random_range(0..SIZE);
+                let end = rng.random_range(start + 1..=SIZE.min(start + 20));
+                let asked = Ask { offset: start as u64, limit: 0, len: (end - start) as u32, precise: false };
+                let is_hashed = |byte: &Byte| matches!(byte, Byte::Hashed(_));
+                match rng.random_range(0..8) {
+                    0 => {
+                        hashes.forget(asked);
+                        for n in start..end {
+                            let Byte::Hashed(range) = bytes[n] else {
+                                continue;
+                            };
+                            bytes
+                                .iter_mut()
+                                .filter(|byte| **byte == Byte::Hashed(range))
+                                .for_each(|byte| *byte = Byte::Unknown);
+                        }
+                        // What has none is forgotten with all that is beside it, in as many pieces as it was told in.
+                        for (n, byte) in bytes.iter_mut().enumerate().filter(|(_, byte)| **byte == Byte::None) {
+                            if hashes.gap(n as u64, n as u64 + 1).is_some() {
+                                *byte = Byte::Unknown;
+                            } else {
+                                assert!(!(start..end).contains(&n), "seed {seed}: {n} was to be forgotten");
+                            }
+                        }
+                    }
+                    1 => {
+                        hashes.close(asked);
+                        bytes[start..end].iter_mut().filter(|byte| **byte == Byte::Unknown).for_each(|byte| *byte = Byte::None);
+                    }
+                    _ => {
+                        hashes.add(&[told(start as i64, (end - start) as i32, &content[start..end])], SIZE as u64);
+                        if !bytes[start..end].iter().any(is_hashed) {
+                            bytes[start..end].fill(Byte::Hashed(ranges.len()));
+                            ranges.push((start, end));
+                        }
+                    }
+                }
+                let (from, to) = (rng.random_range(0..SIZE / 2), rng.random_range(SIZE / 2..=SIZE));
+                let gap = bytes[from..to].iter().position(|byte| *byte == Byte::Unknown).map(|at| (from + at) as u64);
+                assert_eq!(hashes.gap(from as u64, to as u64), gap, "seed {seed}");
+                let within = Ask { offset: from as u64, limit: 0, len: (to - from) as u32, precise: false };
+                let is_within = |range: &usize| ranges[*range].0 >= from && ranges[*range].1 <= to;
+                let checked = bytes.iter().filter(|byte| matches!(byte, Byte::Hashed(range) if is_within(range))).count();
+                let good = hashes.within(within).check(&content[from..to]);
+                assert_eq!(good, Checked::Good(checked as u64), "seed {seed}");
+                let mut known = hashes.known.iter().map(|(offset, said)| (*offset, said.end)).peekable();
+                while let Some((offset, end)) = known.next() {
+                    assert!(
+                        offset < end && known.peek().is_none_or(|(next, _)| *next >= end),
+                        "seed {seed}: {offset} to {end}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Two for the same bytes do not count as one for each byte.
+    #[test]
+    fn hashes_that_overlap_are_not_added_up() {
+        let content = vec![5; 300];
+        let mut hashes = Hashes::default();
+        hashes.add(&[told(0, 200, &content[..200]), told(100, 100, &content[100..200]), told(50, 100, &content[50..150])], 300);
+        assert_eq!(hashes.gap(0, 300), Some(200));
+        hashes.answer(200, &[], 300);
+        let asked = Ask { offset: 0, limit: 300, len: 300, precise: false };
+        assert_eq!(hashes.within(asked).check(&content), Checked::Good(200));
+        let came = Unchecked { bytes: content.into(), asked, expected: hashes.within(asked), wholly: true };
+        assert!(matches!(came.check(), Err(TransferError::CdnHashMissing { offset: 0 })));
+    }
+
+    /// Whatever a server says, it is not kept without end, and a question has an answer.
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let size = 4 << 20;
+        let mut hashes = Hashes::default();
+        for at in (0..2 * MAX as i64 + 20).step_by(2) {
+            hashes.add(&[told(at, 1, b"")], size);
+        }
+        assert_eq!(hashes.known.len(), MAX);
+        let end = 2 * MAX as u64;
+        for at in [1, end, size - 1] {
+            hashes.answer(at, &[told(at as i64, 1, b"")], size);
+            assert_eq!(hashes.gap(at, at + 1), None);
+        }
+        assert_eq!(hashes.known.len(), MAX + 3);
+        hashes.close(Ask { offset: 0, limit: 1 << 20, len: 1 << 20, precise: true });
+        assert_eq!((hashes.gap(0, 1 << 20), hashes.known.len()), (None, 2 * MAX + 2));
     }
 
     #[test]

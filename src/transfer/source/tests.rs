@@ -383,6 +383,8 @@ struct Cdn {
     hashes_later: bool,
     /// There are none at all.
     no_hashes: bool,
+    /// They are of a byte each, one for each question.
+    crumbs: bool,
     /// Its token is not accepted for so many of its first calls.
     stale: usize,
     /// It refuses everything.
@@ -448,7 +450,7 @@ impl Cdn {
                 if !asked.cdn_supported && !self.always {
                     return serve(call, &self.content);
                 }
-                let later = self.hashes_later || self.no_hashes;
+                let later = self.hashes_later || self.no_hashes || self.crumbs;
                 Reply::of(&enums::upload::File::from(types::upload::FileCdnRedirect {
                     dc_id: CDN,
                     file_token: Bytes::from_static(b"token"),
@@ -459,6 +461,11 @@ impl Cdn {
             }
             GetFileHashes::ID => Reply::of(&hashes(&self.content, request::<GetFileHashes>(call).offset)),
             GetCdnFileHashes::ID if self.no_hashes => Reply::of(&Vec::<enums::FileHash>::new()),
+            GetCdnFileHashes::ID if self.crumbs => {
+                let offset = request::<GetCdnFileHashes>(call).offset;
+                let hash = Bytes::copy_from_slice(&sha256(&[&cut(&self.content, offset, 1)]));
+                Reply::of(&vec![enums::FileHash::from(types::FileHash { offset, limit: 1, hash })])
+            }
             GetCdnFileHashes::ID => Reply::of(&hashes(&self.content, request::<GetCdnFileHashes>(call).offset)),
             ReuploadCdnFile::ID => {
                 let asked: ReuploadCdnFile = request(call);
@@ -575,6 +582,8 @@ async fn what_a_cdn_makes_up_is_not_taken() {
     assert_eq!(calls, 3);
     let (error, _) = read(Cdn { no_hashes: true, ..Cdn::default() }).await;
     assert!(matches!(error, TransferError::CdnHashMissing { offset: 0 }), "{error:?}");
+    let (error, _) = read(Cdn { crumbs: true, ..Cdn::default() }).await;
+    assert!(matches!(error, TransferError::CdnHashMissing { offset: 16 }), "sixteen questions and no more: {error:?}");
     let (error, _) = read(Cdn { short: true, ..Cdn::default() }).await;
     assert!(matches!(error, TransferError::PartLength { offset: 0, got: 1_048_575, .. }), "{error:?}");
     let (error, calls) = read(Cdn { reuploads: usize::MAX, ..Cdn::default() }).await;
