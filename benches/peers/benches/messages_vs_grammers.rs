@@ -126,10 +126,12 @@ fn main() {
         send_theirs.note(since);
         for (work, count) in send.iter_mut().zip(batches) {
             let mut plain: Vec<Vec<message::Block>> = vec![inner.as_chunks().0.to_vec(); count];
-            let mut outgoing: Vec<_> =
-                plain.iter_mut().map(|data| message::Outgoing { data, msg_key_large: [0; 32] }).collect();
+            let mut outgoing: Vec<_> = plain
+                .iter_mut()
+                .map(|data| message::Outgoing { auth_key: &key, writer: Side::Client, data, msg_key_large: [0; 32] })
+                .collect();
             let since = now();
-            message::encrypt(&key, Side::Client, &mut outgoing);
+            message::encrypt(&mut outgoing);
             work.note(since);
             assert!(outgoing.iter().all(|outgoing| outgoing.msg_key_large != [0; 32]));
         }

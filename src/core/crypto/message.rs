@@ -34,6 +34,10 @@ pub struct Incoming<'a> {
 /// A message to be encrypted.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
+    /// The key that it is to be under.
+    pub auth_key: &'a AuthKey,
+    /// Who writes it.
+    pub writer: Side,
     /// The plaintext with its padding, encrypted in place.
     pub data: &'a mut [Block],
     /// What the message key is part of: written by [`encrypt`].
@@ -70,24 +74,27 @@ pub fn decrypt(messages: &mut [Incoming<'_>]) {
     }
 }
 
-/// Computes the keys of messages, which are all under one key, and encrypts them.
-pub fn encrypt(auth_key: &AuthKey, writer: Side, messages: &mut [Outgoing<'_>]) {
-    let prefix = msg_key_part(auth_key, writer);
+/// Computes the keys of messages, and encrypts them.
+pub fn encrypt(messages: &mut [Outgoing<'_>]) {
     if let [message] = messages {
+        let prefix = msg_key_part(message.auth_key, message.writer);
         let mut hashed = [Digest { prefix, data: message.data, digest: [0; 32] }];
         tdl_kernel::hash(&mut hashed);
         let [Digest { digest, .. }] = hashed;
         message.msg_key_large = digest;
-        let AesKeyIv { key, iv } = &kdf::aes_v2(auth_key, &msg_key_of(&digest), writer);
+        let AesKeyIv { key, iv } = &kdf::aes_v2(message.auth_key, &msg_key_of(&digest), message.writer);
         return tdl_kernel::encrypt(&mut [Cipher { key, iv, data: message.data }]);
     }
-    let mut hashed: Vec<_> = messages.iter().map(|message| Digest { prefix, data: &*message.data, digest: [0; 32] }).collect();
+    let mut hashed: Vec<_> = messages
+        .iter()
+        .map(|message| Digest { prefix: msg_key_part(message.auth_key, message.writer), data: &*message.data, digest: [0; 32] })
+        .collect();
     tdl_kernel::hash(&mut hashed);
     let digests: Vec<_> = hashed.iter().map(|hashed| hashed.digest).collect();
     for (message, digest) in messages.iter_mut().zip(digests) {
         message.msg_key_large = digest;
     }
-    let cipher = |message: &Outgoing<'_>| kdf::aes_v2(auth_key, &msg_key_of(&message.msg_key_large), writer);
+    let cipher = |message: &Outgoing<'_>| kdf::aes_v2(message.auth_key, &msg_key_of(&message.msg_key_large), message.writer);
     let ciphers: Vec<_> = messages.iter().map(cipher).collect();
     let mut plain: Vec<_> = messages
         .iter_mut()
@@ -111,8 +118,13 @@ mod tests {
             let mut rng = StdRng::from_seed([seed; 32]);
             let mut key = [0; 256];
             rng.fill_bytes(&mut key);
+            // Every other one under another key, and by the other side.
+            let other = AuthKey::from_bytes(&key.map(|byte: u8| !byte));
             let key = AuthKey::from_bytes(&key);
-            let writer = [Side::Client, Side::Server][usize::from(seed) % 2];
+            let whose = |n: usize| {
+                let writer = [Side::Client, Side::Server][(usize::from(seed) + n) % 2];
+                (if n.is_multiple_of(2) { &key } else { &other }, writer)
+            };
             let plain: Vec<Vec<Block>> = (0..usize::from(seed) % 6)
                 .map(|_| {
                     let mut data = vec![[0; 16]; rng.random_range(0..200)];
@@ -122,13 +134,21 @@ mod tests {
                 .collect();
 
             let mut sent = plain.clone();
-            let mut outgoing: Vec<_> = sent.iter_mut().map(|data| Outgoing { data, msg_key_large: [0; 32] }).collect();
-            encrypt(&key, writer, &mut outgoing);
+            let mut outgoing: Vec<_> = sent
+                .iter_mut()
+                .enumerate()
+                .map(|(n, data)| {
+                    let (auth_key, writer) = whose(n);
+                    Outgoing { auth_key, writer, data, msg_key_large: [0; 32] }
+                })
+                .collect();
+            encrypt(&mut outgoing);
             let large: Vec<_> = outgoing.iter().map(|outgoing| outgoing.msg_key_large).collect();
-            for ((plain, sent), large) in plain.iter().zip(&sent).zip(&large) {
-                assert_eq!(*large, kdf::msg_key_large(&key, writer, plain.as_flattened()), "seed {seed}");
+            for (n, ((plain, sent), large)) in plain.iter().zip(&sent).zip(&large).enumerate() {
+                let (key, writer) = whose(n);
+                assert_eq!(*large, kdf::msg_key_large(key, writer, plain.as_flattened()), "seed {seed}");
                 let mut data = plain.clone();
-                kdf::aes_v2(&key, &msg_key_of(large), writer).encrypt(data.as_flattened_mut()).expect("whole blocks");
+                kdf::aes_v2(key, &msg_key_of(large), writer).encrypt(data.as_flattened_mut()).expect("whole blocks");
                 assert_eq!(*sent, data, "seed {seed}");
             }
 
@@ -136,12 +156,10 @@ mod tests {
             let mut incoming: Vec<_> = received
                 .iter_mut()
                 .zip(&large)
-                .map(|(data, large)| Incoming {
-                    auth_key: &key,
-                    writer,
-                    msg_key: msg_key_of(large),
-                    data,
-                    msg_key_large: [0; 32],
+                .enumerate()
+                .map(|(n, (data, large))| {
+                    let (auth_key, writer) = whose(n);
+                    Incoming { auth_key, writer, msg_key: msg_key_of(large), data, msg_key_large: [0; 32] }
                 })
                 .collect();
             decrypt(&mut incoming);

@@ -235,51 +235,58 @@ pub fn seal_with_token(
     write: impl FnOnce(&mut BytesMut),
     rng: &mut dyn Rng,
 ) -> (BytesMut, u32) {
-    let padding = padding_len(INNER_HEADER_LEN + body_len, rng);
-    seal_padded(key, writer, header, body_len, write, padding, rng)
+    seal_composed(key, writer, compose(key, header, body_len, write, rng))
 }
 
-/// [`seal`] for several messages at once, and the tokens as of [`seal_with_token`]. The same comes out as of one after the other, and
-/// sooner: see [`message::encrypt`].
-pub fn seal_many(key: &AuthKey, writer: Side, messages: &[(Header, &[&[u8]])], rng: &mut dyn Rng) -> Vec<(BytesMut, u32)> {
-    let mut frames: Vec<BytesMut> = Vec::with_capacity(messages.len());
-    for (header, body) in messages {
-        let body_len = body.iter().map(|part| part.len()).sum();
-        let padding = padding_len(INNER_HEADER_LEN + body_len, rng);
-        let write = |out: &mut BytesMut| body.iter().for_each(|part| out.put_slice(part));
-        frames.push(compose(key, header, body_len, write, padding, rng));
-    }
-    let mut outgoing: Vec<_> =
-        frames.iter_mut().map(|frame| message::Outgoing { data: plaintext_of(frame), msg_key_large: [0; 32] }).collect();
-    message::encrypt(key, writer, &mut outgoing);
-    let large: Vec<_> = outgoing.iter().map(|outgoing| outgoing.msg_key_large).collect();
-    let put = |(mut frame, large): (BytesMut, [u8; 32])| {
-        let token = put_msg_key(&mut frame, &large);
-        (frame, token)
-    };
-    frames.into_iter().zip(large).map(put).collect()
-}
-
-/// [`seal_with_token`] with the length of the padding given: header, body and padding fill whole blocks.
-fn seal_padded(
-    key: &AuthKey,
-    writer: Side,
-    header: &Header,
-    body_len: usize,
-    write: impl FnOnce(&mut BytesMut),
-    padding: usize,
-    rng: &mut dyn Rng,
-) -> (BytesMut, u32) {
-    let mut frame = compose(key, header, body_len, write, padding, rng);
-    let mut outgoing = [message::Outgoing { data: plaintext_of(&mut frame), msg_key_large: [0; 32] }];
-    message::encrypt(key, writer, &mut outgoing);
+/// Encrypts a message as it comes from [`compose`]. Returns it with the token that a quick acknowledgement of it would carry.
+pub(super) fn seal_composed(key: &AuthKey, writer: Side, mut frame: BytesMut) -> (BytesMut, u32) {
+    let mut outgoing = [message::Outgoing { auth_key: key, writer, data: plaintext_of(&mut frame), msg_key_large: [0; 32] }];
+    message::encrypt(&mut outgoing);
     let [message::Outgoing { msg_key_large, .. }] = outgoing;
     let token = put_msg_key(&mut frame, &msg_key_large);
     (frame, token)
 }
 
-/// A frame before it is encrypted; its message key is not there yet.
-fn compose(
+/// The same for several messages at once, each with its key and with who writes it: they are encrypted side by side, which is faster than
+/// one after the other. See [`message::encrypt`].
+pub(super) fn seal_each(mut messages: Vec<(&AuthKey, Side, BytesMut)>) -> Vec<(BytesMut, u32)> {
+    let outgoing =
+        |(auth_key, writer, frame)| message::Outgoing { auth_key, writer, data: plaintext_of(frame), msg_key_large: [0; 32] };
+    let mut outgoing: Vec<_> = messages.iter_mut().map(|(key, writer, frame)| outgoing((*key, *writer, frame))).collect();
+    message::encrypt(&mut outgoing);
+    let large: Vec<_> = outgoing.iter().map(|outgoing| outgoing.msg_key_large).collect();
+    let put = |((.., mut frame), large): ((&AuthKey, Side, BytesMut), [u8; 32])| {
+        let token = put_msg_key(&mut frame, &large);
+        (frame, token)
+    };
+    messages.into_iter().zip(large).map(put).collect()
+}
+
+/// [`seal`] for several messages at once, and the tokens as of [`seal_with_token`]. The same comes out as of one after the other, and
+/// sooner: see [`message::encrypt`].
+pub fn seal_many(key: &AuthKey, writer: Side, messages: &[(Header, &[&[u8]])], rng: &mut dyn Rng) -> Vec<(BytesMut, u32)> {
+    let composed = messages.iter().map(|(header, body)| {
+        let body_len = body.iter().map(|part| part.len()).sum();
+        let write = |out: &mut BytesMut| body.iter().for_each(|part| out.put_slice(part));
+        (key, writer, compose(key, header, body_len, write, rng))
+    });
+    seal_each(composed.collect())
+}
+
+/// A message with a random padding before it is encrypted; its message key is not there yet.
+pub(super) fn compose(
+    key: &AuthKey,
+    header: &Header,
+    body_len: usize,
+    write: impl FnOnce(&mut BytesMut),
+    rng: &mut dyn Rng,
+) -> BytesMut {
+    let padding = padding_len(INNER_HEADER_LEN + body_len, rng);
+    compose_padded(key, header, body_len, write, padding, rng)
+}
+
+/// [`compose`] with the length of the padding given: header, body and padding fill whole blocks.
+fn compose_padded(
     key: &AuthKey,
     header: &Header,
     body_len: usize,

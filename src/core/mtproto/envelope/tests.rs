@@ -86,7 +86,8 @@ fn published_client_message() {
     };
     let padding = hex::decode("29afd26df40fb8ed10b6b4ad6d56ef5d").unwrap();
     let write = |out: &mut BytesMut| out.put_slice(b"hello, world!!!!");
-    let (sealed, token) = seal_padded(&key, Side::Client, &header, 16, write, 16, &mut Script(&padding));
+    let composed = compose_padded(&key, &header, 16, write, 16, &mut Script(&padding));
+    let (sealed, token) = seal_composed(&key, Side::Client, composed);
     assert_eq!(
         hex::encode(&sealed),
         "40fa5bb7cb56a895f6f5a88914892aadf87c68031cc953ba29d68e118021f329be386a620d49f3ad3a50c60dcef3733f214e8cefa3e403c11d193637\

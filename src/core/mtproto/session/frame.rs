@@ -154,6 +154,11 @@ impl Frame {
         self.messages
     }
 
+    /// Bytes of the messages in it, each without what a container adds.
+    pub(super) fn len(&self) -> usize {
+        self.messages.iter().map(|message| message.body.len()).sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
@@ -257,17 +262,32 @@ impl Core {
     ///
     /// Returned with it is the token of a quick acknowledgement.
     pub(super) fn seal(&mut self, now: Now, frame: Frame) -> (BytesMut, u32) {
+        let (composed, header, body_len) = self.compose(now, frame);
+        let (sealed, token) = envelope::seal_composed(&self.auth_key, self.side, composed);
+        self.tracer.emit(now, || trace::Event::Envelope {
+            sent: true,
+            auth_key_id: self.auth_key.id(),
+            len: sealed.len(),
+            msg_key: trace::Verdict::Ok,
+            inner: Some(header.inner(body_len, sealed.len())),
+            token: Some(token).filter(|_| self.side == Side::Client),
+        });
+        (sealed, token)
+    }
+
+    /// All of [`seal`](Self::seal) but the encryption, and what the trace says of that. With it come the header and the length of the body.
+    pub(super) fn compose(&mut self, now: Now, frame: Frame) -> (BytesMut, Header, usize) {
         let unix = self.server_unix(now);
         let salt = self.salts.current(unix).map_or(Salt(0), |salt| salt.salt);
         let Frame { mut messages, wrap, .. } = frame;
-        let ((sealed, token), header, body_len) = match &messages[..] {
+        let (composed, header, body_len) = match &messages[..] {
             [only] if !wrap => {
                 self.trace_sent(now, only, None);
                 let header = Header { salt, session_id: self.session_id, msg_id: only.msg_id, seq_no: only.seq_no };
                 let (body, ledger) = (&only.body, &self.ledger);
                 let write = |out: &mut BytesMut| body.write(ledger, out);
                 let len = body.len();
-                (envelope::seal_with_token(&self.auth_key, self.side, &header, len, write, &mut self.rng), header, len)
+                (envelope::compose(&self.auth_key, &header, len, write, &mut self.rng), header, len)
             }
             _ => {
                 let origin = self.answering();
@@ -290,20 +310,12 @@ impl Core {
                     }
                 };
                 let header = Header { salt, session_id: self.session_id, msg_id, seq_no };
-                (envelope::seal_with_token(&self.auth_key, self.side, &header, len, write, &mut self.rng), header, len)
+                (envelope::compose(&self.auth_key, &header, len, write, &mut self.rng), header, len)
             }
         };
-        self.tracer.emit(now, || trace::Event::Envelope {
-            sent: true,
-            auth_key_id: self.auth_key.id(),
-            len: sealed.len(),
-            msg_key: trace::Verdict::Ok,
-            inner: Some(header.inner(body_len, sealed.len())),
-            token: Some(token).filter(|_| self.side == Side::Client),
-        });
         messages.clear();
         self.spare = messages;
-        (sealed, token)
+        (composed, header, body_len)
     }
 
     fn trace_sent(&self, now: Now, message: &Ready, container: Option<MsgId>) {

@@ -34,6 +34,7 @@ use crate::{
 
 mod acks;
 mod ahead;
+mod behind;
 mod client;
 mod commands;
 mod core;
@@ -56,6 +57,7 @@ mod timer;
 
 pub use self::{
     ahead::{OpenedAhead, Opening},
+    behind::{Output, Unsealed},
     client::{Failure, RequestId, Reserved},
     error::{ApiMisuse, PeerMisbehaved, Reaction, SessionError},
     event::{DeathCause, DropOutcome, Event, KeyDestruction},
@@ -361,6 +363,12 @@ impl Session {
     }
 
     fn next_frame(&mut self, now: Now) -> Option<BytesMut> {
+        let frame = self.collect_next(now)?;
+        Some(self.seal(now, frame))
+    }
+
+    /// What the next frame is to hold, if there is anything to send now.
+    fn collect_next(&mut self, now: Now) -> Option<Frame> {
         if !self.core.connected {
             return None;
         }
@@ -374,7 +382,7 @@ impl Session {
             self.nothing_left();
             return None;
         }
-        Some(self.seal(now, frame))
+        Some(frame)
     }
 
     /// Whether the frame that [`poll_output`](Self::poll_output) returned last is to be sent so that the server acknowledges it at once

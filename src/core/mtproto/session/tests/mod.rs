@@ -2,6 +2,7 @@
 
 mod ahead;
 mod bad_msg;
+mod behind;
 mod client_checks;
 mod http;
 mod lossy;
