@@ -37,6 +37,7 @@ impl Line {
             dialer: Arc::new(ForClient(TcpDialer, conn)),
             // What comes for one client waits for nothing of another's.
             opener: Arc::default(),
+            sealer: Arc::default(),
             seed: rand::random(),
             ..relay.link.clone()
         };

@@ -425,6 +425,7 @@ fn link_config(config: &Config, rsa_keys: Arc<[crate::crypto::rsa::PublicKey]>) 
         pfs: None,
         key_log: config.key_log.clone(),
         opener: Arc::default(),
+        sealer: Arc::default(),
         seed: [0; 32],
     }
 }

@@ -91,6 +91,7 @@ impl Client {
             clock: surroundings.clock,
             tracer,
             opener: Arc::default(),
+            sealer: Arc::default(),
             shared,
             rng: Mutex::new(rng),
             dcs: Mutex::default(),
@@ -105,6 +106,12 @@ impl Client {
     #[cfg(test)]
     pub(crate) fn opener(&self) -> &Arc<crate::net::Opener> {
         &self.inner.opener
+    }
+
+    /// Where they encrypt large messages together.
+    #[cfg(test)]
+    pub(crate) fn sealer(&self) -> &Arc<crate::net::Sealer> {
+        &self.inner.sealer
     }
 
     /// Calls a method on the account's home DC, and follows the account when the server says that it lives elsewhere.

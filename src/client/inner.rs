@@ -12,7 +12,7 @@ use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
 use crate::mtproto::rpc_error::RpcError;
 use crate::mtproto::session::Failure;
-use crate::net::{Clock, KeyUse, Link, LinkConfig, NetError, Opener, Pfs, Place, Prelude, RequestError};
+use crate::net::{Clock, KeyUse, Link, LinkConfig, NetError, Opener, Pfs, Place, Prelude, RequestError, Sealer};
 use crate::tl::{Deserialize, RawObject, RemoteCall, Serialize, api};
 use crate::trace::{Event, Tracer};
 use crate::transport::Host;
@@ -39,6 +39,8 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     pub(super) tracer: Tracer,
     pub(super) opener: Arc<Opener>,
+    /// Where they encrypt large messages together.
+    pub(super) sealer: Arc<Sealer>,
     pub(super) shared: Arc<Shared>,
     pub(super) rng: Mutex<StdRng>,
     pub(super) dcs: Mutex<HashMap<DcId, Arc<Dc>>>,
@@ -447,6 +449,7 @@ impl Inner {
             pfs: None,
             key_log: self.config.key_log.clone(),
             opener: Arc::clone(&self.opener),
+            sealer: Arc::clone(&self.sealer),
             seed,
         }
     }

@@ -22,6 +22,7 @@ use super::host::Host;
 use super::key::KeySlot;
 use super::opener::Opener;
 use super::order::{Place, Sent};
+use super::sealer::Sealer;
 use super::temp::{KeyUse, PfsPolicy, TempSlot};
 
 /// What a connection is told.
@@ -63,6 +64,8 @@ pub struct LinkConfig {
     pub key_log: KeyLogger,
     /// Where large messages are opened, together with those of the connections that have the same one.
     pub opener: Arc<Opener>,
+    /// Where large messages are encrypted, likewise.
+    pub sealer: Arc<Sealer>,
     /// The seed of all random bytes of this connection.
     pub seed: [u8; 32],
 }

@@ -17,6 +17,7 @@
 //! | `opener` | where connections open large messages together |
 //! | `order` | requests that the server is to do one after the other |
 //! | `probe` | a connection of its own, for looking at a DC |
+//! | `sealer` | where connections encrypt large messages together |
 //! | `temp` | the temporary key of one kind of connection |
 //! | `proxy` | dialling through a proxy |
 //! | `tls` | TLS around a stream |
@@ -41,6 +42,7 @@ mod order;
 mod probe;
 mod proxy;
 mod race;
+mod sealer;
 mod temp;
 pub mod tls;
 pub mod websocket;
@@ -59,5 +61,6 @@ pub use order::{Order, Place};
 pub use probe::{Probe, ProbeError};
 pub use proxy::{FakeTls, ProxyDialer, ProxyError};
 pub use race::{DialMemory, HEAD_START, Remembering};
+pub use sealer::Sealer;
 pub use temp::{KeyUse, PfsPolicy, TempMaterial, TempSlot};
 pub use tls::{TlsDialer, TlsError, TlsRootError, TlsTrust, is_certifiable};

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use futures_util::future::{join, join_all};
 
 use super::*;
+use crate::tl::Deserialize as _;
+use api::functions::upload::SaveBigFilePart;
 
 #[tokio::test(start_paused = true)]
 async fn transfer_connections_share_the_key_and_are_as_many_as_needed() {
@@ -34,4 +36,64 @@ async fn calls_that_belong_together_take_one_connection_and_one_packet() {
     let travelled: Vec<_> = server.calls().iter().skip(1).map(|call| (call.session, call.frames)).collect();
     let packets: HashSet<_> = travelled.iter().collect();
     assert_eq!((travelled.len(), packets.len(), server.dials()), (4, 2, 2), "{travelled:?}");
+}
+
+/// A part of a file as it is sent.
+fn part(n: i32) -> SaveBigFilePart {
+    SaveBigFilePart { file_id: 7, file_part: n, file_total_parts: 100, bytes: vec![n as u8; 512 << 10].into() }
+}
+
+fn take(call: &Call) -> Reply {
+    if call.method == SaveBigFilePart::ID { Reply::of(&true) } else { usual(call) }
+}
+
+/// The parts that a server has been sent, in order; each is whole.
+fn sent(server: &TestServer) -> Vec<i32> {
+    let calls = server.calls();
+    let parts = calls.iter().filter(|call| call.method == SaveBigFilePart::ID);
+    let mut parts: Vec<_> = parts
+        .map(|call| {
+            let found = SaveBigFilePart::from_bytes(call.body.clone()).unwrap();
+            assert!(found == part(found.file_part));
+            found.file_part
+        })
+        .collect();
+    parts.sort_unstable();
+    parts
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_that_go_out_together_are_encrypted_together() {
+    let server = TestServer::new(take);
+    let config = ClientConfig { transfer_connections: 4, ..TestServer::config() };
+    let client = client_with(&server, &Arc::default(), config).await;
+    let media = client.media(DcId(2));
+    let parts: Vec<_> = (0..16).map(part).collect();
+    assert!(join_all(parts.iter().map(|part| media.once(part))).await.into_iter().all(|taken| taken.unwrap()));
+    assert_eq!(sent(&server), (0..16).collect::<Vec<_>>());
+    assert_eq!(server.dials(), 4);
+    assert!(client.sealer().together() >= 8, "{}", client.sealer().together());
+}
+
+/// What was being encrypted when the connection ended goes out over the next one.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_was_being_encrypted_when_the_connection_ended_is_sent_again() {
+    let server = TestServer::new(take);
+    let client = client(&server, &Arc::default()).await;
+    let media = client.media(DcId(2));
+    for n in 0..20 {
+        let part = part(n);
+        let cut = async {
+            // Once more each time: before it is handed over, while it is encrypted, while it is written, and after.
+            for _ in 0..n {
+                tokio::task::yield_now().await;
+            }
+            server.cut();
+        };
+        let (taken, ()) = join(media.invoke(&part), cut).await;
+        assert!(taken.unwrap());
+    }
+    let mut parts = sent(&server);
+    parts.dedup();
+    assert_eq!(parts, (0..20).collect::<Vec<_>>());
 }

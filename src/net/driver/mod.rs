@@ -10,6 +10,7 @@
 //! * `receive`: what has come in, opened side by side where several frames came together;
 //! * `refusals`: what follows when the way is barred;
 //! * `requests`: what somebody waits for;
+//! * `send`: what goes out, encrypted side by side with what goes out elsewhere;
 //! * `sessions`: the session in use, and those before it that still wait for answers.
 
 mod connect;
@@ -17,6 +18,7 @@ mod pfs;
 mod receive;
 mod refusals;
 mod requests;
+mod send;
 mod sessions;
 
 pub use self::connect::next_connection;
@@ -28,12 +30,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use tdl_core::clock::Now;
 use tdl_core::mtproto::rpc_error::RpcError;
 use tdl_core::mtproto::session::{Event as SessionEvent, RequestId};
 use tdl_core::trace::{Event, Tracer};
@@ -161,6 +162,8 @@ pub(super) struct Driver {
     held: Option<Held>,
     /// Says to those that a large frame is expected here.
     arriving: Option<Arriving>,
+    /// A frame that is being encrypted with those of other connections.
+    sealing: Option<oneshot::Receiver<BytesMut>>,
 }
 
 impl Driver {
@@ -209,6 +212,7 @@ impl Driver {
             closed: false,
             held: None,
             arriving: None,
+            sealing: None,
         }
     }
 
@@ -317,6 +321,9 @@ impl Driver {
                     Ok(Readiness::Written) => {}
                     Err(error) => return self.settle(io).await.err().unwrap_or_else(|| broken(&error)),
                 },
+                frame = send::sealed(&mut self.sealing) => if let Err(end) = self.write_sealed(io, frame) {
+                    return end;
+                },
                 opened = receive::opened(&mut self.held) => if let Err(end) = self.go_on(io, opened) {
                     return end;
                 },
@@ -370,9 +377,7 @@ impl Driver {
             let moved = self.handle_events()?;
             let now = self.config.clock.now();
             let (wanted, covering) = (self.keep_alive || !self.pending.is_empty(), self.is_covering());
-            for active in self.session.iter_mut() {
-                Self::write(io, active, wanted, now, &mut self.rng)?;
-            }
+            self.write_current(io, wanted, now)?;
             for active in &mut self.draining {
                 let listening = covering || active.session.pending() > 0;
                 Self::write(io, active, listening, now, &mut self.rng)?;
@@ -384,15 +389,6 @@ impl Driver {
                 return Ok(());
             }
         }
-    }
-
-    /// Writes what a session has to say. `listening`: somebody waits for what the server has to say in it.
-    fn write(io: &mut Wire, active: &mut Active, listening: bool, now: Now, rng: &mut StdRng) -> Result<(), End> {
-        while let Some(turn) = io.turn(listening, active.key_id) {
-            let Some(frame) = turn.poll(&mut active.session, now) else { break };
-            io.queue(&frame, active.session.wants_quick_ack(), rng).map_err(End::Violation)?;
-        }
-        Ok(())
     }
 
     /// The server has answered: what was wrong is over. A message alone does not show that while somebody waits: a connection that breaks
@@ -477,7 +473,7 @@ impl Driver {
     /// The stream is over: says goodbye where there is somebody to hear it.
     async fn leave(&mut self, io: &mut Wire, end: &End) {
         let now = self.config.clock.now();
-        (self.held, self.arriving) = (None, None);
+        (self.held, self.arriving, self.sealing) = (None, None, None);
         if matches!(end, End::Closed | End::Rested) {
             for active in self.session.iter_mut().chain(&mut self.draining) {
                 active.session.flush_acks();

@@ -108,7 +108,6 @@ async fn source_with(server: &Arc<TestServer>, size: usize, config: ClientConfig
     (Source::new(&client, &Flow::new(Limits::new(4, 2)), &remote, Arc::new(refresh)), refreshed)
 }
 
-/// Reads all of it, part by part.
 /// Lets others work until something is so; for threads, half a minute of the real clock.
 pub(super) async fn until(mut so: impl FnMut() -> bool) {
     let begun = std::time::Instant::now();
@@ -118,6 +117,7 @@ pub(super) async fn until(mut so: impl FnMut() -> bool) {
     }
 }
 
+/// Reads all of it, part by part.
 pub(super) async fn all(source: &Source) -> Result<Vec<u8>, TransferError> {
     let mut out = Vec::new();
     for (offset, len) in pieces(0..source.size(), BLOCK) {
