@@ -20,6 +20,7 @@ use super::inner::{Inner, Method, Route, Together, lock, method_id, prelude};
 use super::interpreter::Interpreter;
 use super::notice::Notice;
 use super::ordered::Ordered;
+use super::part::with_part;
 use super::persistence::{AccountRecord, EndedRecord, Identity, Persistence, PersistenceError};
 use super::shared::Shared;
 use super::updates::{UPDATES, Updates};
@@ -315,6 +316,15 @@ impl Media {
     /// [`InvokeError::is_passing`].
     pub async fn once<R: RemoteCall>(&self, request: &R) -> Result<R::Return, InvokeError> {
         self.client.inner.typed_once(self.route, request, None, self.together.as_ref()).await
+    }
+
+    /// As [`once`](Self::once), for a call with a part of a file, which is its last argument and empty in `request`. The part is not copied
+    /// until it goes out. For methods that are the same in every layer.
+    ///
+    /// # Errors
+    /// See [`Media::once`].
+    pub(crate) async fn once_with_part<R: RemoteCall>(&self, request: &R, part: Bytes) -> Result<R::Return, InvokeError> {
+        self.client.inner.serialized_once::<R>(self.route, with_part(request, part)).await
     }
 
     /// The same, in a takeout: `invokeWithTakeout`. "Takeout API".

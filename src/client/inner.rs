@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use crate::crypto::rsa::PublicKey;
 use crate::ids::DcId;
 use crate::mtproto::rpc_error::RpcError;
-use crate::mtproto::session::Failure;
+use crate::mtproto::session::{Failure, Query};
 use crate::net::{Clock, KeyUse, Link, LinkConfig, NetError, Opener, Pfs, Place, Prelude, RequestError, Sealer};
 use crate::tl::{Deserialize, RawObject, RemoteCall, Serialize, api};
 use crate::trace::{Event, Tracer};
@@ -147,6 +147,15 @@ impl Inner {
         self.typed_with(route, request, None, patience).await
     }
 
+    /// A call of the generated types that is serialized already, asked once. For methods that are the same in every layer.
+    pub(super) async fn serialized_once<R: RemoteCall>(&self, route: Route, body: Query) -> Result<R::Return, InvokeError> {
+        let method = Method::of::<R>();
+        let asked = method_id(body.head());
+        let answer = self.call_with(route, method, body, None, Patience { none: true, ..Patience::default() }).await?;
+        let answer = self.shared.interpreter.answer(method, asked, answer)?;
+        R::Return::from_bytes(answer).map_err(|error| InvokeError::Decode { method: method.name, error })
+    }
+
     async fn typed_with<R: RemoteCall>(
         &self,
         route: Route,
@@ -162,7 +171,7 @@ impl Inner {
             Some(takeout_id) => api::functions::InvokeWithTakeout { takeout_id, query: RawObject(body) }.to_bytes(),
             None => body,
         };
-        let answer = self.call_with(route, method, body, place, patience).await?;
+        let answer = self.call_with(route, method, body.into(), place, patience).await?;
         let answer = self.shared.interpreter.answer(method, asked, answer)?;
         R::Return::from_bytes(answer).map_err(|error| InvokeError::Decode { method: method.name, error })
     }
@@ -175,14 +184,14 @@ impl Inner {
         body: Bytes,
         place: Option<&Place>,
     ) -> Result<Bytes, InvokeError> {
-        self.call_with(route, method, body, place, Patience::default()).await
+        self.call_with(route, method, body.into(), place, Patience::default()).await
     }
 
     async fn call_with(
         &self,
         route: Route,
         method: Method,
-        body: Bytes,
+        body: Query,
         place: Option<&Place>,
         mut patience: Patience,
     ) -> Result<Bytes, InvokeError> {
@@ -251,7 +260,7 @@ impl Inner {
         dc: &Dc,
         link: &Link,
         method: Method,
-        body: &Bytes,
+        body: &Query,
         place: Option<&Place>,
         patience: &mut Patience,
     ) -> Result<Result<Bytes, (RpcError, Verdict)>, InvokeError> {
@@ -369,7 +378,7 @@ impl Inner {
         let method = Method::of::<api::functions::auth::ImportAuthorization>();
         let link = self.link(dc, transfer)?;
         let body = self.shared.interpreter.request(method, import.to_bytes())?;
-        match self.ask(dc, &link, method, &body, None, &mut Patience::default()).await? {
+        match self.ask(dc, &link, method, &body.into(), None, &mut Patience::default()).await? {
             Ok(_) => Ok(dc.state.set_authorized(true)?),
             Err((error, _)) => Err(InvokeError::Rpc(error)),
         }

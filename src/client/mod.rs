@@ -30,6 +30,7 @@ mod inner;
 mod interpreter;
 mod notice;
 mod ordered;
+mod part;
 mod persistence;
 mod policy;
 mod probe;

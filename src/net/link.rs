@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tdl_core::crypto::keylog::KeyLogger;
 use tdl_core::crypto::rsa::PublicKey;
 use tdl_core::ids::DcId;
+use tdl_core::mtproto::session::Query;
 use tdl_core::trace::Tracer;
 use tdl_core::transport;
 
@@ -140,7 +141,13 @@ impl Link {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub async fn request_in(&self, body: Bytes, compress: bool, place: Option<&Place>) -> Result<Bytes, RequestError> {
+    pub async fn request_in(
+        &self,
+        body: impl Into<Query>,
+        compress: bool,
+        place: Option<&Place>,
+    ) -> Result<Bytes, RequestError> {
+        let body = body.into();
         // Before there is leave to send: those that wait must not keep the ones that they wait for from being sent.
         let after = match place {
             Some(place) => place.behind(self.number).await,
@@ -197,7 +204,7 @@ impl Link {
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     /// The serialized method, without the connection's prelude.
-    pub body: Bytes,
+    pub body: Query,
     /// Whether to send it packed if that is shorter. Default yes.
     pub compress: bool,
     /// The method that the trace names and that says what kind of answer to expect; 0, the default, for what the body begins with.
@@ -209,8 +216,8 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// A request with the defaults.
-    pub fn new(body: Bytes) -> Self {
-        Self { body, compress: true, method: 0, after: Vec::new() }
+    pub fn new(body: impl Into<Query>) -> Self {
+        Self { body: body.into(), compress: true, method: 0, after: Vec::new() }
     }
 }
 

@@ -46,6 +46,31 @@ pub(super) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64)
     Ok(())
 }
 
+/// So many bytes from `offset`, in memory that was not filled before.
+#[cfg(unix)]
+pub(super) fn read_new(file: &File, len: usize, offset: u64) -> Result<Vec<u8>> {
+    let mut buffer = Vec::with_capacity(len);
+    while buffer.len() < len {
+        let at = offset.saturating_add(buffer.len() as u64);
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), at) {
+            Ok(0) => return Err(Error::from(ErrorKind::UnexpectedEof)),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // There may be room for more than was asked for.
+    buffer.truncate(len);
+    Ok(buffer)
+}
+
+/// So many bytes from `offset`.
+#[cfg(not(unix))]
+pub(super) fn read_new(file: &File, len: usize, offset: u64) -> Result<Vec<u8>> {
+    let mut buffer = vec![0; len];
+    read_exact_at(file, &mut buffer, offset)?;
+    Ok(buffer)
+}
+
 /// Writes all of `buffer` at `offset`, by a call that writes some of it.
 fn write_all_by(mut buffer: &[u8], mut offset: u64, write: impl Fn(&[u8], u64) -> Result<usize>) -> Result<()> {
     while !buffer.is_empty() {
@@ -134,6 +159,20 @@ mod tests {
         let system = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         let kind = u64::try_from(rustix::fs::fstatfs(file).unwrap().f_type).unwrap();
         system >= (6, 18) && [EXT4, XFS].contains(&kind)
+    }
+
+    #[test]
+    fn new_memory_holds_what_is_in_the_file_and_no_less() {
+        let content: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &content).unwrap();
+        for (at, len) in [(0, 0), (0, 1), (5, 70_000), (99_999, 1), (0, 100_000)] {
+            assert!(read_new(&file, len, at as u64).unwrap() == content[at..at + len], "{at} {len}");
+        }
+        for (at, len) in [(0, 100_001), (100_000, 1), (u64::MAX / 4, 5)] {
+            assert_eq!(read_new(&file, len, at).unwrap_err().kind(), ErrorKind::UnexpectedEof, "{at} {len}");
+        }
+        assert!(read_new(&file, 5, u64::MAX - 1).is_err());
     }
 
     /// The bytes are where they belong, whatever the file system makes of it; and it is done where it is known that it can be.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::error::RequestError;
 use crate::link::Outgoing;
-use tdl_core::mtproto::session::{RequestId, RequestOptions};
+use tdl_core::mtproto::session::{Query, RequestId, RequestOptions};
 use tdl_core::tl::api::functions::InvokeWithTakeout;
 use tdl_core::tl::{Identifiable, RawObject};
 use tdl_core::trace::Event;
@@ -18,7 +18,7 @@ use super::{Driver, End};
 /// A request that somebody waits for.
 pub(super) struct Pending {
     /// The request with the prelude in front.
-    pub(super) wrapped: Bytes,
+    pub(super) wrapped: Query,
     /// How much of it is prelude.
     pub(super) prelude: usize,
     /// Whether the prelude introduces the connection.
@@ -46,7 +46,7 @@ impl Pending {
     pub(super) fn new(outgoing: Outgoing, reply: oneshot::Sender<Result<Bytes, RequestError>>) -> Self {
         let Outgoing { body, compress, method, after } = outgoing;
         Self {
-            has_long_answer: has_long_answer(if method == 0 { method_of(&body) } else { method }),
+            has_long_answer: has_long_answer(if method == 0 { method_of(body.head()) } else { method }),
             wrapped: body,
             method,
             after,
@@ -153,30 +153,24 @@ impl Driver {
             if introduces {
                 self.tracer.emit(now, || Event::Negotiated { layer: prelude.layer, device: prelude.device.clone() });
             }
-            let bare = pending.wrapped.slice(pending.prelude..);
+            let bare = pending.wrapped.without(pending.prelude);
             let method = match pending.method {
-                0 => method_of(&bare),
+                0 => method_of(bare.head()),
                 method => method,
             };
-            let first: &[u8] = if introduces { &prelude.first } else { &[] };
-            pending.prelude = first.len() + prelude.every.len();
-            pending.introduces = introduces;
-            pending.wrapped = if pending.prelude == 0 {
-                bare
-            } else {
-                let mut whole = BytesMut::with_capacity(pending.prelude + bare.len());
-                whole.extend_from_slice(first);
-                whole.extend_from_slice(&prelude.every);
-                whole.extend_from_slice(&bare);
-                whole.freeze()
+            let front = match introduces {
+                true => &[&prelude.first[..], &prelude.every].concat(),
+                false => &prelude.every[..],
             };
+            (pending.prelude, pending.introduces) = (front.len(), introduces);
+            pending.wrapped = bare.behind(front);
             let options = RequestOptions {
                 method,
                 compress: pending.compress,
                 alone: has_long_answer(method),
                 quick_ack: self.config.quick_acks,
             };
-            let id = match session.request_after(now, pending.wrapped.clone(), options, &after) {
+            let id = match session.request_query(now, pending.wrapped.clone(), options, &after) {
                 Ok(id) => id,
                 Err(error) => {
                     if let Some(pending) = self.pending.remove(&token) {

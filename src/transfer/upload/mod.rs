@@ -138,11 +138,12 @@ enum Size {
 
 /// Sends one part, once: waits and stumbles are the lane's.
 async fn save(home: &Media, file_id: i64, index: u32, size: Size, bytes: Bytes) -> Result<(), TransferError> {
-    let file_part = index.cast_signed();
+    let (file_part, none) = (index.cast_signed(), Bytes::new());
     let taken = match size {
-        Size::Small => home.once(&functions::upload::SaveFilePart { file_id, file_part, bytes }).await?,
+        Size::Small => home.once_with_part(&functions::upload::SaveFilePart { file_id, file_part, bytes: none }, bytes).await?,
         Size::Big(file_total_parts) => {
-            home.once(&functions::upload::SaveBigFilePart { file_id, file_part, file_total_parts, bytes }).await?
+            let call = functions::upload::SaveBigFilePart { file_id, file_part, file_total_parts, bytes: none };
+            home.once_with_part(&call, bytes).await?
         }
     };
     if taken { Ok(()) } else { Err(TransferError::PartRefused { part: index }) }

@@ -121,8 +121,7 @@ impl LocalFile {
     pub(super) async fn read(&self, offset: u64, len: u32) -> Result<Bytes, TransferError> {
         let (file, seen, at) = (Arc::clone(&self.file), self.seen, self.start.saturating_add(offset));
         let read = move || {
-            let mut buffer = vec![0; len as usize];
-            positional::read_exact_at(&file, &mut buffer, at)?;
+            let buffer = positional::read_new(&file, len as usize, at)?;
             // Afterwards: what was written before this was read is in the time already.
             let same = Seen::of(&file.metadata()?) == seen;
             Ok(same.then(|| Bytes::from(buffer)))

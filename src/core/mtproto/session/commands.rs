@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 // `Event` and `Failure` are what the documentation speaks of.
 use super::{
-    ApiMisuse, FutureSalt, KeyDestruction, RequestId, RequestOptions, Reserved, Role, Session,
+    ApiMisuse, FutureSalt, KeyDestruction, Query, RequestId, RequestOptions, Reserved, Role, Session,
     recording::{self, outcome},
     service,
 };
@@ -38,6 +38,21 @@ impl Session {
         &mut self,
         now: Now,
         body: Bytes,
+        options: RequestOptions,
+        after: &[RequestId],
+    ) -> Result<RequestId, ApiMisuse> {
+        self.request_query(now, body.into(), options, after)
+    }
+
+    /// As [`request_after`](Self::request_after), with a body that may be in two pieces. In a recording it is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`request_after`](Self::request_after).
+    pub fn request_query(
+        &mut self,
+        now: Now,
+        body: Query,
         options: RequestOptions,
         after: &[RequestId],
     ) -> Result<RequestId, ApiMisuse> {
@@ -80,7 +95,7 @@ impl Session {
     ) -> Result<RequestId, ApiMisuse> {
         let call = self.recorder.is_some().then(|| recording::request_reserved(reserved, &body, &options));
         let run = |session: &mut Self| match &mut session.role {
-            Role::Client(client) => client.request_reserved(&mut session.core, now, reserved, body, options),
+            Role::Client(client) => client.request_reserved(&mut session.core, now, reserved, body.into(), options),
             Role::Server(_) => Err(ApiMisuse::WrongRole),
         };
         self.recorded(now, call, run, outcome::request)

@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
+    Query,
     acks::MAX_IDS,
     client::RequestId,
     core::Core,
@@ -42,13 +43,19 @@ pub(super) struct Body {
 
 #[derive(Clone)]
 enum Tail {
-    Object(Bytes),
+    Object(Query),
     /// Identifiers, which the ledger keeps.
     Ids(Listed),
 }
 
 impl From<Bytes> for Body {
     fn from(tail: Bytes) -> Self {
+        Query::from(tail).into()
+    }
+}
+
+impl From<Query> for Body {
+    fn from(tail: Query) -> Self {
         Self { head: [0; HEAD], head_len: 0, tail: Tail::Object(tail), method: 0 }
     }
 }
@@ -56,17 +63,17 @@ impl From<Bytes> for Body {
 impl Body {
     /// `invokeAfterMsg#cb9f372d {X:Type} msg_id:long query:!X = X` or
     /// `invokeAfterMsgs#3dc4b4f0 {X:Type} msg_ids:Vector<long> query:!X = X`; with nothing before it the request itself.
-    pub(super) fn after(before: &[MsgId], query: Bytes) -> Self {
+    pub(super) fn after(before: &[MsgId], query: Query) -> Self {
         match before {
             [] => query.into(),
             [only] => Self::headed(service::invoke_after_msg_header(*only), Tail::Object(query)),
-            several => Self::from(Bytes::from([&service::invoke_after_msgs_header(several)[..], &query].concat())),
+            several => query.behind(&service::invoke_after_msgs_header(several)).into(),
         }
     }
 
     /// `rpc_result`, with the method that it answers.
     pub(super) fn answer(req: MsgId, result: Bytes, method: u32) -> Self {
-        Self { method, ..Self::headed(service::rpc_result_header(req), Tail::Object(result)) }
+        Self { method, ..Self::headed(service::rpc_result_header(req), Tail::Object(result.into())) }
     }
 
     /// `msgs_ack`.
@@ -76,7 +83,7 @@ impl Body {
 
     /// A short message: a ping, a pong.
     pub(super) fn short<const N: usize>(message: [u8; N]) -> Self {
-        Self::headed(message, Tail::Object(Bytes::new()))
+        Self::headed(message, Tail::Object(Bytes::new().into()))
     }
 
     fn headed<const N: usize>(head: [u8; N], tail: Tail) -> Self {
@@ -101,7 +108,7 @@ impl Body {
     fn write(&self, ledger: &Ledger, out: &mut BytesMut) {
         out.put_slice(self.head());
         match &self.tail {
-            Tail::Object(object) => out.put_slice(object),
+            Tail::Object(object) => object.pieces().into_iter().for_each(|piece| out.put_slice(piece)),
             Tail::Ids(ids) => ledger.ids(*ids).for_each(|id| out.put_i64_le(id.0)),
         }
     }
@@ -114,7 +121,7 @@ impl Body {
 
     fn constructor(&self) -> u32 {
         match (&self.tail, self.head()) {
-            (Tail::Object(object), []) => container::constructor(object),
+            (Tail::Object(object), []) => container::constructor(object.head()),
             (_, head) => container::constructor(head),
         }
     }

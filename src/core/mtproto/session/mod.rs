@@ -46,6 +46,7 @@ mod http;
 mod inbound;
 mod ledger;
 pub mod params;
+mod query;
 pub mod recording;
 pub mod salts;
 mod server;
@@ -63,6 +64,7 @@ pub use self::{
     event::{DeathCause, DropOutcome, Event, KeyDestruction},
     footprint::Footprint,
     params::{ClientParams, HttpWait, Limits, PingPolicy, RequestOptions, Seed, ServerParams},
+    query::Query,
     salts::{FutureSalt, Salts},
 };
 

@@ -19,6 +19,7 @@ use crate::{
             event::Event,
             frame::{MAX_CONTAINER_BYTES, MAX_CONTAINER_MESSAGES},
             params::RequestOptions,
+            query::Query,
         },
         time::MAX_LEAD_SECS,
     },
@@ -103,7 +104,7 @@ const SAME_ID_SECS: i64 = 280;
 const DEAD_SECS: i64 = 330;
 
 pub(super) struct Request {
-    pub(super) body: Bytes,
+    pub(super) body: Query,
     pub(super) method: u32,
     /// The length of its body before it was packed, if it was.
     pub(super) unpacked: usize,
@@ -186,7 +187,7 @@ impl Client {
         &mut self,
         core: &mut Core,
         now: Now,
-        body: Bytes,
+        body: Query,
         options: RequestOptions,
         after: &[RequestId],
     ) -> Result<RequestId, ApiMisuse> {
@@ -197,7 +198,7 @@ impl Client {
         let mut after: Vec<RequestId> = after.iter().copied().filter(|id| self.requests.contains_key(id)).collect();
         after.sort_unstable();
         after.dedup();
-        let packed = if options.compress { gzip::pack(&body) } else { None };
+        let packed = if options.compress { gzip::pack(&body.to_bytes()) } else { None };
         Ok(self.enqueue(core, now, body, packed, options, after, None))
     }
 
@@ -213,7 +214,7 @@ impl Client {
         core: &mut Core,
         now: Now,
         reserved: &Reserved,
-        body: Bytes,
+        body: Query,
         options: RequestOptions,
     ) -> Result<RequestId, ApiMisuse> {
         self.check_room(core, &body)?;
@@ -227,9 +228,9 @@ impl Client {
     }
 
     /// Refuses what there is no room for: this is where a caller feels that the server is slow.
-    fn check_room(&self, core: &Core, body: &Bytes) -> Result<(), ApiMisuse> {
+    fn check_room(&self, core: &Core, body: &Query) -> Result<(), ApiMisuse> {
         let limits = &core.limits;
-        check_body(body, limits.body)?;
+        check_body(body.len(), limits.body)?;
         if self.requests.len() >= limits.requests {
             return Err(ApiMisuse::Backlog { limit: limits.requests });
         }
@@ -250,15 +251,15 @@ impl Client {
         &mut self,
         core: &mut Core,
         now: Now,
-        body: Bytes,
+        body: Query,
         packed: Option<Bytes>,
         options: RequestOptions,
         after: Vec<RequestId>,
         message: Option<(MsgId, SeqNo)>,
     ) -> RequestId {
-        let method = if options.method == 0 { constructor(&body) } else { options.method };
+        let method = if options.method == 0 { constructor(body.head()) } else { options.method };
         let unpacked = body.len();
-        let body = packed.unwrap_or(body);
+        let body = packed.map_or(body, Query::from);
         self.last_id += 1;
         let id = RequestId(self.last_id);
         self.bytes += body.len();
@@ -558,9 +559,8 @@ fn age(core: &Core, now: Now, msg_id: MsgId) -> i64 {
     core.server_unix(now) - msg_id.unix()
 }
 
-/// A body is serialized TL, and fits a frame.
-pub(in super::super) fn check_body(body: &Bytes, limit: usize) -> Result<(), ApiMisuse> {
-    let len = body.len();
+/// A body of so many bytes is serialized TL, and fits a frame.
+pub(in super::super) fn check_body(len: usize, limit: usize) -> Result<(), ApiMisuse> {
     if len == 0 || !len.is_multiple_of(4) {
         return Err(ApiMisuse::NotTl { len });
     }

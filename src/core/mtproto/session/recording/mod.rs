@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::{ClientParams, FutureSalt, HttpWait, KeyDestruction, RequestId, RequestOptions, Reserved, ServerParams, Session};
+use super::{
+    ClientParams, FutureSalt, HttpWait, KeyDestruction, Query, RequestId, RequestOptions, Reserved, ServerParams, Session,
+};
 use crate::{
     clock::Now,
     crypto::AuthKey,
@@ -149,10 +151,10 @@ pub(super) fn opened(opened: &Opened) -> Call {
     }
 }
 
-pub(super) fn request(body: &Bytes, options: &RequestOptions, after: &[RequestId]) -> Call {
+pub(super) fn request(body: &Query, options: &RequestOptions, after: &[RequestId]) -> Call {
     let RequestOptions { method, compress, alone, quick_ack } = *options;
     let after = after.iter().map(|id| id.0).collect();
-    Call::Request { body: body.clone(), method, compress, alone, quick_ack, after }
+    Call::Request { body: body.to_bytes(), method, compress, alone, quick_ack, after }
 }
 
 /// Such a request is never packed.

@@ -143,7 +143,7 @@ impl Server {
         result: Bytes,
         compress: bool,
     ) -> Result<(), ApiMisuse> {
-        check_body(&result, core.limits.body)?;
+        check_body(result.len(), core.limits.body)?;
         let method = match self.requests.get(&req) {
             Some(Status::Running(method)) => *method,
             Some(Status::Cancelled) => {
@@ -171,7 +171,7 @@ impl Server {
 
     /// Sends something that no request asked for.
     pub(super) fn push(&mut self, core: &mut Core, now: Now, body: Bytes) -> Result<MsgId, ApiMisuse> {
-        check_body(&body, core.limits.body)?;
+        check_body(body.len(), core.limits.body)?;
         if self.updates >= core.limits.kept {
             return Err(ApiMisuse::Backlog { limit: core.limits.kept });
         }

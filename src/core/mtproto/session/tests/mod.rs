@@ -10,6 +10,7 @@ mod mutation;
 mod pair;
 mod peer;
 mod pressure;
+mod query;
 mod quick_acks;
 mod rare_checks;
 mod reconnect;
