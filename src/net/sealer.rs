@@ -39,8 +39,11 @@ impl Sealer {
         let (give, sealed) = oneshot::channel();
         let mut state = self.lock();
         state.waiting.push((frame, give));
-        if !std::mem::replace(&mut state.working, true) {
-            tokio::spawn(Working(Arc::clone(self)).work());
+        let begins = !std::mem::replace(&mut state.working, true);
+        // A runtime that ends drops what it is given at once, and that locks.
+        drop(state);
+        if begins {
+            tokio::spawn(Working { sealer: Arc::clone(self), done: false }.work());
         }
         sealed
     }
@@ -65,15 +68,20 @@ impl Sealer {
 }
 
 /// The task that is at it. However it ends, somebody can begin anew.
-struct Working(Arc<Sealer>);
+struct Working {
+    sealer: Arc<Sealer>,
+    /// Whether nothing was left.
+    done: bool,
+}
 
 impl Working {
-    async fn work(self) {
+    async fn work(mut self) {
         loop {
             // What is brought in the same moment comes along.
             tokio::task::yield_now().await;
-            let (frames, takers): (Vec<_>, Vec<_>) = self.0.next().into_iter().unzip();
+            let (frames, takers): (Vec<_>, Vec<_>) = self.sealer.next().into_iter().unzip();
             if frames.is_empty() {
+                self.done = true;
                 return;
             }
             for (give, frame) in takers.into_iter().zip(Unsealed::seal_all(frames)) {
@@ -86,10 +94,10 @@ impl Working {
 
 impl Drop for Working {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            // Those who wait learn of it; it is not for this to try the same again.
+        if !self.done {
+            // A panic, or the end of the runtime. Those who wait learn of it; it is not for this to try the same again.
             let left = {
-                let mut state = self.0.lock();
+                let mut state = self.sealer.lock();
                 state.working = false;
                 std::mem::take(&mut state.waiting)
             };
@@ -149,19 +157,15 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn who_waits_hears_of_a_panic_and_who_comes_later_of_none() {
+    #[test]
+    fn who_waits_hears_of_an_end_in_between_and_who_comes_later_of_none() {
         let sealer = Arc::new(Sealer::default());
         let [one, other] = frame(1);
-        let (give, waiting) = oneshot::channel();
-        sealer.lock().waiting.push((one, give));
-        sealer.lock().working = true;
-        let working = Working(Arc::clone(&sealer));
-        let panics = std::thread::spawn(move || {
-            let _working = working;
-            panic!("as it is to be");
-        });
-        assert!(panics.join().is_err() && waiting.await.is_err());
-        assert!(sealer.bring(other).await.is_ok());
+        let runtime = || tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        // The first has no time to begin.
+        let mut waiting = runtime().block_on(async { sealer.bring(one) });
+        assert_eq!(waiting.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        assert!(!sealer.lock().working);
+        assert!(runtime().block_on(async { sealer.bring(other).await }).is_ok());
     }
 }

@@ -30,7 +30,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -44,6 +44,7 @@ use self::pfs::Renewal;
 use self::receive::Held;
 use self::refusals::{FIRST_FLOOD_DELAY, LONGEST_FLOOD_DELAY};
 use self::requests::Pending;
+use self::send::Sealing;
 use self::sessions::Active;
 use super::backoff::Backoff;
 use super::error::{NetError, ProtocolError, RequestError};
@@ -163,7 +164,7 @@ pub(super) struct Driver {
     /// Says to those that a large frame is expected here.
     arriving: Option<Arriving>,
     /// A frame that is being encrypted with those of other connections.
-    sealing: Option<oneshot::Receiver<BytesMut>>,
+    sealing: Option<Sealing>,
 }
 
 impl Driver {
@@ -378,7 +379,8 @@ impl Driver {
             let now = self.config.clock.now();
             let (wanted, covering) = (self.keep_alive || !self.pending.is_empty(), self.is_covering());
             self.write_current(io, wanted, now)?;
-            for active in &mut self.draining {
+            let sealing = self.sealing.as_ref().map(|sealing| sealing.serial);
+            for active in self.draining.iter_mut().filter(|active| Some(active.serial) != sealing) {
                 let listening = covering || active.session.pending() > 0;
                 Self::write(io, active, listening, now, &mut self.rng)?;
             }

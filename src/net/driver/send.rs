@@ -17,10 +17,17 @@ use crate::wire::{Turn, Wire};
 /// From so many bytes on a frame is worth being encrypted with others: most of the time that it takes to send it goes into that.
 const LARGE: usize = 32 << 10;
 
+/// A frame that is being encrypted.
+pub(super) struct Sealing {
+    /// The number of the session that it is of.
+    pub(super) serial: u64,
+    frame: oneshot::Receiver<BytesMut>,
+}
+
 /// What comes of a frame that is being encrypted; nothing while there is none.
-pub(super) async fn sealed(sealing: &mut Option<oneshot::Receiver<BytesMut>>) -> Option<BytesMut> {
+pub(super) async fn sealed(sealing: &mut Option<Sealing>) -> Option<BytesMut> {
     match sealing {
-        Some(sealing) => sealing.await.ok(),
+        Some(sealing) => (&mut sealing.frame).await.ok(),
         None => std::future::pending().await,
     }
 }
@@ -40,7 +47,9 @@ impl Driver {
                 Some(Output::Sealed(frame)) => {
                     io.queue(&frame, active.session.wants_quick_ack(), &mut self.rng).map_err(End::Violation)?;
                 }
-                Some(Output::Unsealed(frame)) => self.sealing = Some(self.config.sealer.bring(frame)),
+                Some(Output::Unsealed(frame)) => {
+                    self.sealing = Some(Sealing { serial: active.serial, frame: self.config.sealer.bring(frame) });
+                }
                 None => break,
             }
         }
