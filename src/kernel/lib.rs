@@ -109,6 +109,15 @@ pub fn receive(messages: &mut [Received<'_>]) {
     messages.iter_mut().for_each(portable::receive);
 }
 
+/// Whether messages that are given together are worked on side by side on this processor, and not one after the other.
+pub fn is_side_by_side() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if x86::Way::best().is_some() {
+        return true;
+    }
+    false
+}
+
 /// How the functions here do their work on this processor: for reports of measurements.
 pub fn way() -> &'static str {
     #[cfg(target_arch = "x86_64")]

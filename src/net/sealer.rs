@@ -1,6 +1,7 @@
 //! Where the connections of a client encrypt their large frames together.
 //!
-//! Two frames that are encrypted side by side cost little more than one. A connection alone seldom has two: the next part of a file is
+//! Two frames that are encrypted side by side cost little more than one, where the processor has instructions for that; elsewhere none is
+//! brought here. A connection alone seldom has two: the next part of a file is
 //! asked for when one has gone out. But another connection has one to send too. Nobody waits for it on purpose: what comes while others
 //! are being encrypted is together next, so that more go together the more the processor is what all wait for.
 
@@ -46,6 +47,11 @@ impl Sealer {
             tokio::spawn(Working { sealer: Arc::clone(self), done: false }.work());
         }
         sealed
+    }
+
+    /// Frames that wait just now.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
     }
 
     /// Frames that were encrypted with those of other connections so far: for measurements.
@@ -163,7 +169,11 @@ mod tests {
         let [one, other] = frame(1);
         let runtime = || tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         // The first has no time to begin.
-        let mut waiting = runtime().block_on(async { sealer.bring(one) });
+        let mut waiting = {
+            let runtime = runtime();
+            let _here = runtime.enter();
+            sealer.bring(one)
+        };
         assert_eq!(waiting.try_recv(), Err(oneshot::error::TryRecvError::Closed));
         assert!(!sealer.lock().working);
         assert!(runtime().block_on(async { sealer.bring(other).await }).is_ok());

@@ -15,6 +15,11 @@ pub fn kernel() -> &'static str {
     tdl_kernel::way()
 }
 
+/// Whether several messages at once take less than one after the other on this processor.
+pub fn is_side_by_side() -> bool {
+    tdl_kernel::is_side_by_side()
+}
+
 /// An encrypted message.
 #[derive(Debug)]
 pub struct Incoming<'a> {

@@ -323,7 +323,7 @@ impl Driver {
                     Err(error) => return self.settle(io).await.err().unwrap_or_else(|| broken(&error)),
                 },
                 frame = send::sealed(&mut self.sealing) => if let Err(end) = self.write_sealed(io, frame) {
-                    return end;
+                    return self.settle(io).await.err().unwrap_or(end);
                 },
                 opened = receive::opened(&mut self.held) => if let Err(end) = self.go_on(io, opened) {
                     return end;

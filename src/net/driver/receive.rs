@@ -211,7 +211,8 @@ impl Driver {
     ) -> Result<(), End> {
         let now = self.config.clock.now();
         if self.active(serial).is_some_and(|active| !active.session.is_ready_for_input()) {
-            // Events are taken out and acknowledgements written; if those find no room, the server sends and does not read.
+            // Events are taken out and acknowledgements written; if those find no room, the server sends and does not read. Or they wait
+            // behind a frame that is being encrypted, and it has sent some thousand messages in that moment.
             self.advance(io)?;
         }
         let Some(active) = self.active(serial) else { return Ok(()) };

@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use tokio::sync::oneshot;
 
 use tdl_core::clock::Now;
+use tdl_core::crypto::message::is_side_by_side;
 use tdl_core::mtproto::session::Output;
 
 use super::sessions::Active;
@@ -40,8 +41,8 @@ impl Driver {
             && let Some(turn) = io.turn(listening, active.key_id)
         {
             let output = match &turn {
-                Turn::Any => active.session.poll_output_large(now, LARGE),
-                Turn::Request { .. } => turn.poll(&mut active.session, now).map(Output::Sealed),
+                Turn::Any if is_side_by_side() => active.session.poll_output_large(now, LARGE),
+                Turn::Any | Turn::Request { .. } => turn.poll(&mut active.session, now).map(Output::Sealed),
             };
             match output {
                 Some(Output::Sealed(frame)) => {

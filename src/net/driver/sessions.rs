@@ -117,8 +117,9 @@ impl Driver {
             return Ok(());
         }
         let now = self.config.clock.now();
+        let sealing = self.sealing.as_ref().map(|sealing| sealing.serial);
         for mut active in std::mem::take(&mut self.draining) {
-            if active.session.pending() > 0 {
+            if active.session.pending() > 0 || sealing == Some(active.serial) {
                 self.draining.push_back(active);
                 continue;
             }
@@ -138,6 +139,8 @@ impl Driver {
     /// A session is over, whatever is under way in it. What cannot have been executed is asked again in another one; of the rest nobody
     /// will ever know, so it is not.
     pub(super) fn abandon(&mut self, active: &Active) {
+        // What has not gone out does not go out any more.
+        self.sealing.take_if(|sealing| sealing.serial == active.serial);
         let of_it = |id: Option<(u64, _)>| id.is_some_and(|(serial, _)| serial == active.serial);
         let mut tokens: Vec<u64> =
             self.pending.iter().filter(|(_, pending)| of_it(pending.id)).map(|(token, _)| *token).collect();

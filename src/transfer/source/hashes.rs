@@ -10,7 +10,8 @@ use crate::crypto::hash;
 use crate::tl::api::enums;
 use crate::transfer::TransferError;
 
-/// The most that are kept of what a server says: for a file of the largest size that there is, with room.
+/// The most hashes that are kept: for a file of the largest size that there is, with room. What has none comes in addition, at most one range
+/// for each question and each hash.
 const MAX: usize = 1 << 16;
 
 /// What the server says of one range.
@@ -52,8 +53,11 @@ impl Hashes {
             let (Ok(offset), Ok(limit)) = (u64::try_from(hash.offset), u64::try_from(hash.limit)) else { continue };
             let Ok(sha256) = <[u8; 32]>::try_from(&hash.hash[..]) else { continue };
             let end = offset.saturating_add(limit).min(size);
-            let is_kept = self.known.len() < MAX && !self.of(offset, end).any(|(_, said)| said.sha256.is_some());
-            if limit <= BLOCK && offset < end && is_kept {
+            // In this order: what is known of more than a block is not looked through for each hash of an answer.
+            if limit > BLOCK || offset >= end || self.known.len() >= MAX {
+                continue;
+            }
+            if !self.of(offset, end).any(|(_, said)| said.sha256.is_some()) {
                 self.clear(offset, end);
                 self.known.insert(offset, Said { end, sha256: Some(sha256) });
             }

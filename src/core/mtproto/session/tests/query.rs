@@ -45,6 +45,7 @@ fn what_is_in_front_can_be_taken_off_again() {
     assert_eq!(behind.pieces()[1].as_ptr(), query.pieces()[1].as_ptr(), "the long piece is not copied");
     assert!(behind.without(5) == query && query.behind(b"") == query && query.without(0) == query);
     assert_eq!(query.without(1000).to_bytes(), whole.slice(8..), "no more than the first piece");
+    assert!(query == Query::from(whole) && bodies(100).1 == query && query != behind, "wherever it is cut");
     assert!(Query::from(Bytes::new()).is_empty());
     assert_eq!(format!("{query:?}"), "Query { len: 4004 }");
 }
